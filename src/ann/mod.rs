@@ -1,0 +1,1 @@
+//! Nearest entries of a fixed set of unit rows.

@@ -1,0 +1,3 @@
+//! Algorithms that turn `n × d` arrays into groups: nearest neighbours, UMAP, HDBSCAN\*.
+
+pub mod watch;

@@ -1,0 +1,1 @@
+//! The cellar: dense arithmetic on rows of `f32`.

@@ -1,0 +1,1 @@
+//! From texts to keywords: tokens, counts, c-TF-IDF.

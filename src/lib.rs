@@ -1,0 +1,10 @@
+//! topicd: streaming and incremental topic modelling as a daemon.
+//!
+//! The modules below are the house, floor by floor, lowest first. A floor knows only the floors under it;
+//! `tests/it/architecture.rs` holds the walls.
+
+pub mod kernel;
+
+pub mod ann;
+pub mod cluster;
+pub mod keywords;
