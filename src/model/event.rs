@@ -68,15 +68,6 @@ pub enum Happened {
         /// The topic.
         topic: Portrait,
     },
-    /// A refit moved documents from one topic to another without merging or splitting them.
-    MembersMoved {
-        /// The topic that lost them.
-        from: Portrait,
-        /// The topic that got them.
-        to: Portrait,
-        /// How many.
-        documents: u64,
-    },
     /// A new version of the model is in force.
     Published {
         /// Live topics in it.
@@ -114,7 +105,6 @@ impl Happened {
             Self::Trending { .. } => "topic.trending",
             Self::Dormant { .. } => "topic.dormant",
             Self::Revived { .. } => "topic.revived",
-            Self::MembersMoved { .. } => "topic.members_moved",
             Self::Published { .. } => "model.published",
         }
     }
@@ -129,7 +119,6 @@ impl Happened {
             | Self::Dormant { topic }
             | Self::Revived { topic } => Some(topic),
             Self::Merged { into, .. } => Some(into),
-            Self::MembersMoved { to, .. } => Some(to),
             Self::Published { .. } => None,
         }
     }
@@ -151,9 +140,6 @@ impl Happened {
             }
             Self::Dormant { topic } => format!("topic {topic} is dormant"),
             Self::Revived { topic } => format!("topic {topic} is back"),
-            Self::MembersMoved { from, to, documents } => {
-                format!("{documents} documents of topic {} moved to topic {}", from.id, to.id)
-            }
             Self::Published { topics, documents, outliers } => {
                 let share = if *documents == 0 { 0.0 } else { *outliers as f64 / *documents as f64 };
                 format!("{topics} topics over {documents} documents, {:.0} % outliers", share * 100.0)

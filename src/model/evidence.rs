@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Position};
-use crate::document::{Document, Rejection};
+use crate::document::{Document, Rejection, start_of};
 use crate::keywords::Bag;
 use crate::model::assign::Assignment;
 use crate::model::topic::TopicId;
-use crate::model::version::Sampling;
+use crate::model::version::{Sampling, TopicModel};
 
 /// A document that has been embedded and judged.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,10 +26,10 @@ pub struct Judged {
 }
 
 /// What becomes of one batch: every document judged by one model version.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// The version that judged.
-    pub version: u64,
+    pub model: Arc<TopicModel>,
     /// Documents in source order.
     pub judged: Vec<Judged>,
     /// Input that was refused.
@@ -140,11 +140,9 @@ impl Outcome {
 
 impl Judged {
     fn keep(&self) -> Kept {
-        let text = &self.document.text;
-        let end = (0..=KEPT_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         Kept {
             id: self.document.id.clone(),
-            text: text[..end].to_owned(),
+            text: start_of(&self.document.text, KEPT_TEXT_BYTES).to_owned(),
             embedding: self.embedding.clone(),
             words: self.words.clone(),
             timestamp_ms: self.document.timestamp_ms,

@@ -34,6 +34,14 @@ impl History {
         }
     }
 
+    /// Adds another topic's documents, window by window.
+    pub fn merge(&mut self, other: &History) {
+        let mut windows: Vec<(u64, u64)> = self.windows().chain(other.windows()).collect();
+        windows.sort_unstable();
+        *self = Self::default();
+        windows.into_iter().for_each(|(window, documents)| self.add(window, documents));
+    }
+
     /// (window, documents) for each remembered window.
     pub fn windows(&self) -> impl Iterator<Item = (u64, u64)> {
         self.counts.iter().enumerate().map(|(index, count)| (self.first_window + index as u64, *count))

@@ -122,7 +122,7 @@ pub fn reconcile(fitted: &Fitted, suspicions: &[Suspicion], pinned: &BTreeSet<To
             targets[cluster] = Some(split_or_birth(&mut plan, &overlap, cluster, suspicions, pinned));
         }
     }
-    plan.labels = fitted.members.iter().map(|fit| label(fit, &plan, &targets, &loyal, &overlap)).collect();
+    plan.labels = fitted.members.iter().map(|fit| label(fit, &targets, &loyal, &overlap)).collect();
     plan
 }
 
@@ -176,15 +176,13 @@ fn split_or_birth(
 /// A member's topic: that of its cluster, unless it stays loyal to its own, or its own has no cluster to be judged by.
 fn label(
     fit: &Fit,
-    plan: &Plan,
     targets: &[Option<Target>],
     loyal: &BTreeSet<(usize, TopicId)>,
     overlap: &Overlap,
 ) -> Option<Target> {
-    let unseen = fit.before.filter(|topic| !overlap.home.contains_key(topic)).map(Target::Old);
-    let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) else { return unseen };
-    match fit.before {
-        Some(topic) if loyal.contains(&(cluster, topic)) => Some(Target::Old(topic)),
-        _ => targets[cluster],
-    }
+    let own = fit.before.map(Target::Old);
+    let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) else {
+        return own.filter(|_| fit.before.is_some_and(|topic| !overlap.home.contains_key(&topic)));
+    };
+    if fit.before.is_some_and(|topic| loyal.contains(&(cluster, topic))) { own } else { targets[cluster] }
 }

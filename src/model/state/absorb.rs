@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::document::Sequence;
 use crate::model::event::{Event, Happened};
 use crate::model::evidence::{Evidence, Kept};
-use crate::model::state::State;
+use crate::model::state::{Bounds, State};
 use crate::model::state::change::{Change, Op, Standing};
 use crate::model::topic::{Life, TopicId};
 
@@ -28,7 +28,7 @@ impl State {
             .map(|(topic, learned)| (topic.map(|id| self.resolve(id)), learned))
             .collect();
         let touched: Vec<TopicId> = learned.iter().filter_map(|(topic, _)| *topic).collect();
-        self.step(&mut change, Op::Learn(learned));
+        self.step(&mut change, Op::Learn { documents: totals.documents, learned });
         for (kept, topic) in evidence.kept {
             let topic = topic.map(|id| self.resolve(id));
             self.keep(&mut change, kept, topic);
@@ -40,6 +40,14 @@ impl State {
         if self.window() != window_before {
             self.tell_trends(&mut change, window_before, now_ms);
         }
+        change
+    }
+
+    /// Changes the bounds; what they don't allow any more leaves.
+    pub fn bound(&mut self, bounds: Bounds) -> Change {
+        let mut change = Change::default();
+        self.bounds = bounds;
+        self.cut_back(&mut change);
         change
     }
 

@@ -21,12 +21,17 @@ pub struct Change {
 }
 
 /// One elementary change.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Op {
     /// The totals are now these.
     Totals(Totals),
     /// Documents came to topics (under none: outliers); adds to what is known of them.
-    Learn(Vec<(Option<TopicId>, Learned)>),
+    Learn {
+        /// Documents absorbed in all, these included.
+        documents: u64,
+        /// What is added.
+        learned: Vec<(Option<TopicId>, Learned)>,
+    },
     /// A topic is now this; replaces all that was known of it.
     Topic(Box<Record>),
     /// The sums over the outliers are now these.
@@ -37,11 +42,13 @@ pub enum Op {
     Fold,
     /// Documents come to a topic, or none does any more.
     Life(TopicId, Life),
+    /// People were told the keywords that a topic has now.
+    Announced(TopicId),
     /// A topic was said to be trending in this window.
     Trended(TopicId, u64),
     /// A topic ended.
     EndTopic(TopicId),
-    /// Every topic that ended, with the topic that it redirects to.
+    /// Every topic that ended so far, with the topic that it redirects to.
     Redirects(BTreeMap<TopicId, TopicId>),
     /// Merges and splits that were seen once and wait for a second sight.
     Suspicions(Vec<Suspicion>),

@@ -4,6 +4,7 @@
 pub mod absorb;
 pub mod adopt;
 pub mod change;
+mod draft;
 pub mod held;
 pub mod overview;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::keywords::Counts;
+use crate::keywords::{Counts, Keyword};
 use crate::model::event::{Event, Portrait};
 use crate::model::evidence::{Learned, Sums};
 use crate::model::refit::report::Report;
@@ -86,6 +87,8 @@ pub struct Record {
     pub last_seen: u64,
     /// An operator wants it neither merged nor split.
     pub pinned: bool,
+    /// The keywords that people were told last.
+    pub announced: Vec<Keyword>,
     /// The window in which it was last said to be trending.
     pub trended: Option<u64>,
 }
@@ -156,7 +159,9 @@ impl State {
     fn apply_op(&mut self, op: &Op) {
         match op {
             Op::Totals(totals) => self.totals = *totals,
-            Op::Learn(learned) => learned.iter().for_each(|(topic, learned)| self.learn(*topic, learned)),
+            Op::Learn { documents, learned } => {
+                learned.iter().for_each(|(topic, learned)| self.learn(*documents, *topic, learned));
+            }
             Op::Topic(record) => {
                 self.topics.insert(record.topic.id, (**record).clone());
             }
@@ -164,6 +169,9 @@ impl State {
             Op::Counts(counts) => self.counts = (**counts).clone(),
             Op::Fold => {}
             Op::Life(id, life) => self.edit(*id, |record| record.topic.life = *life),
+            Op::Announced(id) => {
+                self.edit(*id, |record| record.announced.clone_from(&record.topic.keywords));
+            }
             Op::Trended(id, window) => self.edit(*id, |record| record.trended = Some(*window)),
             Op::EndTopic(id) => {
                 self.topics.remove(id);
@@ -200,10 +208,10 @@ impl State {
         }
     }
 
-    fn learn(&mut self, topic: Option<TopicId>, learned: &Learned) {
+    fn learn(&mut self, documents: u64, topic: Option<TopicId>, learned: &Learned) {
         let topic = topic.filter(|id| self.topics.contains_key(id));
         self.counts.add(topic, &learned.words, 1.0);
-        let (documents, window) = (self.totals.documents, self.totals.documents / self.bounds.window.max(1));
+        let window = documents / self.bounds.window.max(1);
         match topic {
             None => self.outliers.merge(&learned.sums),
             Some(id) => self.edit(id, |record| {
