@@ -8,3 +8,6 @@ pub mod kernel;
 pub mod ann;
 pub mod cluster;
 pub mod keywords;
+
+pub mod checkpoint;
+pub mod document;

@@ -1,0 +1,153 @@
+//! A document on its way through the house, and what becomes of input that is none.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Checkpoint, Position};
+
+/// One text to find a topic for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// Unique in the stream; taken from the input, or made from the position where the input has none.
+    pub id: Arc<str>,
+    /// Title and text as the encoder reads them; never empty.
+    pub text: String,
+    /// When the document was written, in ms since 1970, if the input says so.
+    pub timestamp_ms: Option<i64>,
+    /// What a human called it, if the input says so; never used to find topics, only to judge them.
+    pub label: Option<String>,
+    /// The embedding that came with the document, of length 1, if any.
+    pub embedding: Option<Vec<f32>>,
+    /// Where it stands in its source.
+    pub position: Position,
+}
+
+/// Input that cannot be processed, kept as it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// Where it stands in its source.
+    pub position: Position,
+    /// Why it was refused.
+    pub reason: Reason,
+    /// The original bytes, without the line's end.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a piece of input is no document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The bytes are not UTF-8 from this byte on.
+    #[error("not utf-8 from byte {at} on")]
+    NotUtf8 {
+        /// Index of the first wrong byte in the line.
+        at: usize,
+    },
+    /// The line is not a JSON object.
+    #[error("not a json object: {detail}")]
+    NotJson {
+        /// What the parser says.
+        detail: String,
+    },
+    /// The object has no field for the text.
+    #[error("no text: field `{field}` is missing; set `source.fields.text` to the field that holds it")]
+    NoText {
+        /// The configured name of the field.
+        field: String,
+    },
+    /// The text holds nothing but white space.
+    #[error("empty text")]
+    EmptyText,
+    /// A field has another type than it must have.
+    #[error("field `{field}` is {found}, not {expected}")]
+    WrongType {
+        /// The configured name of the field.
+        field: String,
+        /// The JSON type that stands there.
+        found: &'static str,
+        /// The JSON type that must stand there.
+        expected: &'static str,
+    },
+    /// The line is longer than the configured bound; it was skipped unread.
+    #[error("{bytes} bytes long, more than `source.max_document_bytes` = {max}; only its start is kept")]
+    TooLong {
+        /// Length of the line.
+        bytes: u64,
+        /// The bound.
+        max: u64,
+    },
+    /// The embedding has another length than the encoder's.
+    #[error("embedding has {found} numbers, not {expected}")]
+    EmbeddingLength {
+        /// Numbers found.
+        found: usize,
+        /// The model's dimension.
+        expected: usize,
+    },
+    /// The embedding holds a number that is not finite, or nothing but zeros.
+    #[error("embedding is not usable: {detail}")]
+    EmbeddingValue {
+        /// Which number, and what is wrong with it.
+        detail: String,
+    },
+    /// A document with this id was processed before.
+    #[error("duplicate id `{id}`")]
+    DuplicateId {
+        /// The id.
+        id: Arc<str>,
+    },
+    /// The encoder refused this text alone.
+    #[error("cannot embed: {detail}")]
+    Embedding {
+        /// What the encoder says.
+        detail: String,
+    },
+}
+
+impl Reason {
+    /// A short name for metrics and for filtering dead letters; one of a fixed few.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotUtf8 { .. } => "not_utf8",
+            Self::NotJson { .. } => "not_json",
+            Self::NoText { .. } => "no_text",
+            Self::EmptyText => "empty_text",
+            Self::WrongType { .. } => "wrong_type",
+            Self::TooLong { .. } => "too_long",
+            Self::EmbeddingLength { .. } => "embedding_length",
+            Self::EmbeddingValue { .. } => "embedding_value",
+            Self::DuplicateId { .. } => "duplicate_id",
+            Self::Embedding { .. } => "embedding_failed",
+        }
+    }
+}
+
+/// What one `receive` brings: documents in source order, what was refused among them, and what is done after it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Documents, in source order.
+    pub documents: Vec<Document>,
+    /// Input between them that is none.
+    pub rejections: Vec<Rejection>,
+    /// The source's position after this batch.
+    pub checkpoint: Checkpoint,
+}
+
+impl Batch {
+    /// True if it holds neither documents nor rejections.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty() && self.rejections.is_empty()
+    }
+}
+
+/// The number of a document in the order in which the modeler saw it, from 1; never reused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sequence(pub u64);
+
+impl fmt::Display for Sequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
