@@ -11,3 +11,5 @@ pub mod keywords;
 
 pub mod checkpoint;
 pub mod document;
+
+pub mod transport;

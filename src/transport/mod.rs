@@ -1,0 +1,3 @@
+//! Where documents come from and results go to.
+
+pub mod embedded;
