@@ -70,17 +70,6 @@ impl ClassCounts {
     }
 }
 
-/// Equal if every class counts the same terms alike, whatever their ids.
-impl<C: Ord + Copy> PartialEq for Counts<C> {
-    fn eq(&self, other: &Self) -> bool {
-        let sorted = |counts: &Self, class: C| -> BTreeMap<String, u64> {
-            counts.terms(class).map(|(term, count)| (term.to_owned(), count.to_bits())).collect()
-        };
-        self.classes().eq(other.classes())
-            && self.classes().all(|class| sorted(self, class) == sorted(other, class))
-    }
-}
-
 impl<C: Ord + Copy> Counts<C> {
     /// An empty store for at most `max_vocabulary` different terms.
     pub fn new(max_vocabulary: usize) -> Self {

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::ann::Index;
-use crate::cluster::hdbscan::{self, CondensedTree};
+use crate::cluster::hdbscan::{self, ClusterId, CondensedTree};
 use crate::cluster::umap;
 use crate::cluster::watch::{Cancelled, Watch};
 use crate::document::Sequence;
@@ -113,31 +113,27 @@ fn fitted(
 
 /// The clusters of `tree` that are worth most by stability and by continuing `before`, the members' topics in the
 /// version in force.
-fn cut(tree: &CondensedTree, before: &[Option<TopicId>], continuity: f64) -> Vec<u32> {
-    let stability = tree.stability();
+fn cut(tree: &CondensedTree, before: &[Option<TopicId>], continuity: f64) -> Vec<ClusterId> {
+    let stability = |id: ClusterId| (id != ClusterId::ROOT).then(|| tree.cluster(id).stability);
     let eom = tree.select(stability);
-    let total: f64 = eom.iter().map(|cluster| stability[*cluster as usize]).sum();
+    let total: f64 = eom.iter().map(|id| tree.cluster(*id).stability).sum();
     let mut sizes: BTreeMap<TopicId, f64> = BTreeMap::new();
     before.iter().flatten().for_each(|topic| *sizes.entry(*topic).or_insert(0.0) += 1.0);
     let labelled: f64 = sizes.values().sum();
-    if labelled == 0.0 || total <= 0.0 {
+    if labelled == 0.0 || total <= 0.0 || !total.is_finite() {
         return eom;
     }
-    let worth: Vec<f64> = (0..tree.n_clusters())
-        .map(|cluster| {
-            let mut shared: BTreeMap<TopicId, f64> = BTreeMap::new();
-            let mut size = 0.0;
-            for topic in tree.points_of(cluster as u32).iter().filter_map(|row| before[*row as usize]) {
-                *shared.entry(topic).or_insert(0.0) += 1.0;
-                size += 1.0;
-            }
-            let continued = (shared.iter())
-                .map(|(topic, shared)| shared * shared / (size + sizes[topic] - shared))
-                .fold(0.0, f64::max);
-            stability[cluster] / total + continuity * continued / labelled
-        })
-        .collect();
-    tree.select(&worth)
+    tree.select(|id| {
+        let mut shared: BTreeMap<TopicId, f64> = BTreeMap::new();
+        for topic in tree.rows_under(id).iter().filter_map(|row| before[*row as usize]) {
+            *shared.entry(topic).or_insert(0.0) += 1.0;
+        }
+        let size: f64 = shared.values().sum();
+        let continued = (shared.iter())
+            .map(|(topic, shared)| shared * shared / (size + sizes[topic] - shared))
+            .fold(0.0, f64::max);
+        Some(stability(id)? / total + continuity * continued / labelled)
+    })
 }
 
 /// Takes outliers into the cluster of their neighbours.
