@@ -1,3 +1,4 @@
 //! Algorithms that turn `n × d` arrays into groups: nearest neighbours, UMAP, HDBSCAN\*.
 
+pub mod knn;
 pub mod watch;
