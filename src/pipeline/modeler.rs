@@ -242,7 +242,8 @@ impl<P: ModelerPort> Modeler<P> {
                 if starts {
                     *refitting = Some(self.refit(Trigger::Request)?);
                 }
-                drop(reply.send(starts));
+                if reply.send(starts).is_err() { // Nobody waits any more.
+}
             }
         }
         Ok(())

@@ -12,8 +12,9 @@ use tokio::sync::mpsc::Sender;
 use super::error::Error;
 use super::lines::{Line, Lines};
 use super::parse::Parser;
+use super::seen::Seen;
 use crate::checkpoint::{Partition, Position};
-use crate::document::{Document, Rejection};
+use crate::document::{Document, Reason, Rejection};
 
 /// One line that was read, and the position after it.
 pub(super) struct Item {
@@ -28,6 +29,8 @@ pub(super) struct Reader {
     pub start: u64,
     pub partition: Partition,
     pub parser: Parser,
+    /// Ids that came before. What is read ahead and lost in a crash is not recorded, so it is no duplicate later.
+    pub seen: Seen,
     pub follow: bool,
 }
 
@@ -107,7 +110,7 @@ impl Reader {
     /// Sends every line that is not blank until the input ends, `items` is closed, or the other end of `stop` drops.
     pub(super) fn run(mut self, items: &Sender<Item>, stop: &Receiver<()>) -> Result<(), Error> {
         self.skip_to_start()?;
-        let Self { input: Opened { path, bytes, inode, .. }, start, partition, parser, follow } = self;
+        let Self { input: Opened { path, bytes, inode, .. }, start, partition, parser, mut seen, follow } = self;
         let cannot_read = |source| Error::Read { path: path.clone(), source };
         let mut lines = Lines::new(bytes, start, parser.max_document_bytes);
         let mut wait = FIRST_WAIT;
@@ -119,6 +122,7 @@ impl Reader {
                 Some(line) => {
                     wait = FIRST_WAIT;
                     let Some(parsed) = parse(&parser, &partition, line, lines.bytes()) else { continue };
+                    let parsed = parsed.and_then(|document| unseen(document, &mut seen, lines.bytes()));
                     if items.blocking_send(Item { parsed, end: line.end }).is_err() {
                         return Ok(());
                     }
@@ -160,6 +164,15 @@ fn parse(
         return Some(Err(parser.too_long(bytes, line.length, position)));
     }
     (!bytes.trim_ascii().is_empty()).then(|| parser.parse(bytes, position))
+}
+
+/// The document, if it is the first with its id.
+fn unseen(document: Document, seen: &mut Seen, bytes: &[u8]) -> Result<Document, Rejection> {
+    if seen.insert(&document.id) {
+        return Ok(document);
+    }
+    let Document { id, position, .. } = document;
+    Err(Rejection { reason: Reason::DuplicateId { id }, position, bytes: bytes.to_vec() })
 }
 
 /// True if another file stands at `path` than the one that was opened; an error if the same became shorter.

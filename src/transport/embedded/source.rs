@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::error::Error;
 use super::parse::{Fields, Format, Parser};
 use super::reader::{Compression, Item, Opened, Reader};
+use super::seen::Seen;
 use crate::checkpoint::{Checkpoint, Partition};
 use crate::document::Batch;
 
@@ -131,23 +132,29 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens the input at the position that `recorded` has for it; embeddings must have `dimension` numbers, if given.
+    /// Opens the input at the position that `recorded` has for it; embeddings must have `dimension` numbers, if
+    /// given, and ids must not be among `seen`.
     ///
     /// The partition is the file's absolute path, or `stdin`. Positions are byte offsets; in a compressed file, those
     /// of the uncompressed stream, which is unpacked and dropped up to the recorded one.
     ///
     /// # Errors
     /// The file cannot be opened, or is shorter than what was read of it.
-    pub fn open(params: Checked, dimension: Option<usize>, recorded: &Checkpoint) -> Result<Self, Error> {
+    pub fn open(
+        params: Checked,
+        dimension: Option<usize>,
+        recorded: &Checkpoint,
+        seen: Seen,
+    ) -> Result<Self, Error> {
         let path = match &params.0.input {
-            Input::Stdin => return Self::stream(params, dimension, recorded, std::io::stdin()),
+            Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
             Input::File(path) => {
                 std::path::absolute(path).map_err(|source| Error::Read { path: path.clone(), source })?
             }
         };
         let partition = Partition::new(&path.to_string_lossy());
         let input = Opened::file(&path, recorded.position(&partition))?;
-        Self::start(params, dimension, recorded, partition, input)
+        Self::start(params, dimension, recorded, seen, partition, input)
     }
 
     /// Reads `bytes` as if they were standard input.
@@ -158,16 +165,18 @@ impl Source {
         params: Checked,
         dimension: Option<usize>,
         recorded: &Checkpoint,
+        seen: Seen,
         bytes: impl Read + Send + 'static,
     ) -> Result<Self, Error> {
         let input = Opened::stream(Path::new("stdin"), bytes);
-        Self::start(params, dimension, recorded, Partition::new("stdin"), input)
+        Self::start(params, dimension, recorded, seen, Partition::new("stdin"), input)
     }
 
     fn start(
         Checked(params): Checked,
         dimension: Option<usize>,
         recorded: &Checkpoint,
+        seen: Seen,
         partition: Partition,
         input: Opened,
     ) -> Result<Self, Error> {
@@ -175,7 +184,7 @@ impl Source {
         let path = input.path.clone();
         let Params { format, fields, max_document_bytes, .. } = params;
         let parser = Parser { format, fields, max_document_bytes, dimension };
-        let reader = Reader { input, start, partition: partition.clone(), parser, follow: params.follow };
+        let reader = Reader { input, start, partition: partition.clone(), parser, seen, follow: params.follow };
         let (filled, items) = mpsc::channel(params.batch_documents);
         let (stop, stopped) = std::sync::mpsc::sync_channel(0);
         let reader = std::thread::Builder::new()
