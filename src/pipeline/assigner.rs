@@ -16,6 +16,9 @@ use crate::model::version::TopicModel;
 use crate::telemetry::Telemetry;
 use crate::transport::AssignerPort;
 
+/// Bytes of a text whose words count for keywords; a longer one has long said what it is about.
+pub const COUNTED_BYTES: usize = 64 << 10;
+
 /// Embeds and judges batches with the version in force.
 pub struct Assigner<P> {
     /// Where documents come from and go to.
@@ -36,8 +39,6 @@ pub struct Judge {
     pub tokenizer: Tokenizer,
     /// The rule of the vote.
     pub params: assign::Checked,
-    /// Bytes of a text whose words count.
-    pub max_counted_bytes: usize,
 }
 
 /// Why an assigner stopped.
@@ -85,7 +86,7 @@ impl Judge {
         let assignments = assign(&model, &rows, &self.params);
         telemetry.batch_assigned(started.elapsed());
         let judged = documents.into_iter().zip(assignments).enumerate().map(|(row, (document, assignment))| {
-            let text = crate::document::start_of(&document.text, self.max_counted_bytes);
+            let text = crate::document::start_of(&document.text, COUNTED_BYTES);
             let words = self.tokenizer.count(text);
             Judged { embedding: Arc::from(rows.row(row)), words, document, assignment }
         });

@@ -18,7 +18,7 @@ use crate::model::state::change::Change;
 use crate::model::state::{Bounds, State};
 use crate::model::version::{BrokenEntry, Sampling, TopicModel};
 use crate::model::assign::Assignment;
-use crate::pipeline::assigner::Judge;
+use crate::pipeline::assigner::{COUNTED_BYTES, Judge};
 use crate::pipeline::modeler::Parameters;
 use crate::pipeline::now_ms;
 
@@ -132,7 +132,7 @@ fn embed(
 }
 
 fn unjudged(document: Document, rows: &UnitRows, row: usize, judge: &Judge) -> Judged {
-    let text = crate::document::start_of(&document.text, judge.max_counted_bytes);
+    let text = crate::document::start_of(&document.text, COUNTED_BYTES);
     Judged {
         embedding: std::sync::Arc::from(rows.row(row)),
         words: judge.tokenizer.count(text),

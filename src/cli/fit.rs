@@ -1,0 +1,124 @@
+//! `topicd fit FILE`: the notebook's job.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::cli::progress::Bars;
+use crate::cli::{Settings, block_on, print, print_json, table};
+use crate::config::Config;
+use crate::daemon;
+use crate::document::Batch;
+use crate::embed::Embedder;
+use crate::pipeline::fit::{Fitted, fit};
+use crate::record::assignment::AssignmentRecord;
+use crate::record::dead_letter::DeadLetterRecord;
+use crate::record::event::EventRecord;
+use crate::record::line;
+use crate::record::topic::{TopicRecord, TopicsRecord};
+use crate::store::{Identity, Store};
+use crate::transport::embedded::{OutputFile, Outputs, Seen, Source};
+
+/// Fit a whole corpus at once: JSON Lines or plain lines, also .gz and .zst.
+///
+/// Topics and assignments go to `output.directory`, the model to `state.directory`, where `topicd topics`, `find` and
+/// `assign` read it and from where `topicd run` can go on.
+///
+/// Example: topicd fit corpus.jsonl.gz --state /tmp/corpus --min-cluster-size 50
+#[derive(Debug, Args)]
+pub(super) struct Fit {
+    /// The corpus
+    file: PathBuf,
+    /// Folder for the model and the outputs, in place of `state.directory` and `output.directory`; must be new
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// The smallest group of documents that is a topic
+    #[arg(long, value_name = "N")]
+    min_cluster_size: Option<usize>,
+}
+
+impl Fit {
+    pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let mut set = settings.set.clone();
+        set.push("source.type=file".to_owned());
+        set.push(format!("source.path={}", self.file.display()));
+        set.push("source.follow=false".to_owned());
+        set.push("source.speed=0.0".to_owned());
+        if let Some(folder) = &self.state {
+            set.push(format!("state.directory={}", folder.display()));
+            set.push(format!("output.directory={}", folder.join("output").display()));
+        }
+        set.extend(self.min_cluster_size.map(|size| format!("refit.min_cluster_size={size}")));
+        let config = crate::config::load(settings.config.as_deref(), &set)?;
+        let started = Instant::now();
+        let bars = Bars::new(!settings.json);
+        bars.say(&format!("loading the encoder from `{}`", config.embed_name()));
+        let embedder = Arc::new(Embedder::open(&config.embed)?);
+        let identity = Identity { encoder: embedder.name().to_owned(), dim: embedder.dim() };
+        let mut store = Store::open(&config.state.directory, &identity, config.bounds.seen)?;
+        if store.load(embedder.dim(), config.bounds)?.0.totals().documents > 0 {
+            bail!(
+                "state `{}` holds a model already; name a new folder with --state",
+                config.state.directory.display()
+            );
+        }
+        let checkpoint = store.checkpoint()?;
+        let mut outputs = Outputs::open(&config.output.directory, &checkpoint)?;
+        let corpus = block_on(read(&config, embedder.dim()))?;
+        let judge = daemon::judge(&config, embedder);
+        let fitted = fit(corpus, &judge, &config.parameters, config.bounds, &bars)?;
+        bars.finish();
+        write(&fitted, &mut outputs)?;
+        let mut checkpoint = fitted.checkpoint.clone();
+        checkpoint.merge(&outputs.sync()?);
+        fitted.changes.iter().try_for_each(|change| store.commit(change, &checkpoint, false))?;
+        report(&fitted, settings, started)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Everything that the source holds.
+async fn read(config: &Config, dim: usize) -> anyhow::Result<Batch> {
+    let seen = Seen::new(usize::MAX);
+    let mut source = Source::open(config.source.clone(), Some(dim), &crate::checkpoint::Checkpoint::new(), seen)?;
+    let mut corpus = Batch::default();
+    while let Some(batch) = source.receive().await? {
+        corpus.documents.extend(batch.documents);
+        corpus.rejections.extend(batch.rejections);
+        corpus.checkpoint.merge(&batch.checkpoint);
+    }
+    Ok(corpus)
+}
+
+fn write(fitted: &Fitted, outputs: &mut Outputs) -> anyhow::Result<()> {
+    let model = &fitted.model;
+    let assignments = fitted.judged.iter().map(|judged| line(&AssignmentRecord::on_arrival(judged, model)));
+    outputs.append(OutputFile::Assignments, assignments)?;
+    let topics = model.topics.values().map(|topic| line(&TopicRecord::new(topic, model)));
+    outputs.append(OutputFile::Topics, topics)?;
+    let events = fitted.state.events_after(0).map(|event| line(&EventRecord::new(event)));
+    outputs.append(OutputFile::Events, events)?;
+    let letters = fitted.rejections.iter().map(|rejection| line(&DeadLetterRecord::new(rejection)));
+    outputs.append(OutputFile::DeadLetters, letters)?;
+    Ok(())
+}
+
+fn report(fitted: &Fitted, settings: &Settings, started: Instant) -> anyhow::Result<()> {
+    let record = TopicsRecord::new(&fitted.model, &fitted.state.overview());
+    let seconds = started.elapsed().as_secs_f64();
+    if settings.json {
+        let stages: serde_json::Map<_, _> =
+            fitted.stages.iter().map(|(stage, seconds)| (stage.clone(), (*seconds).into())).collect();
+        return print_json(&serde_json::json!({
+            "model": record, "rejected": fitted.rejections.len(), "stages": stages, "seconds": seconds,
+        }));
+    }
+    print(&table::topics(&record))?;
+    let stages: Vec<String> =
+        fitted.stages.iter().map(|(stage, seconds)| format!("{stage} {seconds:.1} s")).collect();
+    print(&format!("{seconds:.1} s in all: {}; {} lines refused\n", stages.join(", "), fitted.rejections.len()))
+}

@@ -1,0 +1,112 @@
+//! The command line: one file per command.
+
+mod answers;
+mod assign;
+mod check;
+mod find;
+mod fit;
+mod progress;
+mod run;
+mod table;
+mod topics;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+
+/// Streaming topic modelling: documents in, living topics out.
+#[derive(Debug, Parser)]
+#[command(name = "topicd", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  topicd run --set source.path=news.jsonl        follow the topics of a file of documents
+  cat posts.jsonl | topicd run --set source.type=stdin
+  topicd topics                                  the topics so far, as a table
+  topicd find \"climate change\"                   the topics nearest to a text
+  topicd fit corpus.jsonl.gz                     a whole corpus at once
+  topicd check --config topicd.toml              every mistake in a configuration, at once
+
+Every key of the configuration, with its default and its unit, stands in config/topicd.toml.";
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// TOML file with the settings that differ from the defaults
+    #[arg(long, short, global = true, value_name = "FILE", env = "TOPICD_CONFIG")]
+    config: Option<PathBuf>,
+    /// One setting, e.g. refit.min_cluster_size=30; stronger than file and environment
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print JSON for programs in place of text for people
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C
+    Run(run::Run),
+    /// Fit a whole corpus at once, as a notebook would
+    Fit(fit::Fit),
+    /// Show the topics as a table
+    Topics(topics::Topics),
+    /// Show one topic with its keywords and representative documents
+    Topic(topics::Topic),
+    /// Find the topics nearest to a text
+    Find(find::Find),
+    /// Read texts from stdin, one a line, and print their topics with weights; nothing is stored
+    Assign(assign::Assign),
+    /// Check a configuration and print every mistake
+    Check(check::Check),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(command) => command.run(&self.settings),
+            Command::Fit(command) => command.run(&self.settings),
+            Command::Topics(command) => command.run(&self.settings),
+            Command::Topic(command) => command.run(&self.settings),
+            Command::Find(command) => command.run(&self.settings),
+            Command::Assign(command) => command.run(&self.settings),
+            Command::Check(command) => command.run(&self.settings),
+        }
+    }
+}
+
+impl Settings {
+    /// The configuration that file, environment and flags make.
+    fn load(&self) -> Result<Config, config::Error> {
+        config::load(self.config.as_deref(), &self.set)
+    }
+}
+
+/// Prints to stdout; a reader that has gone (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Prints `value` as JSON on one line.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string(value)?))
+}
+
+/// A runtime for commands that talk to a running daemon.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

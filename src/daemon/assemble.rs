@@ -1,0 +1,169 @@
+//! Builds the rooms, lowest first, and starts the loops.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::Config;
+use crate::daemon::supervise::Loops;
+use crate::embed::{self, Embedder};
+use crate::http;
+use crate::model::state::State;
+use crate::model::version::BrokenEntry;
+use crate::notify::Webhook;
+use crate::pipeline::assigner::{Assigner, Judge};
+use crate::pipeline::modeler::{Modeler, Parameters};
+use crate::pipeline::notifier::Notifier;
+use crate::store::{self, Identity, Store};
+use crate::telemetry::Telemetry;
+use crate::transport::command::{self, Command};
+use crate::transport::embedded::{self, Outputs, Seen, Source, ports};
+
+/// A daemon that is running.
+pub struct Daemon {
+    /// Where HTTP is served.
+    pub address: SocketAddr,
+    /// The way to the modeler.
+    pub commands: mpsc::Sender<Command>,
+    /// The number of the last event.
+    pub told: watch::Receiver<u64>,
+    loops: Loops,
+}
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The encoder cannot be loaded.
+    #[error("the encoder cannot be loaded")]
+    Embed(#[from] embed::Error),
+    /// The state cannot be used.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Source or outputs cannot be used.
+    #[error(transparent)]
+    Transport(#[from] embedded::Error),
+    /// The state holds a broken version.
+    #[error(transparent)]
+    Version(#[from] BrokenEntry),
+    /// The address of HTTP is taken or not ours.
+    #[error("cannot listen on `{address}`; set `http.listen` to another address, or port 0 for a free one")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The webhook's client cannot be made.
+    #[error(transparent)]
+    Notify(#[from] crate::notify::Error),
+    /// A worker thread panicked while the daemon started.
+    #[error("the start was interrupted")]
+    Start(#[from] tokio::task::JoinError),
+}
+
+/// What the state's folder held.
+struct Opened {
+    store: Store,
+    state: State,
+    checkpoint: Checkpoint,
+    outputs: Outputs,
+}
+
+impl Daemon {
+    /// Starts every loop. `stop` ends them; with `exit_at_end` they also end with the stream.
+    pub async fn start(
+        config: Config,
+        telemetry: Telemetry,
+        stop: CancellationToken,
+        exit_at_end: bool,
+    ) -> Result<Self, Error> {
+        let address = config.http.listen;
+        let listener =
+            TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        let embed = config.embed.clone();
+        let embedder = tokio::task::spawn_blocking(move || Embedder::open(&embed)).await??;
+        let embedder = Arc::new(embedder);
+        telemetry.encoder_loaded(embedder.name(), embedder.report());
+        let opened = tokio::task::block_in_place(|| open(&config, &embedder))?;
+        let seen = Seen::restore(config.bounds.seen, opened.state.seen());
+        let source = Source::open(config.source.clone(), Some(embedder.dim()), &opened.checkpoint, seen)?;
+        let (assigner_port, modeler_port) = ports(source, opened.outputs);
+        telemetry.state_opened(&opened.state.totals());
+
+        let (versions, version) = watch::channel(Arc::new(opened.state.model()?));
+        let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));
+        let (told, told_last) = watch::channel(opened.state.totals().events);
+        let (commands, command_queue) = command::queue();
+        let mut loops = Loops::new(stop.clone(), telemetry.clone());
+        if let Some(webhook) = &config.webhook {
+            let webhook = Webhook::new(webhook)?;
+            let (outbox, told) = (opened.store.outbox(), told.subscribe());
+            let notifier = Notifier { outbox, webhook, told, telemetry: telemetry.clone() };
+            loops.spawn("notifier", notifier.run(loops.late_stop()));
+        }
+        let modeler = Modeler {
+            port: modeler_port,
+            state: opened.state,
+            store: opened.store,
+            checkpoint: opened.checkpoint,
+            parameters: config.parameters.clone(),
+            versions,
+            overviews,
+            told,
+            outbox: config.webhook.is_some(),
+            exit_at_end,
+            telemetry: telemetry.clone(),
+        };
+        loops.spawn_vital("modeler", modeler.run(command_queue, stop.clone()));
+        let assigner = Assigner {
+            port: assigner_port,
+            judge: Arc::new(judge(&config, embedder.clone())),
+            versions: version.clone(),
+            telemetry: telemetry.clone(),
+        };
+        loops.spawn("assigner", assigner.run(stop.clone()));
+        let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+        let sources = http::Sources {
+            versions: version,
+            overviews: overview,
+            commands: commands.clone(),
+            embedder,
+            assign: config.parameters.assign.clone(),
+            telemetry,
+            stop,
+        };
+        loops.spawn("http", http::serve(listener, sources, loops.late_stop()));
+        Ok(Self { address, commands, told: told_last, loops })
+    }
+
+    /// Waits until every loop has ended; the first one's error, if any failed.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        self.loops.ended().await
+    }
+}
+
+/// The parts that judge a document, from the configuration.
+pub fn judge(config: &Config, embedder: Arc<Embedder>) -> Judge {
+    Judge {
+        embedder,
+        tokenizer: config.keywords.tokenizer(),
+        params: config.parameters.assign.clone(),
+    }
+}
+
+fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {
+    let identity = Identity { encoder: embedder.name().to_owned(), dim: embedder.dim() };
+    let mut store = Store::open(&config.state.directory, &identity, config.bounds.seen)?;
+    let (mut state, mut checkpoint) = store.load(embedder.dim(), config.bounds)?;
+    let outputs = Outputs::open(&config.output.directory, &checkpoint)?;
+    // From here on the lengths of the outputs are recorded, so that whatever is written and not committed is cut off.
+    checkpoint.merge(&outputs.lengths());
+    let cut = state.bound(config.bounds);
+    store.commit(&cut, &checkpoint, false)?;
+    Ok(Opened { store, state, checkpoint, outputs })
+}

@@ -1,0 +1,6 @@
+//! Who starts what: builds the rooms from a checked configuration, starts the loops, and ends them in order.
+
+mod assemble;
+mod supervise;
+
+pub use assemble::{Daemon, Error};
