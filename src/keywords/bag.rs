@@ -13,6 +13,13 @@ use serde::{Deserialize, Serialize};
 pub struct Bag(BTreeMap<String, u32>);
 
 impl Bag {
+    /// Counts terms that come in any order. O(n log n), one allocation a different term.
+    pub(super) fn of(mut terms: Vec<&str>) -> Self {
+        terms.sort_unstable();
+        let runs = terms.chunk_by(|a, b| a == b);
+        Self(runs.map(|run| (run[0].to_owned(), run.len() as u32)).collect())
+    }
+
     /// Adds `count` occurrences of `term`; O(log n), allocates for a new term only.
     pub fn add(&mut self, term: &str, count: u32) {
         if let Some(present) = self.0.get_mut(term) {

@@ -16,7 +16,7 @@ const NEGLIGIBLE: f64 = 1e-6;
 /// removing and merging are those of counting the remaining documents at once (sums of whole numbers in `f64`).
 ///
 /// Bound: at most `max_vocabulary` terms. When a bag takes the vocabulary over it, the terms with the smallest
-/// totals over all classes go (equal totals: the later in the alphabet) until nine tenths are left, with their
+/// totals over all classes go (equal totals: the later in the alphabet) until half of it is left, with their
 /// counts. The true count of any term, had nothing been evicted, exceeds the one kept by
 /// [`missing_at_most`](Self::missing_at_most) at most: every eviction adds the largest total that it dropped.
 ///
@@ -260,13 +260,15 @@ impl<C: Ord + Copy> Counts<C> {
 
     fn evict(&mut self) {
         let mut alive: Vec<u32> = self.ids.values().copied().collect();
-        alive.sort_unstable_by(|&a, &b| {
+        let stay = self.max_vocabulary / 2;
+        let (.., dropped) = alive.select_nth_unstable_by(stay, |&a, &b| {
             let (a, b) = (&self.terms[a as usize], &self.terms[b as usize]);
             b.total.total_cmp(&a.total).then_with(|| a.text.cmp(&b.text))
         });
-        let dropped = &alive[self.max_vocabulary - self.max_vocabulary / 10..];
-        self.missing_at_most += dropped.first().map_or(0.0, |&id| self.terms[id as usize].total);
-        for &id in dropped {
+        let totals = dropped.iter().map(|&id| self.terms[id as usize].total);
+        self.missing_at_most += totals.fold(0.0, f64::max);
+        dropped.sort_unstable();
+        for &id in &*dropped {
             self.forget(id);
         }
         let terms = &self.terms;

@@ -23,7 +23,8 @@ use super::Bag;
 /// Source: scikit-learn 1.9, `CountVectorizer._word_ngrams`; Unicode UAX #29.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    word: Regex,
+    /// Combining marks that are no letters by themselves.
+    mark: Regex,
     segmenter: WordSegmenterBorrowed<'static>,
     stop_words: HashSet<String>,
     n_gram_range: (usize, usize),
@@ -35,7 +36,7 @@ impl Tokenizer {
         n_gram_range: (usize, usize),
     ) -> Result<Self, regex::Error> {
         Ok(Self {
-            word: Regex::new(r"[\p{L}\p{N}_][\p{L}\p{N}\p{M}_]+")?,
+            mark: Regex::new(r"^\p{M}$")?,
             segmenter: WordSegmenter::new_auto(WordBreakInvariantOptions::default()),
             stop_words,
             n_gram_range,
@@ -44,42 +45,37 @@ impl Tokenizer {
 
     /// The terms of `text` and how often each occurs.
     pub fn count(&self, text: &str) -> Bag {
-        let mut bag = Bag::default();
-        self.count_into(text, &mut bag);
-        bag
-    }
-
-    /// Adds the terms of `text` to `bag`; cheaper than a bag a document where documents of a class come together.
-    pub fn count_into(&self, text: &str, bag: &mut Bag) {
         let lower = text.to_lowercase();
         let words = self.words(&lower);
         let (shortest, longest) = self.n_gram_range;
-        let mut term = String::new();
+        if longest == 1 {
+            return Bag::of(words);
+        }
+        // All n-grams lie in one string: an allocation each would cost more than the rest of the counting.
+        let mut joined = String::with_capacity(lower.len() * longest);
+        let mut ends = Vec::new();
         for n in shortest..=longest {
-            if n == 1 {
-                for word in &words {
-                    bag.add(word, 1);
-                }
-                continue;
-            }
             for gram in words.windows(n) {
-                term.clear();
                 for (i, word) in gram.iter().enumerate() {
-                    if i > 0 {
-                        term.push(' ');
-                    }
-                    term.push_str(word);
+                    joined.push_str(if i > 0 { " " } else { "" });
+                    joined.push_str(word);
                 }
-                bag.add(&term, 1);
+                ends.push(joined.len());
             }
         }
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        Bag::of(starts.zip(&ends).map(|(start, &end)| &joined[start..end]).collect())
     }
 
     /// Words of a text in lower case that are no stop words, in their order.
     fn words<'t>(&self, lower: &'t str) -> Vec<&'t str> {
         let mut words = Vec::new();
-        for run in self.word.find_iter(lower) {
-            let run = run.as_str();
+        let mut rest = lower;
+        while let Some(start) = rest.find(is_letter) {
+            rest = &rest[start..];
+            let end = rest.find(|c| !self.is_inside_word(c)).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(end);
+            rest = after;
             if run.is_ascii() || !run.chars().any(is_written_without_spaces) {
                 self.keep(run, &mut words);
             } else {
@@ -89,6 +85,10 @@ impl Tokenizer {
         words
     }
 
+    fn is_inside_word(&self, c: char) -> bool {
+        is_letter(c) || (!c.is_ascii() && self.mark.is_match(c.encode_utf8(&mut [0; 4])))
+    }
+
     /// Cuts a run of a script without spaces into words.
     fn cut<'t>(&self, run: &'t str, words: &mut Vec<&'t str>) {
         for piece in at_okurigana(run) {
@@ -96,7 +96,7 @@ impl Tokenizer {
             for (end, kind) in self.segmenter.segment_str(piece).iter_with_word_type() {
                 let word = &piece[start..end];
                 start = end;
-                if kind.is_word_like() && word.chars().nth(1).is_some() && !word.starts_with(NEVER_FIRST) {
+                if kind.is_word_like() && !word.starts_with(NEVER_FIRST) {
                     self.keep(word, words);
                 }
             }
@@ -104,10 +104,15 @@ impl Tokenizer {
     }
 
     fn keep<'t>(&self, word: &'t str, words: &mut Vec<&'t str>) {
-        if !self.stop_words.contains(word) {
+        if word.chars().nth(1).is_some() && !self.stop_words.contains(word) {
             words.push(word);
         }
     }
+}
+
+/// What a word may begin with.
+fn is_letter(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
 }
 
 /// No Japanese word begins with one of these: such a piece is what is left of a verb.
