@@ -141,7 +141,13 @@ impl Batch {
     }
 }
 
-/// The number of a document in the order in which the modeler saw it, from 1; never reused.
+/// The start of `text`, at most `bytes` long, cut between two characters.
+pub fn start_of(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
+}
+
+/// The number of a kept document, in the order in which the modeler received it, from 1; never reused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sequence(pub u64);

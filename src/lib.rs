@@ -11,5 +11,14 @@ pub mod keywords;
 
 pub mod checkpoint;
 pub mod document;
+pub mod model;
+pub mod record;
 
 pub mod embed;
+pub mod notify;
+pub mod store;
+pub mod telemetry;
+pub mod transport;
+
+pub mod http;
+pub mod pipeline;

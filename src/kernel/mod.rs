@@ -1,11 +1,11 @@
 //! The cellar: dense arithmetic on rows of `f32`.
 
 pub mod dot;
+pub mod gram;
 pub mod top_k;
 pub mod unit;
 pub mod wide;
 
-#[cfg(test)]
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

@@ -9,3 +9,10 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
 pub(super) fn squared_euclidean(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum()
 }
+
+/// `x` in the upper half of an `f32`, rounded to nearest, ties to even. For finite `x`.
+pub(super) fn bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let half_and_ties_to_even = 0x7fff + ((bits >> 16) & 1);
+    ((bits + half_and_ties_to_even) >> 16) as u16
+}

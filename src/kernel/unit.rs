@@ -57,6 +57,20 @@ impl UnitRows {
         }
     }
 
+    /// The given rows of `dim` numbers each, one under the other, normalised where needed; shorter rows are filled
+    /// with zeros, longer ones cut.
+    pub fn from_rows<'a>(dim: usize, rows: impl IntoIterator<Item = &'a [f32]>) -> Result<Self, Error> {
+        let mut values = Vec::new();
+        let mut n = 0;
+        for row in rows {
+            values.extend_from_slice(&row[..row.len().min(dim)]);
+            n += 1;
+            values.resize(n * dim, 0.0);
+        }
+        let rows = Array2::from_shape_vec((n, dim), values).unwrap_or_else(|_| Array2::zeros((0, dim)));
+        Self::normalise(rows)
+    }
+
     /// No rows, of dimension `dim`.
     pub fn empty(dim: usize) -> Self {
         Self { rows: Array2::zeros((0, dim)) }

@@ -3,6 +3,8 @@
 //! Each type here can only be made on a CPU that has the instructions; holding one is the proof that calling is sound.
 #![allow(unsafe_code)]
 
+use std::arch::{asm, x86_64::__cpuid_count};
+
 use super::wide::Task;
 
 /// This CPU has AVX-512 F, BW, DQ and VL.
@@ -50,5 +52,152 @@ impl Avx2 {
         let Self(()) = self;
         // SAFETY: `self` was made by `new`, which saw the feature.
         unsafe { inner(task) }
+    }
+}
+
+/// Rows (or columns) of a tile register.
+pub(super) const TILE: usize = 16;
+/// Values of one row of a tile of `bf16`: the step along the dimensions.
+pub(super) const STEP: usize = 32;
+/// Rows of one call to [`Amx::products`].
+pub(super) const STRIP: usize = 2 * TILE;
+
+/// This CPU has AMX with `bf16` tiles, and the kernel lets this process use them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Amx(());
+
+impl Amx {
+    pub(super) fn new() -> Option<Self> {
+        static USABLE: std::sync::LazyLock<bool> =
+            std::sync::LazyLock::new(|| has_amx_bf16() && may_use_tiles());
+        USABLE.then_some(Self(()))
+    }
+
+    /// Dot products of 32 rows with `m` columns, `32 × m` into `out`, row-major.
+    ///
+    /// `rows` are two panels of 16 rows; `columns` are `m / 16` panels, paired as `TDPBF16PS` wants its second operand.
+    /// A panel is `steps` tiles of 16 × 32 `bf16`.
+    ///
+    /// # Panics
+    /// If the lengths don't fit each other, or `m` is not a multiple of 32.
+    pub(super) fn products(self, rows: &[u16], columns: &[u16], steps: usize, out: &mut [f32]) {
+        let panel = steps * TILE * STEP;
+        let width = columns.len() / panel * TILE;
+        assert_eq!(rows.len(), 2 * panel);
+        assert_eq!(columns.len(), width / TILE * panel);
+        assert_eq!(width % STRIP, 0);
+        assert_eq!(out.len(), STRIP * width);
+        let Self(()) = self;
+        // SAFETY: `self` was made by `new`, which saw the instructions and got the permission. The tiles are
+        // configured, used and released here without any other code running between on this thread. The pointers
+        // stay inside the slices by the four lengths checked above.
+        unsafe {
+            configure_tiles();
+            for j in (0..width).step_by(STRIP) {
+                let columns = columns.as_ptr().add(j / TILE * panel);
+                multiply_tiles(rows.as_ptr(), columns, steps, out.as_mut_ptr().add(j), width);
+            }
+            asm!("tilerelease", options(nostack, nomem));
+        }
+    }
+}
+
+fn has_amx_bf16() -> bool {
+    const AMX_BF16: u32 = 1 << 22;
+    const AMX_TILE: u32 = 1 << 24;
+    is_x86_feature_detected!("avx512f")
+        && __cpuid_count(7, 0).edx & (AMX_BF16 | AMX_TILE) == AMX_BF16 | AMX_TILE
+}
+
+/// Asks the kernel for the tile registers' state; granted once for all threads of the process.
+#[cfg(target_os = "linux")]
+fn may_use_tiles() -> bool {
+    const ARCH_PRCTL: isize = 158;
+    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+    const XFEATURE_XTILEDATA: usize = 18;
+    let status: isize;
+    // SAFETY: this system call changes nothing but which instructions are permitted; it touches no memory of ours.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => status,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") XFEATURE_XTILEDATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    status == 0
+}
+
+#[cfg(not(target_os = "linux"))]
+fn may_use_tiles() -> bool {
+    false
+}
+
+/// Gives all eight tile registers 16 rows of 64 bytes.
+///
+/// # Safety
+/// AMX must be there and permitted.
+unsafe fn configure_tiles() {
+    #[repr(C, align(64))]
+    struct Configuration {
+        palette: u8,
+        start_row: u8,
+        reserved: [u8; 14],
+        bytes_per_row: [u16; 16],
+        rows: [u8; 16],
+    }
+    static ALL_FULL: Configuration = Configuration {
+        palette: 1,
+        start_row: 0,
+        reserved: [0; 14],
+        bytes_per_row: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+        rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+    };
+    // SAFETY: reads 64 bytes of a constant; the caller vouches for the instruction.
+    unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const ALL_FULL, options(nostack, readonly)) }
+}
+
+/// 32 × 32 dot products in four tile registers.
+///
+/// # Safety
+/// Tiles are configured; `rows` and `columns` point at two panels of `steps` tiles each; `out` at 32 rows of 32 values,
+/// `width` values apart.
+unsafe fn multiply_tiles(rows: *const u16, columns: *const u16, steps: usize, out: *mut f32, width: usize) {
+    const TILE_BYTES: usize = TILE * STEP * size_of::<u16>();
+    // SAFETY: by the contract above each load reads 1,024 bytes of a panel and each store writes 16 × 64 bytes of `out`.
+    unsafe {
+        asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "2:",
+            "tileloadd tmm4, [{a} + {row}*1]",
+            "tileloadd tmm6, [{b} + {row}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{d} + {row}*1]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{c} + {row}*1]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {a}, {tile}", "add {b}, {tile}", "add {c}, {tile}", "add {d}, {tile}",
+            "dec {steps}",
+            "jnz 2b",
+            "tilestored [{out} + {stride}*1], tmm0",
+            "tilestored [{out} + {stride}*1 + 64], tmm1",
+            "tilestored [{below} + {stride}*1], tmm2",
+            "tilestored [{below} + {stride}*1 + 64], tmm3",
+            a = inout(reg) rows => _,
+            c = inout(reg) rows.byte_add(steps * TILE_BYTES) => _,
+            b = inout(reg) columns => _,
+            d = inout(reg) columns.byte_add(steps * TILE_BYTES) => _,
+            steps = inout(reg) steps => _,
+            tile = const TILE_BYTES,
+            row = in(reg) STEP * size_of::<u16>(),
+            out = in(reg) out,
+            below = in(reg) out.add(TILE * width),
+            stride = in(reg) width * size_of::<f32>(),
+            options(nostack),
+        );
     }
 }

@@ -1,1 +1,23 @@
-//! From texts to keywords: tokens, counts, c-TF-IDF.
+//! From texts to keywords: tokens, counts per class, class-based TF-IDF, and the rerankings over it.
+//!
+//! A text becomes a [`Bag`] of terms ([`Tokenizer`]); bags are added to the [`Counts`] of a class, or taken away
+//! again; [`Weights`] of these counts give the [`Keyword`]s of each class. [`keybert`] and [`mmr`] rerank
+//! candidate words by their embeddings. A class is whatever the caller says it is: any ordered, copyable key.
+
+mod bag;
+mod counts;
+mod ctfidf;
+pub mod keybert;
+pub mod mmr;
+mod params;
+mod stop_words;
+mod tokenizer;
+
+pub use bag::Bag;
+pub use counts::{ClassCounts, Counts};
+pub use ctfidf::{Keyword, TermVector, Weights, keywords};
+pub use params::{Checked, Error, Params};
+pub use tokenizer::Tokenizer;
+
+#[cfg(test)]
+mod tests;

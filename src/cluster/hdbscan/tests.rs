@@ -1,0 +1,1 @@
+//! Laws and golden numbers of HDBSCAN\*.

@@ -1,0 +1,103 @@
+//! The `k` nearest neighbours of every row among the other rows.
+
+mod exact;
+mod graph;
+
+pub use graph::Graph;
+
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::watch::{Cancelled, Watch};
+use crate::kernel::unit::{self, UnitRows};
+
+/// How far two rows are from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// 1 − cosine, from 0 to 2; rows need not have length 1, but must have a direction.
+    Cosine,
+    /// Length of the difference.
+    Euclidean,
+}
+
+/// Why there is no graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A value of the row is NaN or infinite, or so large that its square is.
+    #[error(
+        "row `{row}` holds a value that is not finite (NaN, infinite, or too large to square); leave the row out"
+    )]
+    NotFinite {
+        /// Index of the first such row.
+        row: usize,
+    },
+    /// The row is all zeros, so no cosine is defined.
+    #[error(
+        "row `{row}` has length zero, so it has no cosine; leave the row out or use the Euclidean metric"
+    )]
+    ZeroLength {
+        /// Index of the first such row.
+        row: usize,
+    },
+    /// Indices are 32 bits wide.
+    #[error("`{rows}` rows are more than 2³¹; draw a sample")]
+    TooMany {
+        /// How many came.
+        rows: usize,
+    },
+    /// The watcher wanted no result any more.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl From<unit::Error> for Error {
+    fn from(error: unit::Error) -> Self {
+        match error {
+            unit::Error::NotFinite { row } => Self::NotFinite { row },
+            unit::Error::ZeroLength { row } => Self::ZeroLength { row },
+        }
+    }
+}
+
+/// The `k` nearest other rows of every row of `rows` (`n × d`).
+///
+/// Exact up to rounding: candidates come from products that may be rounded to `bf16`, their order and distances from
+/// `f32`. Recall@15 on 44,949 × 384 sentence embeddings: see [`exact`]. The same bits on any number of threads.
+///
+/// With fewer than `k` other rows each row gets all of them: the graph is then `n × (n − 1)`. No rows give an empty
+/// graph. Equal rows are each other's neighbours at distance 0; ties go to the smaller index.
+pub fn nearest(
+    rows: ArrayView2<'_, f32>,
+    k: usize,
+    metric: Metric,
+    watch: &dyn Watch,
+) -> Result<Graph, Error> {
+    let n = rows.nrows();
+    if n > i32::MAX as usize {
+        return Err(Error::TooMany { rows: n });
+    }
+    let k = k.min(n.saturating_sub(1));
+    match metric {
+        Metric::Cosine => {
+            let rows = UnitRows::normalise(rows.to_owned())?.into_inner();
+            exact::nearest(&rows, k, metric, watch)
+        }
+        Metric::Euclidean => exact::nearest(&centred(rows)?, k, metric, watch),
+    }
+}
+
+/// The rows moved so that their mean is 0: distances stay, but less of them cancels in `|a|² + |b|² − 2ab`.
+fn centred(rows: ArrayView2<'_, f32>) -> Result<Array2<f32>, Error> {
+    let not_finite = |row: &ndarray::ArrayView1<'_, f32>| !row.iter().map(|x| x * x).sum::<f32>().is_finite();
+    if let Some(row) = rows.axis_iter(Axis(0)).into_par_iter().position_first(|row| not_finite(&row)) {
+        return Err(Error::NotFinite { row });
+    }
+    let mut rows = rows.as_standard_layout().into_owned();
+    if let Some(mean) = rows.mapv(f64::from).mean_axis(Axis(0)) {
+        rows -= &mean.mapv(|x| x as f32);
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! The handlers of the API. Errors are JSON with one key, `error`.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::http::Sources;
+use crate::kernel::unit::UnitRows;
+use crate::model::event::Event;
+use crate::record::answer;
+use crate::record::topic::TopicsRecord;
+use crate::transport::command::Command;
+
+/// Events in one answer, at most.
+const MOST_EVENTS: usize = 500;
+/// Topics in one answer to a question, if it doesn't say.
+const FOUND: usize = 10;
+/// Texts in one question, at most.
+const MOST_TEXTS: usize = 1000;
+
+type Answer<T> = Result<Json<T>, Failure>;
+
+/// A question that has no answer, and whose fault it is.
+pub(super) struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub(super) async fn readyz(State(sources): State<Sources>) -> Response {
+    if sources.stop.is_cancelled() || sources.commands.is_closed() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+    }
+    "ready\n".into_response()
+}
+
+pub(super) async fn metrics(State(sources): State<Sources>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (kind, sources.telemetry.render()).into_response()
+}
+
+pub(super) async fn topics(State(sources): State<Sources>) -> Json<TopicsRecord> {
+    Json(all(&sources))
+}
+
+fn all(sources: &Sources) -> TopicsRecord {
+    let (model, overview) = (sources.versions.borrow().clone(), sources.overviews.borrow().clone());
+    TopicsRecord::new(&model, &overview)
+}
+
+pub(super) async fn topic(State(sources): State<Sources>, Path(id): Path<u32>) -> Answer<Value> {
+    let id = sources.versions.borrow().resolve(crate::model::topic::TopicId(id)).0;
+    let found = all(&sources).topics.into_iter().find(|topic| topic.id == id);
+    let found = found.ok_or_else(|| Failure(StatusCode::NOT_FOUND, format!("no topic `{id}`")))?;
+    Ok(Json(json!(found)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct After {
+    #[serde(default)]
+    after: u64,
+    #[serde(default = "most_events")]
+    limit: usize,
+}
+
+fn most_events() -> usize {
+    MOST_EVENTS
+}
+
+#[derive(Serialize)]
+pub(super) struct Line {
+    seq: u64,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    time: String,
+    version: u64,
+    topic: Option<u32>,
+    summary: String,
+}
+
+impl Line {
+    fn new(event: &Event) -> Self {
+        Self {
+            seq: event.number,
+            kind: event.happened.kind(),
+            time: crate::record::time(event.time_ms),
+            version: event.version,
+            topic: event.happened.topic().map(|topic| topic.id.0),
+            summary: event.happened.summary(),
+        }
+    }
+}
+
+pub(super) async fn events(State(sources): State<Sources>, Query(asked): Query<After>) -> Answer<Value> {
+    let limit = asked.limit.min(MOST_EVENTS);
+    let events = ask(&sources, |reply| Command::Events { after: asked.after, limit, reply }).await?;
+    Ok(Json(json!({ "events": events.iter().map(Line::new).collect::<Vec<_>>() })))
+}
+
+pub(super) async fn refits(State(sources): State<Sources>) -> Answer<Value> {
+    let refits = ask(&sources, |reply| Command::Refits { reply }).await?;
+    Ok(Json(json!({ "refits": refits })))
+}
+
+pub(super) async fn refit(State(sources): State<Sources>) -> Answer<Value> {
+    if ask(&sources, |reply| Command::Refit { reply }).await? {
+        Ok(Json(json!({ "started": true })))
+    } else {
+        Err(Failure(StatusCode::CONFLICT, "a refit is running already".to_owned()))
+    }
+}
+
+async fn ask<T>(sources: &Sources, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Failure> {
+    let stopping = || Failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
+    let (reply, answer) = oneshot::channel();
+    sources.commands.send(command(reply)).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Question {
+    q: String,
+    limit: Option<usize>,
+}
+
+pub(super) async fn find(State(sources): State<Sources>, Query(asked): Query<Question>) -> Answer<Value> {
+    let rows = embed(&sources, vec![asked.q]).await?;
+    let model = sources.versions.borrow().clone();
+    let found = answer::find(&model, rows.row(0), asked.limit.unwrap_or(FOUND));
+    Ok(Json(json!({ "topics": found })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Texts {
+    texts: Vec<String>,
+}
+
+pub(super) async fn assign(State(sources): State<Sources>, Json(asked): Json<Texts>) -> Answer<Value> {
+    if asked.texts.len() > MOST_TEXTS {
+        let why = format!("{} texts; send at most {MOST_TEXTS} at once", asked.texts.len());
+        return Err(Failure(StatusCode::PAYLOAD_TOO_LARGE, why));
+    }
+    let rows = embed(&sources, asked.texts).await?;
+    let model = sources.versions.borrow().clone();
+    Ok(Json(json!({ "version": model.number, "assigned": answer::assigned(&model, &rows, &sources.assign) })))
+}
+
+async fn embed(sources: &Sources, texts: Vec<String>) -> Result<UnitRows, Failure> {
+    let embedder = sources.embedder.clone();
+    let embedded = tokio::task::spawn_blocking(move || {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        embedder.embed(&texts)
+    });
+    match embedded.await {
+        Ok(Ok(made)) => Ok(made.rows),
+        Ok(Err(error)) => Err(Failure(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())),
+        Err(error) => Err(Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
+}

@@ -1,0 +1,61 @@
+//! What the outside sees over HTTP: health, metrics, an API, and the live page. Reads the version in force and the
+//! counts of the last batch; everything else it asks the modeler.
+
+mod api;
+mod page;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::embed::Embedder;
+use crate::model::assign;
+use crate::model::state::overview::Overview;
+use crate::model::version::TopicModel;
+use crate::telemetry::Telemetry;
+use crate::transport::command::Command;
+
+/// What the handlers read.
+#[derive(Clone)]
+pub struct Sources {
+    /// The version in force.
+    pub versions: watch::Receiver<Arc<TopicModel>>,
+    /// The counts after the last batch.
+    pub overviews: watch::Receiver<Arc<Overview>>,
+    /// The way to the modeler.
+    pub commands: mpsc::Sender<Command>,
+    /// The encoder, for questions about a text.
+    pub embedder: Arc<Embedder>,
+    /// The rule of the vote.
+    pub assign: assign::Checked,
+    /// The metrics.
+    pub telemetry: Telemetry,
+    /// Cancelled once the daemon stops: from then on it is not ready.
+    pub stop: CancellationToken,
+}
+
+/// Serves on `listener` until `stop` is cancelled; requests under way are answered.
+pub async fn serve(listener: TcpListener, sources: Sources, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, router(sources)).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+fn router(sources: Sources) -> Router {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .route("/healthz", get(api::healthz))
+        .route("/readyz", get(api::readyz))
+        .route("/metrics", get(api::metrics))
+        .route("/api/topics", get(api::topics))
+        .route("/api/topics/{id}", get(api::topic))
+        .route("/api/events", get(api::events))
+        .route("/api/refits", get(api::refits))
+        .route("/api/refit", post(api::refit))
+        .route("/api/find", get(api::find))
+        .route("/api/assign", post(api::assign))
+        .with_state(sources)
+}

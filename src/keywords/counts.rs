@@ -1,0 +1,328 @@
+//! How often each term occurs in each class, kept while documents come, move and go.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Bag;
+
+/// A count below this is none: what decay leaves of old words must not stay for ever.
+const NEGLIGIBLE: f64 = 1e-6;
+
+/// Term counts of every class over one vocabulary of bounded size.
+///
+/// Counting is incremental and exact: without [`scale`](Self::scale), the counts after any sequence of adding,
+/// removing and merging are those of counting the remaining documents at once (sums of whole numbers in `f64`).
+///
+/// Bound: at most `max_vocabulary` terms. When a bag takes the vocabulary over it, the terms with the smallest
+/// totals over all classes go (equal totals: the later in the alphabet) until nine tenths are left, with their
+/// counts. The true count of any term, had nothing been evicted, exceeds the one kept by
+/// [`missing_at_most`](Self::missing_at_most) at most: every eviction adds the largest total that it dropped.
+///
+/// Memory: ~100 bytes a term, ~20 bytes a (class, term) pair. Adding a bag of n terms to a class of m costs
+/// O(n log m). Two stores are equal if their classes and counts are; ids of terms and their order of coming
+/// don't matter.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(
+    into = "Saved<C>",
+    from = "Saved<C>",
+    bound(serialize = "C: Ord + Copy + Serialize", deserialize = "C: Ord + Copy + Deserialize<'de>")
+)]
+pub struct Counts<C> {
+    max_vocabulary: usize,
+    missing_at_most: f64,
+    terms: Vec<Term>,
+    ids: HashMap<Arc<str>, u32>,
+    /// Ids of `terms` that hold no term now and are given out first.
+    free: Vec<u32>,
+    classes: BTreeMap<C, ClassCounts>,
+}
+
+/// A term of the vocabulary. `classes` is exact where `total` carries rounding, so it decides when a term is gone.
+#[derive(Debug, Clone)]
+pub(super) struct Term {
+    pub(super) text: Arc<str>,
+    pub(super) total: f64,
+    classes: u32,
+}
+
+/// Counts of one class by term id, none of them zero.
+#[derive(Debug, Clone, Default)]
+pub struct ClassCounts {
+    counts: BTreeMap<u32, f64>,
+}
+
+impl ClassCounts {
+    /// Term ids in ascending order, with their counts.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, f64)> + Clone {
+        self.counts.iter().map(|(&id, &count)| (id, count))
+    }
+
+    /// Number of different terms.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// True if no term was counted.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+}
+
+impl<C: Ord + Copy> Counts<C> {
+    /// An empty store for at most `max_vocabulary` different terms.
+    pub fn new(max_vocabulary: usize) -> Self {
+        Self {
+            max_vocabulary,
+            missing_at_most: 0.0,
+            terms: Vec::new(),
+            ids: HashMap::new(),
+            free: Vec::new(),
+            classes: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a document's or a batch's terms for `class`, each occurrence as `weight`.
+    pub fn add(&mut self, class: C, bag: &Bag, weight: f64) {
+        self.add_terms(class, bag.iter().map(|(term, count)| (term, f64::from(count) * weight)));
+    }
+
+    /// Counts terms for `class` by given amounts: a class as [`terms`](Self::terms) once told it.
+    pub fn add_terms<'t>(&mut self, class: C, terms: impl Iterator<Item = (&'t str, f64)>) {
+        let mut counts = self.classes.remove(&class).unwrap_or_default();
+        for (text, amount) in terms.filter(|&(_, amount)| amount > NEGLIGIBLE) {
+            let id = self.intern(text);
+            let term = &mut self.terms[id as usize];
+            term.total += amount;
+            let count = counts.counts.entry(id).or_insert(0.0);
+            if *count == 0.0 {
+                term.classes += 1;
+            }
+            *count += amount;
+        }
+        self.put(class, counts);
+        if self.ids.len() > self.max_vocabulary {
+            self.evict();
+        }
+    }
+
+    /// Takes back what [`add`](Self::add) counted; never goes below zero.
+    pub fn remove(&mut self, class: C, bag: &Bag, weight: f64) {
+        let Some(mut counts) = self.classes.remove(&class) else { return };
+        for (text, count) in bag.iter() {
+            let Some(&id) = self.ids.get(text) else { continue };
+            let Some(present) = counts.counts.get_mut(&id) else { continue };
+            let amount = f64::from(count) * weight;
+            if *present - amount > NEGLIGIBLE {
+                *present -= amount;
+                self.terms[id as usize].total -= amount;
+            } else {
+                let rest = *present;
+                counts.counts.remove(&id);
+                self.release(id, rest);
+            }
+        }
+        self.put(class, counts);
+    }
+
+    /// Moves every count of class `from` to class `into`.
+    pub fn merge_classes(&mut self, from: C, into: C) {
+        if from == into {
+            return;
+        }
+        let Some(moved) = self.classes.remove(&from) else { return };
+        let mut counts = self.classes.remove(&into).unwrap_or_default();
+        for (id, amount) in moved.iter() {
+            if let Some(present) = counts.counts.get_mut(&id) {
+                *present += amount;
+                self.terms[id as usize].classes -= 1;
+            } else {
+                counts.counts.insert(id, amount);
+            }
+        }
+        self.put(into, counts);
+    }
+
+    /// Forgets a class and all that was counted for it.
+    pub fn remove_class(&mut self, class: C) {
+        if let Some(counts) = self.classes.remove(&class) {
+            counts.iter().for_each(|(id, count)| self.release(id, count));
+        }
+    }
+
+    /// Adds every count of `other`, class by class.
+    pub fn merge(&mut self, other: &Self) {
+        self.missing_at_most += other.missing_at_most;
+        for class in other.classes() {
+            self.add_terms(class, other.terms(class));
+        }
+    }
+
+    /// Multiplies every count with `factor` in 0..=1: exponential decay. O(all counts).
+    pub fn scale(&mut self, factor: f64) {
+        for term in &mut self.terms {
+            term.total *= factor;
+        }
+        for (class, mut counts) in std::mem::take(&mut self.classes) {
+            counts.counts.retain(|&id, count| {
+                *count *= factor;
+                let stays = *count > NEGLIGIBLE;
+                if !stays {
+                    self.release(id, *count);
+                }
+                stays
+            });
+            self.put(class, counts);
+        }
+    }
+
+    /// Classes with at least one term, in ascending order.
+    pub fn classes(&self) -> impl ExactSizeIterator<Item = C> {
+        self.classes.keys().copied()
+    }
+
+    /// The counts of `class`; `None` if it has no term.
+    pub fn class(&self, class: C) -> Option<&ClassCounts> {
+        self.classes.get(&class)
+    }
+
+    /// The terms of `class` and their counts, in no order that means anything, but the same every time.
+    pub fn terms(&self, class: C) -> impl Iterator<Item = (&str, f64)> {
+        let counts = self.classes.get(&class).into_iter().flat_map(ClassCounts::iter);
+        counts.map(|(id, count)| (&*self.terms[id as usize].text, count))
+    }
+
+    /// How often `term` was counted in all classes together.
+    pub fn total(&self, term: &str) -> f64 {
+        self.id(term).map_or(0.0, |id| self.terms[id as usize].total)
+    }
+
+    /// Number of different terms.
+    pub fn vocabulary(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Upper bound of what eviction has taken from the count of any one term.
+    pub fn missing_at_most(&self) -> f64 {
+        self.missing_at_most
+    }
+
+    /// Terms by id; those with an empty text are free.
+    pub(super) fn by_id(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// The id of a term that occurs in some class.
+    pub(super) fn id(&self, term: &str) -> Option<u32> {
+        self.ids.get(term).copied()
+    }
+
+    fn intern(&mut self, text: &str) -> u32 {
+        if let Some(&id) = self.ids.get(text) {
+            return id;
+        }
+        let text: Arc<str> = text.into();
+        let term = Term { text: Arc::clone(&text), total: 0.0, classes: 0 };
+        let id = if let Some(id) = self.free.pop() {
+            self.terms[id as usize] = term;
+            id
+        } else {
+            self.terms.push(term);
+            (self.terms.len() - 1) as u32
+        };
+        self.ids.insert(text, id);
+        id
+    }
+
+    /// A class lost the term `id`, of which it had `count`; the last class takes the term with it.
+    fn release(&mut self, id: u32, count: f64) {
+        let term = &mut self.terms[id as usize];
+        term.classes -= 1;
+        term.total -= count;
+        if term.classes == 0 {
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        let term = &mut self.terms[id as usize];
+        term.total = 0.0;
+        self.ids.remove(&*std::mem::take(&mut term.text));
+        self.free.push(id);
+    }
+
+    fn put(&mut self, class: C, counts: ClassCounts) {
+        if !counts.is_empty() {
+            self.classes.insert(class, counts);
+        }
+    }
+
+    fn evict(&mut self) {
+        let mut alive: Vec<u32> = self.ids.values().copied().collect();
+        alive.sort_unstable_by(|&a, &b| {
+            let (a, b) = (&self.terms[a as usize], &self.terms[b as usize]);
+            b.total.total_cmp(&a.total).then_with(|| a.text.cmp(&b.text))
+        });
+        let dropped = &alive[self.max_vocabulary - self.max_vocabulary / 10..];
+        self.missing_at_most += dropped.first().map_or(0.0, |&id| self.terms[id as usize].total);
+        for &id in dropped {
+            self.forget(id);
+        }
+        let terms = &self.terms;
+        self.classes.retain(|_, counts| {
+            counts.counts.retain(|&id, _| !terms[id as usize].text.is_empty());
+            !counts.is_empty()
+        });
+    }
+}
+
+impl<C: Ord + Copy> PartialEq for Counts<C> {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |class: C| {
+            let (ours, theirs) = (self.classes.get(&class), other.classes.get(&class));
+            ours.map(ClassCounts::len) == theirs.map(ClassCounts::len)
+                && self.terms(class).all(|(term, count)| {
+                    let id = other.id(term);
+                    id.and_then(|id| theirs?.counts.get(&id)).is_some_and(|&there| there == count)
+                })
+        };
+        self.classes.len() == other.classes.len() && self.classes().all(same)
+    }
+}
+
+/// Terms of one class with their counts.
+type SavedTerms = Vec<(Arc<str>, f64)>;
+
+/// What is written of a store: each class with its own terms, so that no id outlives the process.
+#[derive(Serialize, Deserialize)]
+struct Saved<C> {
+    max_vocabulary: usize,
+    missing_at_most: f64,
+    classes: Vec<(C, SavedTerms)>,
+}
+
+impl<C: Ord + Copy> From<Counts<C>> for Saved<C> {
+    fn from(counts: Counts<C>) -> Self {
+        let text = |id: u32| Arc::clone(&counts.terms[id as usize].text);
+        let classes = counts.classes.iter();
+        Self {
+            max_vocabulary: counts.max_vocabulary,
+            missing_at_most: counts.missing_at_most,
+            classes: classes
+                .map(|(&class, terms)| (class, terms.iter().map(|(id, count)| (text(id), count)).collect()))
+                .collect(),
+        }
+    }
+}
+
+impl<C: Ord + Copy> From<Saved<C>> for Counts<C> {
+    fn from(saved: Saved<C>) -> Self {
+        let mut counts = Self::new(saved.max_vocabulary);
+        for (class, terms) in &saved.classes {
+            counts.add_terms(*class, terms.iter().map(|(term, count)| (&**term, *count)));
+        }
+        counts.missing_at_most = saved.missing_at_most;
+        counts
+    }
+}

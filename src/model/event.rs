@@ -1,0 +1,155 @@
+//! What people are told when the model changes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::keywords::Keyword;
+use crate::model::topic::{Representative, TopicId, name_of};
+
+/// One thing that happened, numbered without a gap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// 1 for the first event of a state, one more for each.
+    pub number: u64,
+    /// When it was decided, in ms since 1970.
+    pub time_ms: i64,
+    /// The model version that it belongs to.
+    pub version: u64,
+    /// What happened.
+    pub happened: Happened,
+}
+
+/// What happened to a topic, or to the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Happened {
+    /// A topic that was not there before.
+    Created {
+        /// The new topic.
+        topic: Portrait,
+    },
+    /// Several topics turned out to be one; the others redirect to it for ever.
+    Merged {
+        /// The topic that stays.
+        into: Portrait,
+        /// The topics that ended, as they were.
+        from: Vec<Portrait>,
+    },
+    /// Part of a topic became a topic of its own.
+    Split {
+        /// The new topic.
+        topic: Portrait,
+        /// The topic that it left.
+        from: Portrait,
+    },
+    /// The keywords of a topic are other words than before.
+    KeywordsChanged {
+        /// The topic with its new keywords.
+        topic: Portrait,
+        /// The keywords before.
+        before: Vec<Keyword>,
+        /// Rank-weighted overlap of the two lists, in [0, 1].
+        overlap: f64,
+    },
+    /// More documents come to a topic than its history lets one expect.
+    Trending {
+        /// The topic.
+        topic: Portrait,
+        /// Documents in the window just past.
+        documents: u64,
+        /// Documents that its history let one expect.
+        expected: f64,
+    },
+    /// No document has come for long.
+    Dormant {
+        /// The topic.
+        topic: Portrait,
+    },
+    /// A document came to a dormant topic.
+    Revived {
+        /// The topic.
+        topic: Portrait,
+    },
+    /// A new version of the model is in force.
+    Published {
+        /// Live topics in it.
+        topics: usize,
+        /// Documents that it rests on.
+        documents: u64,
+        /// Of those, documents without a topic.
+        outliers: u64,
+    },
+}
+
+/// What a reader needs to know a topic again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Portrait {
+    /// Its id.
+    pub id: TopicId,
+    /// Its name at that time.
+    pub name: String,
+    /// Its size at that time.
+    pub size: u64,
+    /// Its keywords at that time.
+    pub keywords: Vec<Keyword>,
+    /// Its representative documents at that time.
+    pub representative: Vec<Representative>,
+}
+
+impl Happened {
+    /// The event's type as consumers filter it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Created { .. } => "topic.created",
+            Self::Merged { .. } => "topic.merged",
+            Self::Split { .. } => "topic.split",
+            Self::KeywordsChanged { .. } => "topic.keywords_changed",
+            Self::Trending { .. } => "topic.trending",
+            Self::Dormant { .. } => "topic.dormant",
+            Self::Revived { .. } => "topic.revived",
+            Self::Published { .. } => "model.published",
+        }
+    }
+
+    /// The topic that it is about; none for the model as a whole.
+    pub fn topic(&self) -> Option<&Portrait> {
+        match self {
+            Self::Created { topic }
+            | Self::Split { topic, .. }
+            | Self::KeywordsChanged { topic, .. }
+            | Self::Trending { topic, .. }
+            | Self::Dormant { topic }
+            | Self::Revived { topic } => Some(topic),
+            Self::Merged { into, .. } => Some(into),
+            Self::Published { .. } => None,
+        }
+    }
+
+    /// One line for people.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Created { topic } => format!("new topic {topic}, {} documents", topic.size),
+            Self::Merged { into, from } => {
+                let ended: Vec<String> = from.iter().map(ToString::to_string).collect();
+                format!("topic {into} took in {}", ended.join("; "))
+            }
+            Self::Split { topic, from } => format!("topic {topic} split from {from}"),
+            Self::KeywordsChanged { topic, before, .. } => {
+                format!("topic {} is now about {}; before: {}", topic.id, name_of(&topic.keywords), name_of(before))
+            }
+            Self::Trending { topic, documents, expected } => {
+                format!("topic {topic} is trending: {documents} documents where {expected:.1} were expected")
+            }
+            Self::Dormant { topic } => format!("topic {topic} is dormant"),
+            Self::Revived { topic } => format!("topic {topic} is back"),
+            Self::Published { topics, documents, outliers } => {
+                let share = if *documents == 0 { 0.0 } else { *outliers as f64 / *documents as f64 };
+                format!("{topics} topics over {documents} documents, {:.0} % outliers", share * 100.0)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Portrait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.id, self.name)
+    }
+}

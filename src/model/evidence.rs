@@ -1,0 +1,153 @@
+//! What a batch of assigned documents teaches the modeler.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{Checkpoint, Position};
+use crate::document::{Document, Rejection, start_of};
+use crate::keywords::Bag;
+use crate::model::assign::Assignment;
+use crate::model::topic::TopicId;
+use crate::model::version::{Sampling, TopicModel};
+
+/// A document that has been embedded and judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The document.
+    pub document: Document,
+    /// Its embedding, of length 1.
+    pub embedding: Arc<[f32]>,
+    /// The words of its text that count for keywords.
+    pub words: Bag,
+    /// What the vote said.
+    pub assignment: Assignment,
+}
+
+/// What becomes of one batch: every document judged by one model version.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The version that judged.
+    pub model: Arc<TopicModel>,
+    /// Documents in source order.
+    pub judged: Vec<Judged>,
+    /// Input that was refused.
+    pub rejections: Vec<Rejection>,
+    /// The source's position after the batch.
+    pub checkpoint: Checkpoint,
+}
+
+/// How many documents, and the sum of their embeddings: adds up exactly, in any order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// How many documents.
+    pub documents: u64,
+    /// Sum of their embeddings (`d` numbers; empty for no documents).
+    pub sum: Vec<f64>,
+}
+
+impl Sums {
+    /// Adds one document.
+    pub fn add(&mut self, embedding: &[f32]) {
+        self.documents += 1;
+        self.sum.resize(embedding.len(), 0.0);
+        self.sum.iter_mut().zip(embedding).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
+
+    /// Takes one document away that was added before.
+    pub fn remove(&mut self, embedding: &[f32]) {
+        self.documents = self.documents.saturating_sub(1);
+        self.sum.iter_mut().zip(embedding).for_each(|(sum, value)| *sum -= f64::from(*value));
+    }
+
+    /// Adds all that `other` knows.
+    pub fn merge(&mut self, other: &Sums) {
+        self.documents += other.documents;
+        self.sum.resize(self.sum.len().max(other.sum.len()), 0.0);
+        self.sum.iter_mut().zip(&other.sum).for_each(|(sum, value)| *sum += value);
+    }
+
+    /// The mean direction (`d` numbers of length 1), or none if the sum has no direction.
+    pub fn centroid(&self) -> Option<Vec<f32>> {
+        let length = self.sum.iter().map(|value| value * value).sum::<f64>().sqrt();
+        (length > 1e-9).then(|| self.sum.iter().map(|value| (value / length) as f32).collect())
+    }
+}
+
+/// What a batch says about one topic.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Its documents and their embeddings.
+    pub sums: Sums,
+    /// Their words.
+    pub words: Bag,
+}
+
+/// A document that the modeler keeps for a while, with all that a refit needs of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The start of its text, for people.
+    pub text: String,
+    /// Its embedding, of length 1.
+    pub embedding: Arc<[f32]>,
+    /// The words of its text that count for keywords.
+    pub words: Bag,
+    /// When it was written, in ms since 1970, if known.
+    pub timestamp_ms: Option<i64>,
+    /// Where it stands in its source.
+    pub position: Position,
+    /// Its place in the uniform sample: [`Sampling::priority`] of its id.
+    pub priority: u64,
+}
+
+/// What the modeler learns from a batch: sums per topic, and the documents worth keeping.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// Sums per topic; under none, the outliers'.
+    pub learned: BTreeMap<Option<TopicId>, Learned>,
+    /// Outliers and sampled documents, in source order, with their topic.
+    pub kept: Vec<(Kept, Option<TopicId>)>,
+    /// Hashes of all ids in the batch, in source order.
+    pub ids: Vec<u128>,
+    /// How many pieces of input were refused.
+    pub rejected: u64,
+}
+
+/// Bytes of a text that are kept for people to read.
+pub const KEPT_TEXT_BYTES: usize = 2048;
+
+impl Outcome {
+    /// What this batch teaches, when `sampling` decides which documents are sampled.
+    pub fn evidence(&self, sampling: Sampling) -> Evidence {
+        let mut evidence = Evidence { rejected: self.rejections.len() as u64, ..Evidence::default() };
+        for judged in &self.judged {
+            let topic = judged.assignment.topic;
+            let id = &judged.document.id;
+            evidence.ids.push(xxhash_rust::xxh3::xxh3_128(id.as_bytes()));
+            let learned = evidence.learned.entry(topic).or_default();
+            learned.sums.add(&judged.embedding);
+            learned.words.merge(&judged.words);
+            if topic.is_none() || sampling.takes(id) {
+                evidence.kept.push((judged.keep(), topic));
+            }
+        }
+        evidence
+    }
+}
+
+impl Judged {
+    fn keep(&self) -> Kept {
+        Kept {
+            id: self.document.id.clone(),
+            text: start_of(&self.document.text, KEPT_TEXT_BYTES).to_owned(),
+            embedding: self.embedding.clone(),
+            words: self.words.clone(),
+            timestamp_ms: self.document.timestamp_ms,
+            position: self.document.position.clone(),
+            priority: Sampling::priority(&self.document.id),
+        }
+    }
+}

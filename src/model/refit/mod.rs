@@ -1,0 +1,177 @@
+//! Fitting anew: when ([`trigger`]), on which documents ([`select`]), how ([`run`]), and what the new clusters mean
+//! for the old topics ([`reconcile`]); [`report`] is what can be asked for afterwards.
+
+pub mod reconcile;
+pub mod report;
+pub mod run;
+pub mod select;
+pub mod trigger;
+
+use serde::{Deserialize, Serialize};
+
+/// How refits are triggered and done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// Documents before the first fit.
+    pub first_documents: u64,
+    /// Documents between two refits, at most.
+    pub every_documents: u64,
+    /// Documents between two refits as a share of those before: a young model is refitted more often.
+    pub every_share: f64,
+    /// Bound of the outlier buffer, in documents.
+    pub outlier_buffer: usize,
+    /// Documents kept for a topic that the sample represents with fewer.
+    pub anchors: usize,
+    /// Bound of the uniform sample of the stream, in documents.
+    pub sample: usize,
+    /// Smallest group of documents that is a topic.
+    pub min_cluster_size: ClusterSize,
+    /// With `"auto"`: that size as a share of the refitted documents.
+    pub min_cluster_share: f64,
+    /// HDBSCAN's `min_samples`.
+    pub min_samples: usize,
+    /// Share of the cosine weight of its 15 nearest that takes an outlier of the fit into a topic.
+    pub absorb: f32,
+    /// Weight of continuing the version in force, against the clusters' own stability, when the tree is cut.
+    pub continuity: f64,
+    /// UMAP's `n_neighbors`.
+    pub n_neighbors: usize,
+    /// UMAP's `n_components`.
+    pub n_components: usize,
+    /// The same seed gives the same topics for the same stream.
+    pub seed: u64,
+    /// Documents of the stream without one for a topic after which it is dormant.
+    pub dormant_after_documents: u64,
+}
+
+/// `min_cluster_size`: a number, or in proportion to what is refitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterSize {
+    /// `min_cluster_share` of the refitted documents, at least [`LEAST_AUTO_SIZE`].
+    Auto,
+    /// Exactly this many documents.
+    Documents(usize),
+}
+
+/// The smallest `min_cluster_size` that `"auto"` gives: below it, chance alone makes clusters.
+pub const LEAST_AUTO_SIZE: usize = 10;
+
+impl Serialize for ClusterSize {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Documents(documents) => serializer.serialize_u64(*documents as u64),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ClusterSize {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(usize),
+            Word(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(documents) => Ok(Self::Documents(documents)),
+            Written::Word(word) if word == "auto" => Ok(Self::Auto),
+            Written::Word(word) => {
+                Err(serde::de::Error::custom(format!("`{word}` is neither a number nor \"auto\"")))
+            }
+        }
+    }
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            first_documents: 1000,
+            every_documents: 2500,
+            every_share: 0.25,
+            outlier_buffer: 20_000,
+            anchors: 40,
+            sample: 10_000,
+            min_cluster_size: ClusterSize::Auto,
+            min_cluster_share: 0.0044,
+            min_samples: 5,
+            absorb: 0.40,
+            continuity: 1.0,
+            n_neighbors: 15,
+            n_components: 5,
+            seed: 42,
+            dormant_after_documents: 10_000,
+        }
+    }
+}
+
+/// A parameter outside its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("`{name}` is {found} but must be {range}")]
+pub struct Error {
+    /// The parameter.
+    pub name: &'static str,
+    /// Its value.
+    pub found: String,
+    /// What it may be.
+    pub range: &'static str,
+}
+
+/// Parameters that are known to be in range.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked(Params);
+
+impl std::ops::Deref for Checked {
+    type Target = Params;
+
+    fn deref(&self) -> &Params {
+        &self.0
+    }
+}
+
+impl Params {
+    /// These parameters, if every one is in range; otherwise every mistake.
+    pub fn check(self) -> Result<Checked, Vec<Error>> {
+        let mut mistakes = Vec::new();
+        let mut need = |holds: bool, name, found: String, range| {
+            if !holds {
+                mistakes.push(Error { name, found, range });
+            }
+        };
+        let counts = [
+            ("first_documents", self.first_documents),
+            ("every_documents", self.every_documents),
+            ("sample", self.sample as u64),
+            ("outlier_buffer", self.outlier_buffer as u64),
+            ("min_samples", self.min_samples as u64),
+            ("n_components", self.n_components as u64),
+            ("dormant_after_documents", self.dormant_after_documents),
+        ];
+        for (name, value) in counts {
+            need(value >= 1, name, value.to_string(), "at least 1");
+        }
+        if let ClusterSize::Documents(documents) = self.min_cluster_size {
+            need(documents >= 2, "min_cluster_size", documents.to_string(), "at least 2, or \"auto\"");
+        }
+        need(self.n_neighbors >= 2, "n_neighbors", self.n_neighbors.to_string(), "at least 2");
+        let share = self.min_cluster_share;
+        need(share > 0.0 && share < 1.0, "min_cluster_share", share.to_string(), "above 0 and below 1");
+        let absorb = self.absorb;
+        need(absorb > 0.0 && absorb <= 1.0, "absorb", absorb.to_string(), "above 0 and at most 1");
+        need(self.every_share > 0.0, "every_share", self.every_share.to_string(), "above 0");
+        let continuity = self.continuity;
+        need((0.0..=100.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 100");
+        if mistakes.is_empty() { Ok(Checked(self)) } else { Err(mistakes) }
+    }
+
+    /// HDBSCAN's `min_cluster_size` for a refit of `documents`.
+    pub fn cluster_size(&self, documents: usize) -> usize {
+        match self.min_cluster_size {
+            ClusterSize::Documents(size) => size,
+            ClusterSize::Auto => {
+                ((documents as f64 * self.min_cluster_share).round() as usize).max(LEAST_AUTO_SIZE)
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What new clusters mean for the old topics, so that a topic keeps its id for ever.
+//!
+//! Judged by the members that a cluster and a topic share:
+//! - a topic's *home* is the cluster with most of its clustered members;
+//! - a cluster that is home to one topic continues it; to several, the one with most members there continues and the
+//!   others, if most of their members are there, merge into it;
+//! - a cluster that is home to none, but whose members mostly come from one topic, was split off it;
+//! - any other cluster is a new topic;
+//! - a topic without clustered members stays as it is.
+//!
+//! A merge or a split is carried out when two refits in a row see it, or when it is plain at once; until then the
+//! members keep their topic ([`Suspicion`]). Pinned topics neither merge nor split.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::refit::run::{Fit, Fitted};
+use crate::model::state::Suspicion;
+use crate::model::topic::TopicId;
+
+/// Share of a topic's clustered members that makes a cluster hold "most" of it.
+const MOST: f64 = 0.5;
+/// Share of a topic's clustered members in another's home that makes a merge plain at once.
+const PLAIN_MERGE: f64 = 0.9;
+/// Share of a topic's clustered members in a cluster of their own that makes a split plain at once.
+const PLAIN_SPLIT: f64 = 0.35;
+/// Share of its members below which the clustered ones say nothing about a topic.
+const TOO_FEW: f64 = 0.1;
+
+/// A topic after the refit: an old one, or one that this refit bears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A topic that goes on.
+    Old(TopicId),
+    /// The birth of this index in [`Plan::births`].
+    Born(usize),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Each member's topic, in the order of the fit's members.
+    pub labels: Vec<Option<Target>>,
+    /// Topics that end → the topic that takes them in.
+    pub merges: BTreeMap<TopicId, TopicId>,
+    /// New topics, with the topic that they were split from, if any.
+    pub births: Vec<Option<TopicId>>,
+    /// What was seen for the first time.
+    pub suspicions: Vec<Suspicion>,
+    /// Topics that have a cluster of their own.
+    pub continued: BTreeSet<TopicId>,
+}
+
+/// Members that each cluster and topic share.
+struct Overlap {
+    /// cluster → topic → members.
+    shared: Vec<BTreeMap<TopicId, usize>>,
+    /// topic → clustered members.
+    clustered: BTreeMap<TopicId, usize>,
+    /// cluster → members.
+    sizes: Vec<usize>,
+    /// topic → home.
+    home: BTreeMap<TopicId, usize>,
+}
+
+impl Overlap {
+    fn count(fitted: &Fitted) -> Self {
+        let mut shared = vec![BTreeMap::new(); fitted.clusters as usize];
+        let mut sizes = vec![0; fitted.clusters as usize];
+        let mut clustered: BTreeMap<TopicId, usize> = BTreeMap::new();
+        let mut members: BTreeMap<TopicId, usize> = BTreeMap::new();
+        for fit in &fitted.members {
+            if let Some(topic) = fit.before {
+                *members.entry(topic).or_insert(0) += 1;
+            }
+            let Some(cluster) = fit.cluster else { continue };
+            sizes[cluster as usize] += 1;
+            if let Some(topic) = fit.before {
+                *shared[cluster as usize].entry(topic).or_insert(0) += 1;
+                *clustered.entry(topic).or_insert(0) += 1;
+            }
+        }
+        clustered.retain(|topic, count| *count as f64 >= members[topic] as f64 * TOO_FEW);
+        let mut home = BTreeMap::new();
+        for topic in clustered.keys() {
+            let of = |cluster: &usize| shared[*cluster].get(topic).copied().unwrap_or(0);
+            let best = (0..shared.len()).max_by(|a, b| of(a).cmp(&of(b)).then(b.cmp(a)));
+            home.extend(best.map(|cluster| (*topic, cluster)));
+        }
+        Self { shared, clustered, sizes, home }
+    }
+
+    fn shared(&self, cluster: usize, topic: TopicId) -> usize {
+        self.shared[cluster].get(&topic).copied().unwrap_or(0)
+    }
+
+    fn share(&self, cluster: usize, topic: TopicId) -> f64 {
+        self.shared(cluster, topic) as f64 / self.clustered.get(&topic).copied().unwrap_or(0).max(1) as f64
+    }
+}
+
+/// Compares the clusters with the topics. `suspicions` are those of the refit before; `pinned` topics neither merge
+/// nor split. O(members + clusters × topics).
+pub fn reconcile(fitted: &Fitted, suspicions: &[Suspicion], pinned: &BTreeSet<TopicId>) -> Plan {
+    let overlap = Overlap::count(fitted);
+    let mut plan = Plan::default();
+    let mut targets: Vec<Option<Target>> = vec![None; overlap.sizes.len()];
+    // Topics whose members in a cluster keep their old topic for now: (cluster, topic).
+    let mut loyal: BTreeSet<(usize, TopicId)> = BTreeSet::new();
+    for (cluster, target) in targets.iter_mut().enumerate() {
+        let mut at_home: Vec<TopicId> =
+            overlap.home.iter().filter(|(_, home)| **home == cluster).map(|(topic, _)| *topic).collect();
+        at_home.sort_by_key(|topic| (std::cmp::Reverse(overlap.shared(cluster, *topic)), *topic));
+        let Some((first, others)) = at_home.split_first() else { continue };
+        *target = Some(Target::Old(*first));
+        plan.continued.insert(*first);
+        for other in others {
+            merge(&mut plan, &mut loyal, &overlap, cluster, (*other, *first), suspicions, pinned);
+        }
+    }
+    for cluster in 0..targets.len() {
+        if targets[cluster].is_none() {
+            targets[cluster] = Some(split_or_birth(&mut plan, &overlap, cluster, suspicions, pinned));
+        }
+    }
+    plan.labels = fitted.members.iter().map(|fit| label(fit, &targets, &loyal, &overlap)).collect();
+    plan
+}
+
+fn merge(
+    plan: &mut Plan,
+    loyal: &mut BTreeSet<(usize, TopicId)>,
+    overlap: &Overlap,
+    cluster: usize,
+    (from, into): (TopicId, TopicId),
+    suspicions: &[Suspicion],
+    pinned: &BTreeSet<TopicId>,
+) {
+    let share = overlap.share(cluster, from);
+    let suspicion = Suspicion::Merge { from, into };
+    let wanted = share >= MOST && !pinned.contains(&from) && !pinned.contains(&into);
+    if wanted && (share >= PLAIN_MERGE || suspicions.contains(&suspicion)) {
+        plan.merges.insert(from, into);
+        return;
+    }
+    if wanted {
+        plan.suspicions.push(suspicion);
+    }
+    loyal.insert((cluster, from));
+}
+
+fn split_or_birth(
+    plan: &mut Plan,
+    overlap: &Overlap,
+    cluster: usize,
+    suspicions: &[Suspicion],
+    pinned: &BTreeSet<TopicId>,
+) -> Target {
+    let labelled: usize = overlap.shared[cluster].values().sum();
+    let parent = (overlap.shared[cluster].iter())
+        .max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)))
+        .filter(|(_, shared)| **shared as f64 >= labelled as f64 * MOST)
+        .filter(|_| labelled as f64 >= overlap.sizes[cluster] as f64 * MOST)
+        .map(|(topic, _)| *topic);
+    if let Some(topic) = parent {
+        let suspicion = Suspicion::Split { topic };
+        let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT || suspicions.contains(&suspicion);
+        if pinned.contains(&topic) || !plain {
+            plan.suspicions.push(suspicion);
+            return Target::Old(topic);
+        }
+    }
+    plan.births.push(parent);
+    Target::Born(plan.births.len() - 1)
+}
+
+/// A member's topic: that of its cluster, unless it stays loyal to its own, or its own has no cluster to be judged by.
+fn label(
+    fit: &Fit,
+    targets: &[Option<Target>],
+    loyal: &BTreeSet<(usize, TopicId)>,
+    overlap: &Overlap,
+) -> Option<Target> {
+    let own = fit.before.map(Target::Old);
+    let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) else {
+        return own.filter(|_| fit.before.is_some_and(|topic| !overlap.home.contains_key(&topic)));
+    };
+    if fit.before.is_some_and(|topic| loyal.contains(&(cluster, topic))) { own } else { targets[cluster] }
+}

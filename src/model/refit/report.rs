@@ -1,0 +1,54 @@
+//! What a refit decided, for those who ask later.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::refit::trigger::Trigger;
+use crate::model::topic::TopicId;
+
+/// One refit, promoted or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its number, from 1.
+    pub number: u64,
+    /// When it was decided, in ms since 1970.
+    pub time_ms: i64,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// The version in force before it.
+    pub before: u64,
+    /// The version that it made; the same as `before` if it made none.
+    pub after: u64,
+    /// Documents that it worked on.
+    pub members: usize,
+    /// Of those, outliers before it.
+    pub outliers_before: usize,
+    /// Of those, outliers after it.
+    pub outliers_after: usize,
+    /// Documents whose topic it changed.
+    pub moved: usize,
+    /// HDBSCAN's `min_cluster_size` in it.
+    pub min_cluster_size: usize,
+    /// Stage → seconds, in the order in which they ran.
+    pub stages: Vec<(String, f64)>,
+    /// What became of each topic.
+    pub fates: Vec<(TopicId, Fate)>,
+}
+
+/// What became of one topic in a refit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It goes on.
+    Kept {
+        /// Cosine of its centroid before and after, in [-1, 1].
+        drift: f32,
+    },
+    /// No cluster held its members; it stays as it was.
+    Unseen,
+    /// It was born.
+    Born,
+    /// It was born out of another.
+    SplitFrom(TopicId),
+    /// It ended in another.
+    MergedInto(TopicId),
+}

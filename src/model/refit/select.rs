@@ -1,0 +1,48 @@
+//! On which documents to fit: the uniform sample, the buffered outliers and the anchors, all bounded.
+//!
+//! Outliers alone lose the context that tells UMAP and HDBSCAN what is dense (AMI 0.36–0.43 against 0.52 with the
+//! sample, on newsgroups).
+
+use std::sync::Arc;
+
+use crate::document::Sequence;
+use crate::model::state::State;
+use crate::model::topic::TopicId;
+
+/// What a refit works on: a picture of the state that stays as it is while documents go on arriving.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Numbers in an embedding.
+    pub dim: usize,
+    /// The version in force.
+    pub version: u64,
+    /// Documents absorbed at this moment.
+    pub documents: u64,
+    /// The documents to fit on, oldest first.
+    pub members: Vec<Member>,
+}
+
+/// A document to fit on.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its number.
+    pub sequence: Sequence,
+    /// Its embedding, of length 1.
+    pub embedding: Arc<[f32]>,
+    /// Its topic in the version in force.
+    pub topic: Option<TopicId>,
+}
+
+/// Takes the picture. O(kept documents), no embedding is copied.
+pub fn select(state: &State) -> Snapshot {
+    let members = (state.held().iter())
+        .filter(|(_, _, standing)| standing.refittable())
+        .map(|(sequence, kept, standing)| Member {
+            sequence,
+            embedding: kept.embedding.clone(),
+            topic: standing.topic,
+        })
+        .collect();
+    let totals = state.totals();
+    Snapshot { dim: state.dim(), version: totals.version, documents: totals.documents, members }
+}

@@ -1,0 +1,126 @@
+//! The step of every batch: count, keep what is worth keeping, within bounds.
+
+use std::sync::Arc;
+
+use crate::document::Sequence;
+use crate::model::event::{Event, Happened};
+use crate::model::evidence::{Evidence, Kept};
+use crate::model::state::{Bounds, State};
+use crate::model::state::change::{Change, Op, Standing};
+use crate::model::topic::{Life, TopicId};
+
+/// Windows between two words about the same trend.
+const TREND_QUIET: u64 = 4;
+
+impl State {
+    /// Takes in what a batch teaches; `now_ms` stamps the events.
+    ///
+    /// Topics that ended since the batch was judged are followed to where they redirect. O(batch) in time.
+    pub fn absorb(&mut self, evidence: Evidence, now_ms: i64) -> Change {
+        let mut change = Change::default();
+        let mut totals = self.totals;
+        let window_before = self.window();
+        totals.documents += evidence.ids.len() as u64;
+        totals.rejected += evidence.rejected;
+        self.step(&mut change, Op::Totals(totals));
+
+        let learned: Vec<_> = (evidence.learned.into_iter())
+            .map(|(topic, learned)| (topic.map(|id| self.resolve(id)), learned))
+            .collect();
+        let touched: Vec<TopicId> = learned.iter().filter_map(|(topic, _)| *topic).collect();
+        self.step(&mut change, Op::Learn { documents: totals.documents, learned });
+        for (kept, topic) in evidence.kept {
+            let topic = topic.map(|id| self.resolve(id));
+            self.keep(&mut change, kept, topic);
+        }
+        if !evidence.ids.is_empty() {
+            self.step(&mut change, Op::Seen(evidence.ids));
+        }
+        self.revive(&mut change, &touched, now_ms);
+        if self.window() != window_before {
+            self.tell_trends(&mut change, window_before, now_ms);
+        }
+        change
+    }
+
+    /// Changes the bounds; what they don't allow any more leaves.
+    pub fn bound(&mut self, bounds: Bounds) -> Change {
+        let mut change = Change::default();
+        self.bounds = bounds;
+        self.cut_back(&mut change);
+        change
+    }
+
+    fn window(&self) -> u64 {
+        self.totals.documents / self.bounds.window.max(1)
+    }
+
+    fn keep(&mut self, change: &mut Change, kept: Kept, topic: Option<TopicId>) {
+        let sampled = self.sampling().bound >= kept.priority && self.bounds.sample > 0;
+        let buffered = topic.is_none() && self.bounds.outliers > 0;
+        let standing =
+            Standing { topic, sampled, buffered, anchor: false, entry: false, refits: 0, revision: 1 };
+        if !standing.holds() {
+            return;
+        }
+        let mut totals = self.totals;
+        totals.kept += 1;
+        self.step(change, Op::Totals(totals));
+        self.step(change, Op::Hold(Sequence(totals.kept), Arc::new(kept), standing));
+        self.cut_back(change);
+    }
+
+    /// Brings sample and outlier buffer back within their bounds.
+    pub(super) fn cut_back(&mut self, change: &mut Change) {
+        while self.held.sampled() > self.bounds.sample {
+            let Some((_, sequence)) = self.held.last_sampled() else { break };
+            self.restand(change, sequence, |standing| standing.sampled = false);
+        }
+        while self.held.buffered() > self.bounds.outliers {
+            let Some(sequence) = self.held.first_buffered() else { break };
+            let mut totals = self.totals;
+            totals.dropped_outliers += 1;
+            self.step(change, Op::Totals(totals));
+            self.restand(change, sequence, |standing| standing.buffered = false);
+        }
+    }
+
+    /// Changes a kept document's standing, and releases it when no reason to keep it is left.
+    pub(super) fn restand(&mut self, change: &mut Change, sequence: Sequence, edit: impl FnOnce(&mut Standing)) {
+        let Some((_, before)) = self.held.get(sequence) else { return };
+        let mut standing = before;
+        edit(&mut standing);
+        if !standing.holds() {
+            self.step(change, Op::Release(sequence));
+        } else if standing != before {
+            self.step(change, Op::Stand(sequence, standing));
+        }
+    }
+
+    pub(super) fn tell(&mut self, change: &mut Change, happened: Happened, now_ms: i64) {
+        let event =
+            Event { number: self.totals.events + 1, time_ms: now_ms, version: self.totals.version, happened };
+        self.step(change, Op::Event(event));
+    }
+
+    fn revive(&mut self, change: &mut Change, touched: &[TopicId], now_ms: i64) {
+        for id in touched {
+            if self.topics.get(id).is_none_or(|record| record.topic.life == Life::Live) {
+                continue;
+            }
+            self.step(change, Op::Life(*id, Life::Live));
+            self.tell(change, Happened::Revived { topic: self.portrait(*id) }, now_ms);
+        }
+    }
+
+    fn tell_trends(&mut self, change: &mut Change, window: u64, now_ms: i64) {
+        let bursts: Vec<_> = (self.topics.iter())
+            .filter(|(_, record)| record.trended.is_none_or(|at| window >= at + TREND_QUIET))
+            .filter_map(|(id, record)| record.history.burst(window).map(|burst| (*id, burst)))
+            .collect();
+        for (id, (documents, expected)) in bursts {
+            self.step(change, Op::Trended(id, window));
+            self.tell(change, Happened::Trending { topic: self.portrait(id), documents, expected }, now_ms);
+        }
+    }
+}

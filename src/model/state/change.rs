@@ -1,0 +1,98 @@
+//! The one way in which the state changes, and what the store writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::Sequence;
+use crate::keywords::Counts;
+use crate::model::event::Event;
+use crate::model::evidence::{Kept, Learned, Sums};
+use crate::model::refit::report::Report;
+use crate::model::state::{Record, Suspicion, Totals};
+use crate::model::topic::{Life, TopicId};
+
+/// What one step did to the state; applying the same changes in the same order gives the same state.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// In the order in which they take effect.
+    pub ops: Vec<Op>,
+}
+
+/// One elementary change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Op {
+    /// The totals are now these.
+    Totals(Totals),
+    /// Documents came to topics (under none: outliers); adds to what is known of them.
+    Learn {
+        /// Documents absorbed in all, these included.
+        documents: u64,
+        /// What is added.
+        learned: Vec<(Option<TopicId>, Learned)>,
+    },
+    /// A topic is now this; replaces all that was known of it.
+    Topic(Box<Record>),
+    /// The sums over the outliers are now these.
+    Outliers(Sums),
+    /// The words of every topic, and under none of the outliers, are now counted like this.
+    Counts(Arc<Counts<Option<TopicId>>>),
+    /// Every topic, the outliers and the counts stand whole in this change; no earlier [`Op::Learn`] is needed.
+    Fold,
+    /// Documents come to a topic, or none does any more.
+    Life(TopicId, Life),
+    /// People were told the keywords that a topic has now.
+    Announced(TopicId),
+    /// A topic was said to be trending in this window.
+    Trended(TopicId, u64),
+    /// A topic ended.
+    EndTopic(TopicId),
+    /// Every topic that ended so far, with the topic that it redirects to.
+    Redirects(BTreeMap<TopicId, TopicId>),
+    /// Merges and splits that were seen once and wait for a second sight.
+    Suspicions(Vec<Suspicion>),
+    /// A document is kept from now on.
+    Hold(Sequence, Arc<Kept>, Standing),
+    /// A kept document's standing is now this.
+    Stand(Sequence, Standing),
+    /// A document is kept no longer.
+    Release(Sequence),
+    /// These ids were seen.
+    Seen(Vec<u128>),
+    /// This happened.
+    Event(Event),
+    /// A refit decided this.
+    Refitted(Box<Report>),
+}
+
+/// Why a document is kept, and the topic that it has now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its topic.
+    pub topic: Option<TopicId>,
+    /// It belongs to the uniform sample of the stream.
+    pub sampled: bool,
+    /// It is an outlier that waits for a refit.
+    pub buffered: bool,
+    /// It represents a topic that the sample represents poorly.
+    pub anchor: bool,
+    /// It votes in the version in force.
+    pub entry: bool,
+    /// Refits that it took part in.
+    pub refits: u16,
+    /// Assignments that were published for it.
+    pub revision: u16,
+}
+
+impl Standing {
+    /// True if there is a reason to keep the document.
+    pub fn holds(self) -> bool {
+        self.sampled || self.buffered || self.anchor || self.entry
+    }
+
+    /// True if the next refit takes the document in.
+    pub fn refittable(self) -> bool {
+        self.sampled || self.buffered || self.anchor
+    }
+}

@@ -1,0 +1,314 @@
+//! What only the modeler changes. Every step returns the [`Change`] that the store writes with the checkpoint; the
+//! state rebuilt from any prefix of changes equals the state in memory at that point.
+
+pub mod absorb;
+pub mod adopt;
+pub mod change;
+mod draft;
+pub mod held;
+pub mod overview;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::keywords::{Counts, Keyword};
+use crate::model::event::{Event, Portrait};
+use crate::model::evidence::{Learned, Sums};
+use crate::model::refit::report::Report;
+use crate::model::state::change::{Change, Op};
+use crate::model::state::held::Held;
+use crate::model::topic::{Topic, TopicId};
+use crate::model::trend::History;
+use crate::model::version::{BrokenEntry, Entry, Sampling, TopicModel};
+
+/// Events that the state remembers for those who ask later.
+const REMEMBERED_EVENTS: usize = 1000;
+/// Refit reports that the state remembers.
+const REMEMBERED_REPORTS: usize = 100;
+
+/// Bounds of what is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Documents in the uniform sample of the stream.
+    pub sample: usize,
+    /// Outliers that wait for a refit.
+    pub outliers: usize,
+    /// Documents kept for a topic that the sample represents with fewer.
+    pub anchors: usize,
+    /// Documents in a window of a topic's history.
+    pub window: u64,
+    /// Ids that are remembered to find duplicates.
+    pub seen: usize,
+    /// Different words that are counted.
+    pub vocabulary: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { sample: 10_000, outliers: 20_000, anchors: 40, window: 500, seen: 1_000_000, vocabulary: 200_000 }
+    }
+}
+
+/// Counters of the whole stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Documents absorbed.
+    pub documents: u64,
+    /// Pieces of input refused.
+    pub rejected: u64,
+    /// Documents kept so far; numbers the next one.
+    pub kept: u64,
+    /// Topics born so far; the next one's id.
+    pub topics: u32,
+    /// Events so far.
+    pub events: u64,
+    /// The version in force.
+    pub version: u64,
+    /// Refits that were decided on, promoted or not.
+    pub refits: u64,
+    /// `documents` at the last refit's snapshot.
+    pub refitted_at: u64,
+    /// Outliers that left the buffer unrefitted or unplaced because it was full.
+    pub dropped_outliers: u64,
+}
+
+/// All that is known of one topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// As the version in force publishes it.
+    pub topic: Topic,
+    /// Exact sums over every document that it has now.
+    pub sums: Sums,
+    /// Documents per window.
+    pub history: History,
+    /// Documents absorbed in all when the last one came to it.
+    pub last_seen: u64,
+    /// An operator wants it neither merged nor split.
+    pub pinned: bool,
+    /// The keywords that people were told last.
+    pub announced: Vec<Keyword>,
+    /// The window in which it was last said to be trending.
+    pub trended: Option<u64>,
+}
+
+/// A merge or split that one refit saw; the next one that sees it again carries it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Suspicion {
+    /// `from` lies in the cluster of `into`.
+    Merge {
+        /// The topic that would end.
+        from: TopicId,
+        /// The topic that would stay.
+        into: TopicId,
+    },
+    /// A part of the topic lies in a cluster of its own.
+    Split {
+        /// The topic.
+        topic: TopicId,
+    },
+}
+
+/// The modeler's state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    dim: usize,
+    bounds: Bounds,
+    totals: Totals,
+    topics: BTreeMap<TopicId, Record>,
+    outliers: Sums,
+    counts: Counts<Option<TopicId>>,
+    redirects: BTreeMap<TopicId, TopicId>,
+    suspicions: Vec<Suspicion>,
+    held: Held,
+    seen: VecDeque<u128>,
+    events: VecDeque<Event>,
+    reports: VecDeque<Report>,
+}
+
+impl State {
+    /// A state that has seen nothing, for embeddings of `dim` numbers.
+    pub fn new(dim: usize, bounds: Bounds) -> Self {
+        Self {
+            dim,
+            bounds,
+            totals: Totals::default(),
+            topics: BTreeMap::new(),
+            outliers: Sums::default(),
+            counts: Counts::new(bounds.vocabulary),
+            redirects: BTreeMap::new(),
+            suspicions: Vec::new(),
+            held: Held::default(),
+            seen: VecDeque::new(),
+            events: VecDeque::new(),
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// Carries out a change that this state's own step returned, or that the store kept.
+    pub fn apply(&mut self, change: &Change) {
+        change.ops.iter().for_each(|op| self.apply_op(op));
+    }
+
+    fn step(&mut self, change: &mut Change, op: Op) {
+        self.apply_op(&op);
+        change.ops.push(op);
+    }
+
+    fn apply_op(&mut self, op: &Op) {
+        match op {
+            Op::Totals(totals) => self.totals = *totals,
+            Op::Learn { documents, learned } => {
+                learned.iter().for_each(|(topic, learned)| self.learn(*documents, *topic, learned));
+            }
+            Op::Topic(record) => {
+                self.topics.insert(record.topic.id, (**record).clone());
+            }
+            Op::Outliers(sums) => self.outliers = sums.clone(),
+            Op::Counts(counts) => self.counts = (**counts).clone(),
+            Op::Fold => {}
+            Op::Life(id, life) => self.edit(*id, |record| record.topic.life = *life),
+            Op::Announced(id) => {
+                self.edit(*id, |record| record.announced.clone_from(&record.topic.keywords));
+            }
+            Op::Trended(id, window) => self.edit(*id, |record| record.trended = Some(*window)),
+            Op::EndTopic(id) => {
+                self.topics.remove(id);
+            }
+            Op::Redirects(redirects) => self.redirects.clone_from(redirects),
+            Op::Suspicions(suspicions) => self.suspicions.clone_from(suspicions),
+            Op::Hold(sequence, kept, standing) => self.held.hold(*sequence, Arc::clone(kept), *standing),
+            Op::Stand(sequence, standing) => self.held.stand(*sequence, *standing),
+            Op::Release(sequence) => self.held.release(*sequence),
+            Op::Seen(ids) => {
+                self.seen.extend(ids);
+                let excess = self.seen.len().saturating_sub(self.bounds.seen);
+                self.seen.drain(..excess);
+            }
+            Op::Event(event) => {
+                self.totals.events = event.number;
+                self.events.push_back(event.clone());
+                if self.events.len() > REMEMBERED_EVENTS {
+                    self.events.pop_front();
+                }
+            }
+            Op::Refitted(report) => {
+                self.reports.push_back((**report).clone());
+                if self.reports.len() > REMEMBERED_REPORTS {
+                    self.reports.pop_front();
+                }
+            }
+        }
+    }
+
+    fn edit(&mut self, id: TopicId, edit: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.topics.get_mut(&id) {
+            edit(record);
+        }
+    }
+
+    fn learn(&mut self, documents: u64, topic: Option<TopicId>, learned: &Learned) {
+        let topic = topic.filter(|id| self.topics.contains_key(id));
+        self.counts.add(topic, &learned.words, 1.0);
+        let window = documents / self.bounds.window.max(1);
+        match topic {
+            None => self.outliers.merge(&learned.sums),
+            Some(id) => self.edit(id, |record| {
+                record.sums.merge(&learned.sums);
+                record.history.add(window, learned.sums.documents);
+                record.last_seen = documents;
+            }),
+        }
+    }
+
+    /// The topic that `id` is today.
+    pub fn resolve(&self, id: TopicId) -> TopicId {
+        self.redirects.get(&id).copied().unwrap_or(id)
+    }
+
+    /// Counters of the whole stream.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Numbers in an embedding.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Topics by id.
+    pub fn topics(&self) -> &BTreeMap<TopicId, Record> {
+        &self.topics
+    }
+
+    /// The sums over the outliers.
+    pub fn outliers(&self) -> &Sums {
+        &self.outliers
+    }
+
+    /// The words of every topic, and under none of the outliers.
+    pub fn counts(&self) -> &Counts<Option<TopicId>> {
+        &self.counts
+    }
+
+    /// The kept documents.
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Topics that ended, and what they redirect to.
+    pub fn redirects(&self) -> &BTreeMap<TopicId, TopicId> {
+        &self.redirects
+    }
+
+    /// Ids seen last, oldest first; bounded.
+    pub fn seen(&self) -> impl Iterator<Item = u128> {
+        self.seen.iter().copied()
+    }
+
+    /// Events numbered above `after`, oldest first; bounded.
+    pub fn events_after(&self, after: u64) -> impl Iterator<Item = &Event> {
+        self.events.iter().filter(move |event| event.number > after)
+    }
+
+    /// What the last refits decided, oldest first; bounded.
+    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+        self.reports.iter()
+    }
+
+    /// Which documents are sampled from now on.
+    pub fn sampling(&self) -> Sampling {
+        match self.held.last_sampled() {
+            Some((priority, _)) if self.held.sampled() >= self.bounds.sample => Sampling { bound: priority },
+            _ => Sampling::ALL,
+        }
+    }
+
+    /// The version in force, as assigners use it. O(entries × d).
+    pub fn model(&self) -> Result<TopicModel, BrokenEntry> {
+        let entries: Vec<Entry> = (self.held.iter())
+            .filter(|(_, _, standing)| standing.entry)
+            .map(|(_, kept, standing)| Entry { embedding: kept.embedding.clone(), topic: standing.topic })
+            .collect();
+        let topics =
+            self.topics.iter().map(|(id, record)| (*id, Topic { size: record.sums.documents, ..record.topic.clone() }));
+        let (number, redirects) = (self.totals.version, self.redirects.clone());
+        TopicModel::build(number, self.dim, topics.collect(), redirects, &entries, self.sampling())
+    }
+
+    fn portrait(&self, id: TopicId) -> Portrait {
+        let record = self.topics.get(&id);
+        let topic = record.map(|record| &record.topic);
+        Portrait {
+            id,
+            name: topic.map_or_else(String::new, |topic| topic.name.clone()),
+            size: record.map_or(0, |record| record.sums.documents),
+            keywords: topic.map_or_else(Vec::new, |topic| topic.keywords.clone()),
+            representative: topic.map_or_else(Vec::new, |topic| topic.representative.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

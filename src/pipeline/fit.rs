@@ -1,0 +1,142 @@
+//! The batch job: a whole corpus at once, the notebook's way, through the same state as the stream.
+//!
+//! Every document is absorbed as an outlier into a state without bounds, one refit runs over all of them, and what
+//! the bounds don't allow leaves. The result is a state that `topicd run` goes on from.
+
+use std::time::Instant;
+
+use crate::checkpoint::Checkpoint;
+use crate::document::{Batch, Document, Rejection};
+use crate::kernel::unit::UnitRows;
+use crate::cluster::watch::{Cancelled, Watch};
+use crate::model::evidence::{Judged, Outcome};
+use crate::model::refit::run;
+use crate::model::refit::select::select;
+use crate::model::refit::trigger::Trigger;
+use crate::model::state::adopt::{Adoption, Circumstances};
+use crate::model::state::change::Change;
+use crate::model::state::{Bounds, State};
+use crate::model::version::{BrokenEntry, Sampling, TopicModel};
+use crate::model::assign::Assignment;
+use crate::pipeline::assigner::Judge;
+use crate::pipeline::modeler::Parameters;
+use crate::pipeline::now_ms;
+
+/// Documents that are embedded between two words of progress.
+const SLICE: usize = 256;
+
+/// A corpus that has been fitted.
+pub struct Fitted {
+    /// The state, within the configured bounds.
+    pub state: State,
+    /// Everything that led to it, for the store.
+    pub changes: Vec<Change>,
+    /// The topics.
+    pub model: TopicModel,
+    /// What the source's position is after it.
+    pub checkpoint: Checkpoint,
+    /// Every document with its topic, in order.
+    pub judged: Vec<Judged>,
+    /// Input that was refused.
+    pub rejections: Vec<Rejection>,
+    /// Stage → seconds.
+    pub stages: Vec<(String, f64)>,
+}
+
+/// Why a corpus cannot be fitted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The fit gave nothing.
+    #[error("the fit failed")]
+    Run(#[from] run::Error),
+    /// A version could not be made.
+    #[error(transparent)]
+    Version(#[from] BrokenEntry),
+}
+
+/// Fits `corpus`, everything that the source held. Blocks; `watch` sees each stage.
+pub fn fit(
+    corpus: Batch,
+    judge: &Judge,
+    parameters: &Parameters,
+    bounds: Bounds,
+    watch: &dyn Watch,
+) -> Result<Fitted, Error> {
+    let started = Instant::now();
+    let Batch { documents, mut rejections, checkpoint } = corpus;
+    let mut judged = embed(documents, judge, &mut rejections, watch)?;
+    let mut stages = vec![("embed".to_owned(), started.elapsed().as_secs_f64())];
+
+    let n = judged.len();
+    let unbounded = Bounds { sample: n, outliers: n, ..bounds };
+    let mut state = State::new(judge.embedder.dim(), unbounded);
+    let model = std::sync::Arc::new(TopicModel::empty(judge.embedder.dim(), Sampling::ALL));
+    let outcome = Outcome { model, judged, rejections, checkpoint };
+    let absorbed = state.absorb(outcome.evidence(Sampling::ALL), now_ms());
+    let started = Instant::now();
+    let fitted = run::run(&select(&state), &parameters.refit, watch)?;
+    stages.push(("fit".to_owned(), started.elapsed().as_secs_f64()));
+    let told = Circumstances {
+        trigger: Trigger::Request,
+        documents: state.totals().documents,
+        stages: stages.clone(),
+        now_ms: now_ms(),
+    };
+    let started = Instant::now();
+    let Adoption { change, revisions, model } = state.adopt(&fitted, &told, parameters.rules())?;
+    let cut = state.bound(bounds);
+    stages.push(("keywords".to_owned(), started.elapsed().as_secs_f64()));
+    judged = outcome.judged;
+    let topics: std::collections::HashMap<_, _> =
+        revisions.iter().map(|revision| (revision.id.clone(), revision.topic)).collect();
+    for document in &mut judged {
+        document.assignment.topic = topics.get(&document.document.id).copied().flatten();
+        let centroid = document.assignment.topic.and_then(|id| model.topics.get(&id)).map(|topic| &topic.centroid);
+        document.assignment.similarity = match centroid {
+            Some(centroid) => crate::kernel::dot::dot(centroid, &document.embedding),
+            None => model.nearest_topics(&document.embedding).first().map_or(0.0, |(_, cosine)| *cosine),
+        };
+    }
+    Ok(Fitted {
+        state,
+        changes: vec![absorbed, change, cut],
+        model,
+        checkpoint: outcome.checkpoint,
+        judged,
+        rejections: outcome.rejections,
+        stages,
+    })
+}
+
+fn embed(
+    mut documents: Vec<Document>,
+    judge: &Judge,
+    rejections: &mut Vec<Rejection>,
+    watch: &dyn Watch,
+) -> Result<Vec<Judged>, Cancelled> {
+    let total = documents.len();
+    let mut judged = Vec::with_capacity(total);
+    while !documents.is_empty() {
+        watch.progress("embed", total - documents.len(), total);
+        crate::cluster::watch::check(watch)?;
+        let rest = documents.split_off(documents.len().min(SLICE));
+        let (slice, rows) = judge.embed(documents, rejections);
+        documents = rest;
+        judged.extend(slice.into_iter().enumerate().map(|(row, document)| unjudged(document, &rows, row, judge)));
+    }
+    watch.progress("embed", total, total);
+    Ok(judged)
+}
+
+fn unjudged(document: Document, rows: &UnitRows, row: usize, judge: &Judge) -> Judged {
+    let text = crate::document::start_of(&document.text, judge.max_counted_bytes);
+    Judged {
+        embedding: std::sync::Arc::from(rows.row(row)),
+        words: judge.tokenizer.count(text),
+        document,
+        assignment: Assignment { topic: None, similarity: 0.0, weight: 0.0 },
+    }
+}

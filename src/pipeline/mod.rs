@@ -1,0 +1,13 @@
+//! The loops: what is received goes through the rooms below and is committed. Only here is counted, logged and
+//! waited.
+
+pub mod assigner;
+pub mod fit;
+pub mod modeler;
+pub mod notifier;
+pub mod refitter;
+
+/// Now, in ms since 1970.
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

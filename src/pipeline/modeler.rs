@@ -1,0 +1,258 @@
+//! The one owner of the state: absorbs evidence, refits, publishes versions. One `select!`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::checkpoint::Checkpoint;
+use crate::keywords;
+use crate::model::event::Event;
+use crate::model::evidence::Outcome;
+use crate::model::refit::{self, trigger};
+use crate::model::refit::run::Fitted;
+use crate::model::refit::select::select;
+use crate::model::refit::trigger::Trigger;
+use crate::model::state::State;
+use crate::model::state::adopt::{Circumstances, Rules};
+use crate::model::state::change::{Change, Op};
+use crate::model::state::overview::Overview;
+use crate::model::version::TopicModel;
+use crate::model::{assign, topic::Life};
+use crate::pipeline::now_ms;
+use crate::pipeline::refitter::{Ended, Refitting};
+use crate::record::assignment::AssignmentRecord;
+use crate::record::dead_letter::DeadLetterRecord;
+use crate::record::event::EventRecord;
+use crate::record::line;
+use crate::record::topic::TopicRecord;
+use crate::store::{self, Store};
+use crate::telemetry::Telemetry;
+use crate::transport::command::Command;
+use crate::transport::{ModelerPort, Records};
+
+/// The parameters of the model.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// How documents find their topic.
+    pub assign: assign::Checked,
+    /// How refits are triggered and done.
+    pub refit: refit::Checked,
+    /// How keywords are found.
+    pub keywords: keywords::Params,
+}
+
+impl Parameters {
+    /// As the state wants them.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { assign: &self.assign, refit: &self.refit, keywords: &self.keywords }
+    }
+}
+
+/// Owns state and store, and everything that others may see of them.
+pub struct Modeler<P> {
+    /// Where evidence comes from and records go to.
+    pub port: P,
+    /// The state; nobody else has it.
+    pub state: State,
+    /// Where each change goes before anybody hears of it.
+    pub store: Store,
+    /// What is done.
+    pub checkpoint: Checkpoint,
+    /// The parameters of the model.
+    pub parameters: Parameters,
+    /// Each new version, for assigners and HTTP.
+    pub versions: watch::Sender<Arc<TopicModel>>,
+    /// Counts after each batch, for HTTP.
+    pub overviews: watch::Sender<Arc<Overview>>,
+    /// The number of the last event, for those who wait for the next.
+    pub told: watch::Sender<u64>,
+    /// Events also go to the outbox, for the notifier.
+    pub outbox: bool,
+    /// Stop when the stream has ended and the last refit is done.
+    pub exit_at_end: bool,
+    /// Where is counted and logged.
+    pub telemetry: Telemetry,
+}
+
+/// Why the modeler stopped; the state on disk is that of the last commit.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<P: std::error::Error + 'static> {
+    /// Records could not be brought out.
+    #[error("records cannot be delivered")]
+    Port(#[source] P),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A version could not be made.
+    #[error(transparent)]
+    Version(#[from] crate::model::version::BrokenEntry),
+    /// The system gives no thread for a refit.
+    #[error("no thread for a refit")]
+    Thread(#[source] std::io::Error),
+}
+
+impl<P: ModelerPort> Modeler<P> {
+    /// Runs until `stop` is cancelled and every outcome under way is committed, or, with `exit_at_end`, until the
+    /// stream has ended and the last refit is done.
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) -> Result<(), Error<P::Error>> {
+        let mut refitting: Option<Refitting> = None;
+        let mut ended = false;
+        self.publish_counts();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if ended => break,
+                fitted = ended_refit(&mut refitting) => {
+                    let done = refitting.take();
+                    if let Some(refit) = done {
+                        tokio::task::block_in_place(|| self.adopt(&refit, fitted))?;
+                    }
+                }
+                outcome = self.port.receive(), if !ended => match outcome {
+                    Some(outcome) => tokio::task::block_in_place(|| self.absorb(&outcome))?,
+                    None => {
+                        ended = true;
+                        self.telemetry.stream_ended();
+                    }
+                },
+                Some(command) = commands.recv() => self.answer(command, &mut refitting)?,
+            }
+            if stop.is_cancelled() {
+                refitting = None;
+            } else if refitting.is_none() {
+                match self.due(ended) {
+                    Some(trigger) => refitting = Some(self.refit(trigger)?),
+                    None if ended && self.exit_at_end => break,
+                    None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn due(&self, ended: bool) -> Option<Trigger> {
+        let totals = self.state.totals();
+        let due = trigger::due(&totals, &self.parameters.refit);
+        if ended { due.or_else(|| trigger::due_at_end(&totals, &self.parameters.refit)) } else { due }
+    }
+
+    fn refit(&self, trigger: Trigger) -> Result<Refitting, Error<P::Error>> {
+        self.telemetry.refit_started(trigger.as_str());
+        let (params, telemetry) = (self.parameters.refit.clone(), self.telemetry.clone());
+        Refitting::start(trigger, select(&self.state), params, telemetry).map_err(Error::Thread)
+    }
+
+    fn absorb(&mut self, outcome: &Outcome) -> Result<(), Error<P::Error>> {
+        let started = Instant::now();
+        let evidence = outcome.evidence(self.state.sampling());
+        let change = self.state.absorb(evidence, now_ms());
+        let records = Records {
+            assignments: (outcome.judged.iter())
+                .map(|judged| line(&AssignmentRecord::on_arrival(judged, &outcome.model)))
+                .collect(),
+            dead_letters: outcome.rejections.iter().map(|rejection| line(&DeadLetterRecord::new(rejection))).collect(),
+            ..Records::default()
+        };
+        self.checkpoint.merge(&outcome.checkpoint);
+        self.commit(&change, records)?;
+        let assigned = outcome.judged.iter().filter(|judged| judged.assignment.topic.is_some()).count();
+        self.telemetry.documents_assigned(assigned, outcome.judged.len() - assigned);
+        self.telemetry.documents_rejected(&outcome.rejections);
+        self.telemetry.batch_committed(started.elapsed());
+        self.publish_counts();
+        Ok(())
+    }
+
+    fn adopt(&mut self, refit: &Refitting, ended: Ended) -> Result<(), Error<P::Error>> {
+        let (fitted, stages) = match ended {
+            Ended::Fitted(fitted, stages) => (fitted, stages),
+            Ended::Failed(error) => return self.give_up(refit, &error.to_string()),
+            Ended::Died => return self.give_up(refit, "the refit's thread panicked"),
+        };
+        let told =
+            Circumstances { trigger: refit.trigger, documents: refit.documents, stages, now_ms: now_ms() };
+        self.promote(&fitted, &told)
+    }
+
+    fn promote(&mut self, fitted: &Fitted, told: &Circumstances) -> Result<(), Error<P::Error>> {
+        let started = Instant::now();
+        let adoption = self.state.adopt(fitted, told, self.parameters.rules())?;
+        let model = Arc::new(adoption.model);
+        let records = Records {
+            assignments: (adoption.revisions.iter())
+                .map(|revision| line(&AssignmentRecord::revised(revision, &model)))
+                .collect(),
+            topics: model.topics.values().map(|topic| line(&TopicRecord::new(topic, &model))).collect(),
+            ..Records::default()
+        };
+        self.commit(&adoption.change, records)?;
+        self.telemetry.refit_finished(model.number, model.topics.len(), adoption.revisions.len(), started.elapsed());
+        self.versions.send_replace(model);
+        self.publish_counts();
+        Ok(())
+    }
+
+    /// The version in force stays; the next refit waits for new documents, as if this one had been promoted.
+    fn give_up(&mut self, refit: &Refitting, why: &str) -> Result<(), Error<P::Error>> {
+        self.telemetry.refit_failed(why);
+        let mut totals = self.state.totals();
+        totals.refitted_at = refit.documents;
+        let change = Change { ops: vec![Op::Totals(totals)] };
+        self.state.apply(&change);
+        self.commit(&change, Records::default())
+    }
+
+    /// Outputs first, then state, checkpoint and the outputs' lengths in one batch; then the world may know.
+    fn commit(&mut self, change: &Change, mut records: Records) -> Result<(), Error<P::Error>> {
+        let events: Vec<&Event> =
+            change.ops.iter().filter_map(|op| if let Op::Event(event) = op { Some(event) } else { None }).collect();
+        records.events = events.iter().map(|event| line(&EventRecord::new(event))).collect();
+        let delivered = self.port.deliver(records).map_err(Error::Port)?;
+        self.checkpoint.merge(&delivered);
+        self.store.commit(change, &self.checkpoint, self.outbox)?;
+        for event in events {
+            self.telemetry.event_emitted(event.happened.kind(), &event.happened.summary());
+            self.told.send_replace(event.number);
+        }
+        Ok(())
+    }
+
+    fn publish_counts(&self) {
+        let overview = self.state.overview();
+        let live = overview.lives.values().filter(|life| **life == Life::Live).count();
+        self.telemetry.topics_changed(live, overview.lives.len() - live, overview.totals.version);
+        self.telemetry.buffers_changed(overview.buffered, overview.sampled);
+        self.telemetry.queue_changed("modeler", self.port.waiting());
+        self.overviews.send_replace(Arc::new(overview));
+    }
+
+    fn answer(&self, command: Command, refitting: &mut Option<Refitting>) -> Result<(), Error<P::Error>> {
+        // Whoever asked may have gone; then nobody needs the answer.
+        match command {
+            Command::Events { after, limit, reply } => {
+                let events: Vec<Event> = self.state.events_after(after).cloned().collect();
+                let skip = events.len().saturating_sub(limit);
+                drop(reply.send(events.into_iter().skip(skip).collect()));
+            }
+            Command::Refits { reply } => drop(reply.send(self.state.reports().cloned().collect())),
+            Command::Refit { reply } => {
+                let starts = refitting.is_none();
+                if starts {
+                    *refitting = Some(self.refit(Trigger::Request)?);
+                }
+                if reply.send(starts).is_err() { // Nobody waits any more.
+}
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn ended_refit(refitting: &mut Option<Refitting>) -> Ended {
+    match refitting {
+        Some(refitting) => refitting.ended().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,105 @@
+//! A refit on its own thread: assignment never waits for it.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::cluster::watch::Watch;
+use crate::model::refit::Checked;
+use crate::model::refit::run::{self, Fitted};
+use crate::model::refit::select::Snapshot;
+use crate::model::refit::trigger::Trigger;
+use crate::telemetry::Telemetry;
+
+/// A refit under way.
+#[derive(Debug)]
+pub struct Refitting {
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// Documents absorbed when its snapshot was taken.
+    pub documents: u64,
+    finished: oneshot::Receiver<(Result<Fitted, run::Error>, Vec<(String, f64)>)>,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// What a refit came to.
+#[derive(Debug)]
+pub enum Ended {
+    /// Clusters, and the seconds that each stage took.
+    Fitted(Fitted, Vec<(String, f64)>),
+    /// Nothing; the version in force stays.
+    Failed(run::Error),
+    /// Its thread is gone.
+    Died,
+}
+
+impl Refitting {
+    /// Starts a refit on `snapshot`.
+    pub fn start(trigger: Trigger, snapshot: Snapshot, params: Checked, telemetry: Telemetry) -> std::io::Result<Self> {
+        let (send, finished) = oneshot::channel();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let watch = Stopwatch { telemetry, cancelled: cancelled.clone(), stages: Mutex::default() };
+        let documents = snapshot.documents;
+        std::thread::Builder::new().name("refit".to_owned()).spawn(move || {
+            let fitted = run::run(&snapshot, &params, &watch);
+            // A receiver that is gone wants no result.
+            drop(send.send((fitted, watch.finish())));
+        })?;
+        Ok(Self { trigger, documents, finished, cancelled })
+    }
+
+    /// Waits for its end. Cancel safe.
+    pub async fn ended(&mut self) -> Ended {
+        match (&mut self.finished).await {
+            Ok((Ok(fitted), stages)) => Ended::Fitted(fitted, stages),
+            Ok((Err(error), _)) => Ended::Failed(error),
+            Err(_) => Ended::Died,
+        }
+    }
+}
+
+impl Drop for Refitting {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Takes the time of each stage.
+struct Stopwatch {
+    telemetry: Telemetry,
+    cancelled: Arc<AtomicBool>,
+    stages: Mutex<Vec<(&'static str, Instant, f64)>>,
+}
+
+impl Stopwatch {
+    fn finish(&self) -> Vec<(String, f64)> {
+        let stages = self.stages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (stage, _, seconds) in stages.iter() {
+            self.telemetry.refit_stage_finished(stage, *seconds);
+        }
+        stages.iter().map(|(stage, _, seconds)| ((*stage).to_owned(), *seconds)).collect()
+    }
+}
+
+impl Watch for Stopwatch {
+    fn progress(&self, stage: &'static str, _done: usize, _total: usize) {
+        let now = Instant::now();
+        let mut stages = self.stages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match stages.last_mut() {
+            Some((last, started, seconds)) if *last == stage => *seconds = (now - *started).as_secs_f64(),
+            last => {
+                if let Some((_, started, seconds)) = last {
+                    *seconds = (now - *started).as_secs_f64();
+                }
+                stages.push((stage, now, 0.0));
+            }
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,79 @@
+//! Which topic a document has. The newest revision of a document's id is its topic; it is published at once on
+//! arrival (`revision` 1) and again whenever a refit finds another.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Position;
+use crate::kernel::dot::dot;
+use crate::model::evidence::Judged;
+use crate::model::state::adopt::Revision;
+use crate::model::topic::TopicId;
+use crate::model::version::TopicModel;
+
+/// One line of `assignments.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssignmentRecord {
+    /// The document's id.
+    pub id: String,
+    /// The topic's id, or −1 for an outlier.
+    pub topic: i64,
+    /// The topic's name at that time; empty for an outlier.
+    pub label: String,
+    /// Cosine to the topic's centroid, or for an outlier to the nearest one.
+    pub similarity: f32,
+    /// Share of the neighbours' votes that the topic won, in [0, 1]; absent in revisions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub weight: Option<f32>,
+    /// The model version that decided it.
+    pub version: u64,
+    /// 1 on arrival, one more for each change.
+    pub revision: u16,
+    /// The topic's id before; absent on arrival.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous: Option<i64>,
+    /// Where the document came from.
+    #[serde(flatten)]
+    pub position: Position,
+}
+
+impl AssignmentRecord {
+    /// The assignment on arrival; `model` is the version that judged it.
+    pub fn on_arrival(judged: &Judged, model: &TopicModel) -> Self {
+        let assignment = &judged.assignment;
+        Self {
+            id: judged.document.id.to_string(),
+            topic: TopicId::to_record(assignment.topic),
+            label: name(model, assignment.topic),
+            similarity: assignment.similarity,
+            weight: Some(assignment.weight),
+            version: model.number,
+            revision: 1,
+            previous: None,
+            position: judged.document.position.clone(),
+        }
+    }
+
+    /// A later assignment, by the version `model`.
+    pub fn revised(revision: &Revision, model: &TopicModel) -> Self {
+        let topic = revision.topic.and_then(|id| model.topics.get(&id));
+        let similarity = match topic {
+            Some(topic) => dot(&topic.centroid, &revision.embedding),
+            None => model.nearest_topics(&revision.embedding).first().map_or(0.0, |(_, cosine)| *cosine),
+        };
+        Self {
+            id: revision.id.to_string(),
+            topic: TopicId::to_record(revision.topic),
+            label: name(model, revision.topic),
+            similarity,
+            weight: None,
+            version: model.number,
+            revision: revision.revision,
+            previous: Some(TopicId::to_record(revision.before)),
+            position: revision.position.clone(),
+        }
+    }
+}
+
+fn name(model: &TopicModel, topic: Option<TopicId>) -> String {
+    topic.and_then(|id| model.topics.get(&id)).map_or_else(String::new, |topic| topic.name.clone())
+}

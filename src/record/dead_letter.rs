@@ -1,0 +1,40 @@
+//! Input that could not be processed, unchanged, with the reason.
+
+use base64::Engine;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Position;
+use crate::document::Rejection;
+
+/// One line of `dead-letters.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetterRecord {
+    /// A short name of the reason, for filters.
+    pub reason: String,
+    /// The reason in words, with the way out where there is one.
+    pub detail: String,
+    /// Where it came from.
+    #[serde(flatten)]
+    pub position: Position,
+    /// The original bytes, if they are UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub original: Option<String>,
+    /// The original bytes in base64, if they are not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub original_base64: Option<String>,
+}
+
+impl DeadLetterRecord {
+    /// The record of `rejection`.
+    pub fn new(rejection: &Rejection) -> Self {
+        let text = std::str::from_utf8(&rejection.bytes).ok().map(ToOwned::to_owned);
+        let encoded = text.is_none().then(|| base64::engine::general_purpose::STANDARD.encode(&rejection.bytes));
+        Self {
+            reason: rejection.reason.code().to_owned(),
+            detail: rejection.reason.to_string(),
+            position: rejection.position.clone(),
+            original: text,
+            original_base64: encoded,
+        }
+    }
+}

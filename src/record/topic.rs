@@ -1,0 +1,83 @@
+//! A topic as the outside sees it: in `topics.jsonl` (every topic of each version), in the API and in `--json`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::keywords::Keyword;
+use crate::model::state::overview::Overview;
+use crate::model::topic::{Life, Representative, Topic};
+use crate::model::version::TopicModel;
+
+/// One topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicRecord {
+    /// Its id.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// Documents that it has.
+    pub size: u64,
+    /// `live` or `dormant`.
+    pub state: Life,
+    /// By c-TF-IDF, best first.
+    pub keywords: Vec<Keyword>,
+    /// Members nearest to the centroid, nearest first.
+    pub representative: Vec<Representative>,
+    /// The version that first held it.
+    pub created_version: u64,
+    /// The version that this record describes.
+    pub version: u64,
+    /// The topic that it was split from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub split_from: Option<u32>,
+    /// Documents per window of the stream, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub history: Vec<u64>,
+}
+
+/// The whole of what is known: a version's topics with the counts of this moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicsRecord {
+    /// The version in force.
+    pub version: u64,
+    /// Documents so far.
+    pub documents: u64,
+    /// Of those, documents without a topic.
+    pub outliers: u64,
+    /// Topics, largest first.
+    pub topics: Vec<TopicRecord>,
+}
+
+impl TopicRecord {
+    /// `topic` as `model` publishes it.
+    pub fn new(topic: &Topic, model: &TopicModel) -> Self {
+        Self {
+            id: topic.id.0,
+            name: topic.name.clone(),
+            size: topic.size,
+            state: topic.life,
+            keywords: topic.keywords.clone(),
+            representative: topic.representative.clone(),
+            created_version: topic.created_version,
+            version: model.number,
+            split_from: topic.split_from.map(|id| id.0),
+            history: Vec::new(),
+        }
+    }
+}
+
+impl TopicsRecord {
+    /// The topics of `model` with the counts of `overview`.
+    pub fn new(model: &TopicModel, overview: &Overview) -> Self {
+        let mut topics: Vec<TopicRecord> = (model.topics.iter())
+            .map(|(id, topic)| {
+                let mut record = TopicRecord::new(topic, model);
+                record.size = overview.sizes.get(id).copied().unwrap_or(record.size);
+                record.state = overview.lives.get(id).copied().unwrap_or(record.state);
+                record.history = overview.histories.get(id).cloned().unwrap_or_default();
+                record
+            })
+            .collect();
+        topics.sort_by_key(|topic| (std::cmp::Reverse(topic.size), topic.id));
+        Self { version: model.number, documents: overview.totals.documents, outliers: overview.outliers, topics }
+    }
+}

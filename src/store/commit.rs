@@ -1,0 +1,124 @@
+//! One change and its checkpoint in one atomic batch, on disk when the call returns.
+
+use serde::Serialize;
+
+use crate::checkpoint::Checkpoint;
+use crate::model::state::change::{Change, Op};
+use crate::store::layout::{self, Kind};
+use crate::store::{Error, Store};
+
+/// Bytes of word counts under one key; sled keeps larger values in files of their own.
+const CHUNK: usize = 256 << 10;
+/// Events and reports that stay for those who ask later; the state remembers fewer.
+const REMEMBERED: u64 = 1000;
+
+impl Store {
+    /// Writes `change` and `checkpoint`; all of it or nothing is there after a crash. Events go to the outbox too,
+    /// if `outbox`.
+    pub fn commit(&mut self, change: &Change, checkpoint: &Checkpoint, outbox: bool) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        let mut journal = Vec::new();
+        let folded = change.ops.iter().rposition(|op| matches!(op, Op::Fold));
+        if folded.is_some() {
+            self.scan(Kind::Journal, |key, _| batch.remove(key))?;
+        }
+        for (at, op) in change.ops.iter().enumerate() {
+            let journaled = folded.is_none_or(|fold| at > fold);
+            self.write(&mut batch, op, journaled.then_some(&mut journal), outbox)?;
+        }
+        if !journal.is_empty() {
+            self.put(&mut batch, &Kind::Journal.key(self.next), &journal)?;
+            self.next += 1;
+        }
+        self.put(&mut batch, layout::CHECKPOINT, checkpoint)?;
+        self.tree.apply_batch(batch).map_err(|source| self.failed("written", source))?;
+        self.force()
+    }
+
+    fn write(
+        &mut self,
+        batch: &mut sled::Batch,
+        op: &Op,
+        journal: Option<&mut Vec<Op>>,
+        outbox: bool,
+    ) -> Result<(), Error> {
+        match op {
+            Op::Totals(totals) => self.put(batch, layout::TOTALS, totals)?,
+            Op::Learn { .. } | Op::Life(..) | Op::Announced(_) | Op::Trended(..) => {
+                // Before a fold these are contained in what the fold writes.
+                journal.into_iter().for_each(|journal| journal.push(op.clone()));
+            }
+            Op::Topic(record) => self.put(batch, &Kind::Topic.key(u64::from(record.topic.id.0)), record)?,
+            Op::Outliers(sums) => self.put(batch, layout::OUTLIERS, sums)?,
+            Op::Counts(counts) => self.put_chunks(batch, &self.encode(b"w", counts)?),
+            Op::Fold => {}
+            Op::EndTopic(id) => batch.remove(&Kind::Topic.key(u64::from(id.0))),
+            Op::Redirects(redirects) => self.put(batch, layout::REDIRECTS, redirects)?,
+            Op::Suspicions(suspicions) => self.put(batch, layout::SUSPICIONS, suspicions)?,
+            Op::Hold(sequence, kept, standing) => {
+                self.put(batch, &Kind::Kept.key(sequence.0), kept)?;
+                self.put(batch, &Kind::Standing.key(sequence.0), standing)?;
+            }
+            Op::Stand(sequence, standing) => self.put(batch, &Kind::Standing.key(sequence.0), standing)?,
+            Op::Release(sequence) => {
+                batch.remove(&Kind::Kept.key(sequence.0));
+                batch.remove(&Kind::Standing.key(sequence.0));
+            }
+            Op::Seen(ids) => self.put_seen(batch, ids)?,
+            Op::Event(event) => {
+                self.put(batch, &Kind::Event.key(event.number), event)?;
+                batch.remove(&Kind::Event.key(event.number.saturating_sub(REMEMBERED)));
+                if outbox {
+                    self.put(batch, &Kind::Outbox.key(event.number), event)?;
+                }
+            }
+            Op::Refitted(report) => {
+                self.put(batch, &Kind::Report.key(report.number), report)?;
+                batch.remove(&Kind::Report.key(report.number.saturating_sub(REMEMBERED)));
+            }
+        }
+        Ok(())
+    }
+
+    fn put_chunks(&mut self, batch: &mut sled::Batch, bytes: &[u8]) {
+        let mut number = 0;
+        for chunk in bytes.chunks(CHUNK) {
+            batch.insert(&Kind::Counts.key(number), chunk);
+            number += 1;
+        }
+        for stale in number..u64::from(self.count_chunks) {
+            batch.remove(&Kind::Counts.key(stale));
+        }
+        self.count_chunks = number as u32;
+    }
+
+    fn put_seen(&mut self, batch: &mut sled::Batch, ids: &[u128]) -> Result<(), Error> {
+        self.put(batch, &Kind::Seen.key(self.next), &ids)?;
+        self.seen_chunks.push_back((self.next, ids.len()));
+        self.next += 1;
+        let mut all: usize = self.seen_chunks.iter().map(|(_, ids)| ids).sum();
+        while let Some((number, ids)) = self.seen_chunks.front().copied() {
+            if all < self.seen_bound + ids {
+                break;
+            }
+            batch.remove(&Kind::Seen.key(number));
+            self.seen_chunks.pop_front();
+            all -= ids;
+        }
+        Ok(())
+    }
+
+    fn put(&self, batch: &mut sled::Batch, key: &[u8], value: &impl Serialize) -> Result<(), Error> {
+        batch.insert(key, self.encode(key, value)?);
+        Ok(())
+    }
+
+    pub(super) fn insert(&self, key: &[u8], value: &impl Serialize) -> Result<(), Error> {
+        let bytes = self.encode(key, value)?;
+        self.tree.insert(key, bytes).map(drop).map_err(|source| self.failed("written", source))
+    }
+
+    fn encode(&self, key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, Error> {
+        postcard::to_stdvec(value).map_err(|source| self.broken(key, source))
+    }
+}

@@ -1,0 +1,57 @@
+//! Keys and the format's version. A key is one letter for the kind and, where there are many, a big-endian number.
+
+/// Version of everything below; a store with another one is refused, or migrated.
+pub const FORMAT: u32 = 1;
+
+/// → [`FORMAT`].
+pub const FORMAT_KEY: &[u8] = b"!format";
+/// → `store::Identity`.
+pub const IDENTITY_KEY: &[u8] = b"!identity";
+/// → `Checkpoint`.
+pub const CHECKPOINT: &[u8] = b"c";
+/// → `Totals`.
+pub const TOTALS: &[u8] = b"n";
+/// → `Sums` of the outliers.
+pub const OUTLIERS: &[u8] = b"o";
+/// → topics that ended and what they redirect to.
+pub const REDIRECTS: &[u8] = b"r";
+/// → merges and splits that were seen once.
+pub const SUSPICIONS: &[u8] = b"s";
+
+/// Kinds of key that have a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Topic id → `Record`.
+    Topic = b't',
+    /// Chunk number → part of the word counts.
+    Counts = b'w',
+    /// Journal number → `Vec<Op>` since the last fold.
+    Journal = b'j',
+    /// Sequence → `Kept`.
+    Kept = b'h',
+    /// Sequence → `Standing`.
+    Standing = b'd',
+    /// Journal number → ids seen.
+    Seen = b'i',
+    /// Event number → `Event`.
+    Event = b'e',
+    /// Event number → `Event` that awaits delivery.
+    Outbox = b'x',
+    /// Refit number → `Report`.
+    Report = b'p',
+}
+
+impl Kind {
+    /// The key of number `number`.
+    pub fn key(self, number: u64) -> [u8; 9] {
+        let mut key = [self as u8; 9];
+        key[1..].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    /// The number in `key`; 0 for a key that has none.
+    pub fn number(key: &[u8]) -> u64 {
+        key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+    }
+}

@@ -1,0 +1,106 @@
+//! The state as it was after the last commit.
+
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+use crate::checkpoint::Checkpoint;
+use crate::document::Sequence;
+use crate::model::event::Event;
+use crate::model::evidence::Kept;
+use crate::model::refit::report::Report;
+use crate::model::state::change::{Change, Op, Standing};
+use crate::model::state::{Bounds, Record, State, Totals};
+use crate::store::layout::{self, Kind};
+use crate::store::{Error, Store};
+
+impl Store {
+    /// Rebuilds the state, and tells what is done.
+    pub fn load(&self, dim: usize, bounds: Bounds) -> Result<(State, Checkpoint), Error> {
+        let mut state = State::new(dim, bounds);
+        let mut change = Change::default();
+        self.load_topics(&mut change)?;
+        self.each::<Vec<Op>>(Kind::Journal, |_, ops| change.ops.extend(ops))?;
+        self.load_kept(&mut change)?;
+        self.each::<Vec<u128>>(Kind::Seen, |_, ids| change.ops.push(Op::Seen(ids)))?;
+        self.each::<Event>(Kind::Event, |_, event| change.ops.push(Op::Event(event)))?;
+        self.each::<Report>(Kind::Report, |_, report| change.ops.push(Op::Refitted(Box::new(report))))?;
+        // Last, because journal entries and events count on what they found.
+        change.ops.extend(self.read::<Totals>(layout::TOTALS)?.map(Op::Totals));
+        state.apply(&change);
+        Ok((state, self.checkpoint()?))
+    }
+
+    /// What is done.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        Ok(self.read(layout::CHECKPOINT)?.unwrap_or_default())
+    }
+
+    fn load_topics(&self, change: &mut Change) -> Result<(), Error> {
+        self.each::<Record>(Kind::Topic, |_, record| change.ops.push(Op::Topic(Box::new(record))))?;
+        change.ops.extend(self.read(layout::OUTLIERS)?.map(Op::Outliers));
+        let mut counts = Vec::new();
+        self.scan(Kind::Counts, |_, bytes| counts.extend_from_slice(bytes))?;
+        if !counts.is_empty() {
+            let counts = postcard::from_bytes(&counts).map_err(|source| self.broken(b"w", source))?;
+            change.ops.push(Op::Counts(Arc::new(counts)));
+        }
+        change.ops.extend(self.read(layout::REDIRECTS)?.map(Op::Redirects));
+        change.ops.extend(self.read(layout::SUSPICIONS)?.map(Op::Suspicions));
+        Ok(())
+    }
+
+    fn load_kept(&self, change: &mut Change) -> Result<(), Error> {
+        let mut kept: std::collections::BTreeMap<u64, Kept> = std::collections::BTreeMap::new();
+        self.each::<Kept>(Kind::Kept, |number, document| {
+            kept.insert(number, document);
+        })?;
+        self.each::<Standing>(Kind::Standing, |number, standing| {
+            if let Some(document) = kept.remove(&number) {
+                change.ops.push(Op::Hold(Sequence(number), Arc::new(document), standing));
+            }
+        })
+    }
+
+    /// Finds the numbers with which the next commit goes on.
+    pub(super) fn find_numbers(&mut self) -> Result<(), Error> {
+        let mut next = 0;
+        let mut count_chunks = 0;
+        let mut seen_chunks = std::collections::VecDeque::new();
+        self.scan(Kind::Journal, |key, _| next = next.max(Kind::number(key) + 1))?;
+        self.each::<Vec<u128>>(Kind::Seen, |number, ids| seen_chunks.push_back((number, ids.len())))?;
+        self.scan(Kind::Counts, |_, _| count_chunks += 1)?;
+        next = next.max(seen_chunks.back().map_or(0, |(number, _)| number + 1));
+        (self.next, self.seen_chunks, self.count_chunks) = (next, seen_chunks, count_chunks);
+        Ok(())
+    }
+
+    pub(super) fn scan(&self, kind: Kind, mut found: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
+        for entry in self.tree.scan_prefix([kind as u8]) {
+            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
+            found(&key, &value);
+        }
+        Ok(())
+    }
+
+    pub(super) fn each<T: DeserializeOwned>(&self, kind: Kind, mut found: impl FnMut(u64, T)) -> Result<(), Error> {
+        for entry in self.tree.scan_prefix([kind as u8]) {
+            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
+            let value = postcard::from_bytes(&value).map_err(|source| self.broken(&key, source))?;
+            found(Kind::number(&key), value);
+        }
+        Ok(())
+    }
+
+    pub(super) fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        let value = self.tree.get(key).map_err(|source| self.failed("read", source))?;
+        value
+            .map(|value| postcard::from_bytes(&value).map_err(|source| self.broken(key, source)))
+            .transpose()
+    }
+
+    pub(super) fn broken(&self, key: &[u8], source: postcard::Error) -> Error {
+        let kind = String::from_utf8_lossy(&key[..key.len().min(1)]).into_owned();
+        let key = if key.len() == 9 { format!("{kind}{}", Kind::number(key)) } else { kind };
+        Error::Broken { directory: self.directory.clone(), key, source }
+    }
+}

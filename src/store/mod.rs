@@ -1,0 +1,205 @@
+//! The state on disk, in sled: each [`Change`] and the checkpoint that belongs to it in one atomic batch.
+//!
+//! Everything lies in one tree, because only a single tree's batch is atomic in sled 0.34 without a transaction;
+//! [`layout`] names the keys. What a batch of documents teaches is written as a journal entry; a refit writes every
+//! topic whole and clears the journal, so a restart replays one refit interval at most.
+
+pub mod commit;
+pub mod layout;
+pub mod load;
+pub mod outbox;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+use crate::model::version::BrokenEntry;
+
+/// The state's folder, opened by one process at a time.
+#[derive(Debug)]
+pub struct Store {
+    tree: sled::Db,
+    directory: PathBuf,
+    /// Number of the next journal entry and of the next chunk of seen ids.
+    next: u64,
+    /// (number, ids) of each chunk of seen ids, oldest first.
+    seen_chunks: VecDeque<(u64, usize)>,
+    seen_bound: usize,
+    count_chunks: u32,
+}
+
+/// What belongs to whom: a state never mixes the vectors of two encoders.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    /// Identifies the encoder, weights included.
+    pub encoder: String,
+    /// Numbers in an embedding.
+    pub dim: usize,
+}
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process has it open.
+    #[error("state `{}` is in use by another process; stop it, or ask it over http", directory.display())]
+    Locked {
+        /// The state's folder.
+        directory: PathBuf,
+    },
+    /// sled cannot open it.
+    #[error("state `{}` cannot be opened; restore a backup of the folder, or move it away to start afresh", directory.display())]
+    Open {
+        /// The state's folder.
+        directory: PathBuf,
+        /// sled's reason.
+        #[source]
+        source: sled::Error,
+    },
+    /// It was made with another encoder.
+    #[error(
+        "state `{}` was made with encoder `{found}` ({found_dim} numbers), not `{wanted}` ({wanted_dim}); set `embed.model` back, or `state.directory` to a new folder",
+        directory.display()
+    )]
+    Encoder {
+        /// The state's folder.
+        directory: PathBuf,
+        /// The encoder that it was made with.
+        found: String,
+        /// Its dimension.
+        found_dim: usize,
+        /// The encoder in use.
+        wanted: String,
+        /// Its dimension.
+        wanted_dim: usize,
+    },
+    /// It was written by another version of topicd.
+    #[error("state `{}` has format {found}, this topicd reads {}; use the topicd that wrote it", directory.display(), layout::FORMAT)]
+    Format {
+        /// The state's folder.
+        directory: PathBuf,
+        /// The format found.
+        found: u32,
+    },
+    /// There is no state yet.
+    #[error("state `{}` holds no model; run `topicd run` or `topicd fit` first", directory.display())]
+    Empty {
+        /// The state's folder.
+        directory: PathBuf,
+    },
+    /// A read or write failed.
+    #[error("state `{}` failed while it was {doing}", directory.display())]
+    Io {
+        /// The state's folder.
+        directory: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// sled's reason.
+        #[source]
+        source: sled::Error,
+    },
+    /// The disk refused to keep what was written.
+    #[error("state `{}` could not be forced to disk", directory.display())]
+    Sync {
+        /// The state's folder.
+        directory: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A value cannot be read back.
+    #[error("state `{}` holds a broken value under `{key}`; restore a backup of the folder", directory.display())]
+    Broken {
+        /// The state's folder.
+        directory: PathBuf,
+        /// Its key.
+        key: String,
+        /// The decoder's reason.
+        #[source]
+        source: postcard::Error,
+    },
+    /// A kept embedding is broken.
+    #[error(transparent)]
+    Entry(#[from] BrokenEntry),
+}
+
+impl Store {
+    /// Opens the state in `directory`, or makes an empty one there for `identity`.
+    ///
+    /// `seen_bound` is the number of ids that are remembered to find duplicates.
+    pub fn open(directory: &Path, identity: &Identity, seen_bound: usize) -> Result<Self, Error> {
+        let store = Self::open_any(directory, seen_bound)?;
+        match store.identity()? {
+            Some(found) if found != *identity => Err(Error::Encoder {
+                directory: directory.to_owned(),
+                found: found.encoder,
+                found_dim: found.dim,
+                wanted: identity.encoder.clone(),
+                wanted_dim: identity.dim,
+            }),
+            Some(_) => Ok(store),
+            None => {
+                store.insert(layout::FORMAT_KEY, &layout::FORMAT)?;
+                store.insert(layout::IDENTITY_KEY, identity)?;
+                store.force()?;
+                Ok(store)
+            }
+        }
+    }
+
+    /// Opens the state in `directory`, whatever encoder it belongs to; refuses a folder without one.
+    pub fn open_existing(directory: &Path, seen_bound: usize) -> Result<(Self, Identity), Error> {
+        let empty = || Error::Empty { directory: directory.to_owned() };
+        if !directory.join("db").exists() {
+            return Err(empty());
+        }
+        let store = Self::open_any(directory, seen_bound)?;
+        let identity = store.identity()?.ok_or_else(empty)?;
+        Ok((store, identity))
+    }
+
+    fn open_any(directory: &Path, seen_bound: usize) -> Result<Self, Error> {
+        // Flushes are explicit: a commit returns when it is on disk.
+        let opened = sled::Config::new().path(directory).flush_every_ms(None).cache_capacity(64 << 20).open();
+        let tree = opened.map_err(|source| match &source {
+            sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+                Error::Locked { directory: directory.to_owned() }
+            }
+            _ => Error::Open { directory: directory.to_owned(), source },
+        })?;
+        let mut store = Self {
+            tree,
+            directory: directory.to_owned(),
+            next: 0,
+            seen_chunks: VecDeque::new(),
+            seen_bound,
+            count_chunks: 0,
+        };
+        match store.read::<u32>(layout::FORMAT_KEY)? {
+            Some(found) if found != layout::FORMAT => {
+                return Err(Error::Format { directory: directory.to_owned(), found });
+            }
+            _ => {}
+        }
+        store.find_numbers()?;
+        Ok(store)
+    }
+
+    /// The encoder that the state belongs to, if it has one yet.
+    pub fn identity(&self) -> Result<Option<Identity>, Error> {
+        self.read(layout::IDENTITY_KEY)
+    }
+
+    /// Forces everything written so far to disk: sled's `flush` survives a killed process only.
+    fn force(&self) -> Result<(), Error> {
+        self.tree.flush().map_err(|source| self.failed("flushed", source))?;
+        let file = fs_err::File::open(self.directory.join("db"));
+        file.and_then(|file| file.sync_data())
+            .map_err(|source| Error::Sync { directory: self.directory.clone(), source })
+    }
+
+    fn failed(&self, doing: &'static str, source: sled::Error) -> Error {
+        Error::Io { directory: self.directory.clone(), doing, source }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What can go wrong with the files, each with its way out.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What can go wrong between the daemon and its files.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A parameter has a value that it cannot have.
+    #[error("`source.{key}` is {value} but must be {must}")]
+    Parameter {
+        /// The parameter's name in `Params`.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What it must be.
+        must: &'static str,
+    },
+    /// The source cannot be opened or read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file, or `stdin`.
+        path: PathBuf,
+        /// What the operating system or the decompressor says.
+        source: io::Error,
+    },
+    /// The source is shorter than what was read of it before: it was truncated or replaced.
+    #[error(
+        "`{}` is {found} bytes long but {read} were read before: it was truncated or replaced; \
+         bring the old file back, or set `source.path` to a file of another name",
+        path.display()
+    )]
+    SourceShorter {
+        /// The file.
+        path: PathBuf,
+        /// Its length now, in bytes of the uncompressed stream.
+        found: u64,
+        /// The position up to which it was read.
+        read: u64,
+    },
+    /// Another file has taken the place of the one that is followed.
+    #[error(
+        "`{}` was replaced by another file after {read} bytes; \
+         write to one file without rotating it, or set `source.path` to the new file under another name",
+        path.display()
+    )]
+    SourceReplaced {
+        /// The file.
+        path: PathBuf,
+        /// The position up to which the old file was read; all of it.
+        read: u64,
+    },
+    /// The thread that reads the source panicked.
+    #[error("the reader of `{}` panicked; start again, it goes on from the last commit", path.display())]
+    ReaderPanicked {
+        /// The file, or `stdin`.
+        path: PathBuf,
+    },
+    /// An output file cannot be opened, written or synced.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// An earlier write or sync failed, so what the files hold is unknown until they are opened again.
+    #[error(
+        "`{}` is not written any more after an earlier failure; \
+         free space or mend the disk and start again, it goes on from the last commit",
+        path.display()
+    )]
+    OutputBroken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An output file lost bytes that were committed.
+    #[error(
+        "`{}` is {found} bytes long but {recorded} are recorded: it was truncated or removed; \
+         bring it back, or start afresh with other `state.directory` and `output.directory`",
+        path.display()
+    )]
+    OutputShorter {
+        /// The file.
+        path: PathBuf,
+        /// Its length now.
+        found: u64,
+        /// The length that was committed.
+        recorded: u64,
+    },
+    /// An output file holds something, but the state knows nothing of it.
+    #[error(
+        "`{}` holds {found} bytes from another run, of which the state knows nothing; \
+         move it away, set another `output.directory`, or set `state.directory` to the state that wrote it",
+        path.display()
+    )]
+    OutputUnknown {
+        /// The file.
+        path: PathBuf,
+        /// Its length now.
+        found: u64,
+    },
+}

@@ -1,0 +1,23 @@
+//! Documents from a file or from standard input, results into files; no server.
+//!
+//! - [`Parser`] turns one line into a [`Document`](crate::document::Document), or says why it is none;
+//! - [`Source`] reads lines from a recorded position on, in batches;
+//! - [`Seen`] remembers document ids, within a bound, to find duplicates;
+//! - [`Outputs`] appends results to files and cuts them back to what was committed.
+
+mod error;
+mod lines;
+mod outputs;
+mod parse;
+mod ports;
+mod reader;
+mod seen;
+mod source;
+mod time;
+
+pub use error::Error;
+pub use outputs::{OutputFile, Outputs};
+pub use parse::{Fields, Format, Parser};
+pub use ports::{Assigner, Modeler, ports};
+pub use seen::{Seen, hash};
+pub use source::{Checked, Input, Params, Source};

@@ -1,0 +1,303 @@
+//! Documents from a file or from standard input, in batches.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::error::Error;
+use super::parse::{Fields, Format, Parser};
+use super::reader::{Compression, Item, Opened, Reader};
+use super::seen::Seen;
+use crate::checkpoint::{Checkpoint, Partition};
+use crate::document::Batch;
+
+/// Where the documents are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input. It cannot be read twice: what was received but not committed at a crash is lost, and its
+    /// positions go on from the recorded one, so that no two documents ever have the same.
+    Stdin,
+    /// A file with one document a line; unpacked if its name ends in `.gz` or `.zst`.
+    File(PathBuf),
+}
+
+/// What to read and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Params {
+    /// Where the documents are.
+    pub input: Input,
+    /// What stands in a line.
+    pub format: Format,
+    /// The names of a JSON object's fields.
+    pub fields: Fields,
+    /// Whether to wait at the file's end for more. A last line without its end is then not taken until it has one.
+    pub follow: bool,
+    /// Documents a second; 0 is as fast as they are taken.
+    pub speed: f64,
+    /// The longest line that is read, in bytes.
+    pub max_document_bytes: u64,
+    /// The greatest number of documents and rejections in a batch.
+    pub batch_documents: usize,
+    /// How long a batch waits to be full after its first document, in ms.
+    pub max_wait_ms: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            input: Input::File(PathBuf::new()),
+            format: Format::Json,
+            fields: Fields::default(),
+            follow: false,
+            speed: 0.0,
+            max_document_bytes: 1 << 20,
+            batch_documents: 64,
+            max_wait_ms: 200,
+        }
+    }
+}
+
+/// Parameters that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked(Params);
+
+impl Params {
+    /// Checks every parameter.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for the first that is wrong.
+    pub fn check(self) -> Result<Checked, Error> {
+        let refuse = |key, value: String, must| Err(Error::Parameter { key, value, must });
+        match &self.input {
+            Input::File(path) if path.as_os_str().is_empty() => {
+                return refuse(
+                    "path",
+                    "empty".into(),
+                    "the path of a file, unless `source.type` is \"stdin\"",
+                );
+            }
+            Input::File(path) if self.follow && Compression::of(path).is_some() => {
+                return refuse("follow", "true".into(), "false for a compressed file, which cannot grow");
+            }
+            Input::Stdin if self.follow => {
+                return refuse(
+                    "follow",
+                    "true".into(),
+                    "false for stdin, which ends when its writer closes it",
+                );
+            }
+            _ => {}
+        }
+        if self.fields.text.is_empty() {
+            return refuse("fields.text", "empty".into(), "the name of the field that holds the text");
+        }
+        if !(self.speed.is_finite() && self.speed >= 0.0) {
+            return refuse("speed", self.speed.to_string(), "0 or a positive number of documents a second");
+        }
+        if !(1024..=1 << 30).contains(&self.max_document_bytes) {
+            return refuse("max_document_bytes", self.max_document_bytes.to_string(), "1024 to 1073741824");
+        }
+        if !(1..=65_536).contains(&self.batch_documents) {
+            return refuse("batch_documents", self.batch_documents.to_string(), "1 to 65536");
+        }
+        if !(1..=60_000).contains(&self.max_wait_ms) {
+            return refuse("max_wait_ms", self.max_wait_ms.to_string(), "1 to 60000");
+        }
+        Ok(Checked(self))
+    }
+}
+
+/// Reads documents in source order from where the last run was committed.
+pub struct Source {
+    partition: Partition,
+    path: PathBuf,
+    /// The position after the last item that was taken over into a batch.
+    position: u64,
+    batch_documents: usize,
+    max_wait: Duration,
+    /// What `receive` has gathered; it stays here if `receive` is dropped half-way.
+    pending: Batch,
+    /// When `pending` is given out even if it is not full.
+    deadline: Option<Instant>,
+    pace: Option<Pace>,
+    /// One batch ahead: filled by the reader, which waits while it is full.
+    items: mpsc::Receiver<Item>,
+    reader: Option<JoinHandle<Result<(), Error>>>,
+    /// Wakes the reader of a followed file when the source is dropped.
+    _stop: std::sync::mpsc::SyncSender<()>,
+}
+
+impl Source {
+    /// Opens the input at the position that `recorded` has for it; embeddings must have `dimension` numbers, if
+    /// given, and ids must not be among `seen`.
+    ///
+    /// The partition is the file's absolute path, or `stdin`. Positions are byte offsets; in a compressed file, those
+    /// of the uncompressed stream, which is unpacked and dropped up to the recorded one.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is shorter than what was read of it.
+    pub fn open(
+        params: Checked,
+        dimension: Option<usize>,
+        recorded: &Checkpoint,
+        seen: Seen,
+    ) -> Result<Self, Error> {
+        let path = match &params.0.input {
+            Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
+            Input::File(path) => {
+                std::path::absolute(path).map_err(|source| Error::Read { path: path.clone(), source })?
+            }
+        };
+        let partition = Partition::new(&path.to_string_lossy());
+        let input = Opened::file(&path, recorded.position(&partition))?;
+        Self::start(params, dimension, recorded, seen, partition, input)
+    }
+
+    /// Reads `bytes` as if they were standard input.
+    ///
+    /// # Errors
+    /// The reader's thread cannot be started.
+    pub fn stream(
+        params: Checked,
+        dimension: Option<usize>,
+        recorded: &Checkpoint,
+        seen: Seen,
+        bytes: impl Read + Send + 'static,
+    ) -> Result<Self, Error> {
+        let input = Opened::stream(Path::new("stdin"), bytes);
+        Self::start(params, dimension, recorded, seen, Partition::new("stdin"), input)
+    }
+
+    fn start(
+        Checked(params): Checked,
+        dimension: Option<usize>,
+        recorded: &Checkpoint,
+        seen: Seen,
+        partition: Partition,
+        input: Opened,
+    ) -> Result<Self, Error> {
+        let start = recorded.position(&partition);
+        let path = input.path.clone();
+        let Params { format, fields, max_document_bytes, .. } = params;
+        let parser = Parser { format, fields, max_document_bytes, dimension };
+        let reader = Reader { input, start, partition: partition.clone(), parser, seen, follow: params.follow };
+        let (filled, items) = mpsc::channel(params.batch_documents);
+        let (stop, stopped) = std::sync::mpsc::sync_channel(0);
+        let reader = std::thread::Builder::new()
+            .name("source".into())
+            .spawn(move || reader.run(&filled, &stopped))
+            .map_err(|source| Error::Read { path: path.clone(), source })?;
+        Ok(Self {
+            partition,
+            path,
+            position: start,
+            batch_documents: params.batch_documents,
+            max_wait: Duration::from_millis(params.max_wait_ms),
+            pending: Batch::default(),
+            deadline: None,
+            pace: (params.speed > 0.0).then(|| Pace::new(params.speed)),
+            items,
+            reader: Some(reader),
+            _stop: stop,
+        })
+    }
+
+    /// The next batch, never empty: it is full, or `max_wait_ms` have passed since its first document, or the input
+    /// ends. `None` at the end; a followed file and an open pipe have none.
+    ///
+    /// Cancel safe: what was gathered by a call that is dropped is in the next one's batch.
+    ///
+    /// # Errors
+    /// The input cannot be read on; everything before the fault has been given out.
+    pub async fn receive(&mut self) -> Result<Option<Batch>, Error> {
+        while self.pending.documents.len() + self.pending.rejections.len() < self.batch_documents {
+            let next = next_item(&mut self.items, &mut self.pace);
+            let item = match self.deadline {
+                None => next.await,
+                Some(deadline) => match timeout_at(deadline, next).await {
+                    Ok(item) => item,
+                    Err(_elapsed) => break,
+                },
+            };
+            let Some(Item { parsed, end }) = item else {
+                if self.pending.is_empty() {
+                    return self.end();
+                }
+                break;
+            };
+            match parsed {
+                Ok(document) => self.pending.documents.push(document),
+                Err(rejection) => self.pending.rejections.push(rejection),
+            }
+            self.position = end;
+            self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
+        }
+        let mut batch = std::mem::take(&mut self.pending);
+        self.deadline = None;
+        batch.checkpoint.advance(self.partition.clone(), self.position);
+        Ok(Some(batch))
+    }
+
+    /// The name under which the positions are recorded.
+    pub fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Bytes of the file behind what was received; `None` where nobody knows: a pipe, a compressed file.
+    pub fn lag_bytes(&self) -> Option<u64> {
+        if Compression::of(&self.path).is_some() {
+            return None;
+        }
+        let metadata = fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(metadata.len().saturating_sub(self.position))
+    }
+
+    /// The reader has sent all it had: says whether it came to the input's end.
+    fn end(&mut self) -> Result<Option<Batch>, Error> {
+        match self.reader.take().map(JoinHandle::join) {
+            None => Ok(None),
+            Some(Ok(ended)) => ended.map(|()| None),
+            Some(Err(_panic)) => Err(Error::ReaderPanicked { path: self.path.clone() }),
+        }
+    }
+}
+
+/// The next item, not before the pace allows it. Cancel safe: nothing waits after the item is taken.
+async fn next_item(items: &mut mpsc::Receiver<Item>, pace: &mut Option<Pace>) -> Option<Item> {
+    let Some(pace) = pace else {
+        return items.recv().await;
+    };
+    sleep_until(pace.due).await;
+    let item = items.recv().await;
+    pace.advance();
+    item
+}
+
+/// When the next document is due.
+struct Pace {
+    due: Instant,
+    interval: Duration,
+}
+
+impl Pace {
+    /// A second's worth of documents may be caught up after a pause, no more.
+    const CATCH_UP: Duration = Duration::from_secs(1);
+
+    fn new(documents_per_second: f64) -> Self {
+        let interval = Duration::try_from_secs_f64(documents_per_second.recip()).unwrap_or(Duration::MAX);
+        Self { due: Instant::now(), interval }
+    }
+
+    fn advance(&mut self) {
+        let earliest = Instant::now().checked_sub(Self::CATCH_UP).unwrap_or(self.due);
+        let due = self.due.max(earliest);
+        self.due = due.checked_add(self.interval).unwrap_or(due);
+    }
+}
+
+#[cfg(test)]
+mod tests;
