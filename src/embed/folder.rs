@@ -1,6 +1,9 @@
 //! A model's folder in the layout of Hugging Face and sentence-transformers: what the model wants is read, not asked for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -61,39 +64,19 @@ struct SentenceConfig {
     max_seq_length: Option<usize>,
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
+#[derive(Deserialize, Default)]
 struct PoolingConfig {
     word_embedding_dimension: Option<usize>,
-    pooling_mode_cls_token: bool,
-    pooling_mode_mean_tokens: bool,
-    pooling_mode_max_tokens: bool,
-    pooling_mode_mean_sqrt_len_tokens: bool,
-    pooling_mode_weightedmean_tokens: bool,
-    pooling_mode_lasttoken: bool,
-    include_prompt: bool,
-}
-
-impl Default for PoolingConfig {
-    /// What sentence-transformers assumes of a folder without a pooling module.
-    fn default() -> Self {
-        Self {
-            word_embedding_dimension: None,
-            pooling_mode_cls_token: false,
-            pooling_mode_mean_tokens: false,
-            pooling_mode_max_tokens: false,
-            pooling_mode_mean_sqrt_len_tokens: false,
-            pooling_mode_weightedmean_tokens: false,
-            pooling_mode_lasttoken: false,
-            include_prompt: true,
-        }
-    }
+    include_prompt: Option<bool>,
+    /// `pooling_mode_…`, true or false each.
+    #[serde(flatten)]
+    modes: BTreeMap<String, serde_json::Value>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct PromptConfig {
-    prompts: std::collections::BTreeMap<String, Option<String>>,
+    prompts: BTreeMap<String, Option<String>>,
     default_prompt_name: Option<String>,
 }
 
@@ -134,14 +117,14 @@ impl Folder {
 fn pooling(path: &Path, prompt: &str) -> Result<(Pooling, Option<usize>), Error> {
     let modules_file = path.join("modules.json");
     let modules: Vec<Module> = optional(&modules_file)?.unwrap_or_default();
-    let mut found = PoolingConfig { pooling_mode_mean_tokens: true, ..PoolingConfig::default() };
+    let mut found = None;
     let mut file = modules_file.clone();
     for module in modules {
         match module.r#type.rsplit('.').next().unwrap_or_default() {
             "Transformer" | "Normalize" => {}
             "Pooling" => {
                 file = path.join(module.path).join("config.json");
-                found = required(&file)?;
+                found = Some(required(&file)?);
             }
             _ => {
                 return Err(Error::Model {
@@ -153,7 +136,9 @@ fn pooling(path: &Path, prompt: &str) -> Result<(Pooling, Option<usize>), Error>
             }
         }
     }
-    if !prompt.is_empty() && !found.include_prompt {
+    // What sentence-transformers does with a folder that is a plain transformer.
+    let Some(found): Option<PoolingConfig> = found else { return Ok((Pooling::Mean, None)) };
+    if !prompt.is_empty() && found.include_prompt == Some(false) {
         return Err(Error::Model {
             path: file,
             key: "include_prompt".to_owned(),
@@ -166,30 +151,19 @@ fn pooling(path: &Path, prompt: &str) -> Result<(Pooling, Option<usize>), Error>
 
 impl PoolingConfig {
     fn mode(&self, file: &Path) -> Result<Pooling, Error> {
-        let modes = [
-            ("pooling_mode_cls_token", self.pooling_mode_cls_token, Some(Pooling::Cls)),
-            ("pooling_mode_mean_tokens", self.pooling_mode_mean_tokens, Some(Pooling::Mean)),
-            ("pooling_mode_max_tokens", self.pooling_mode_max_tokens, Some(Pooling::Max)),
-            ("pooling_mode_lasttoken", self.pooling_mode_lasttoken, Some(Pooling::Last)),
-            // Dividing by √n instead of n changes a vector's length only, and every row gets length 1.
-            (
-                "pooling_mode_mean_sqrt_len_tokens",
-                self.pooling_mode_mean_sqrt_len_tokens,
-                Some(Pooling::Mean),
-            ),
-            ("pooling_mode_weightedmean_tokens", self.pooling_mode_weightedmean_tokens, None),
-        ];
-        let chosen: Vec<_> = modes.iter().filter(|(_, on, _)| *on).collect();
+        let chosen = self.modes.iter().filter(|(_, value)| **value == true);
+        let chosen: Vec<&str> = chosen.filter_map(|(key, _)| key.strip_prefix("pooling_mode_")).collect();
         match chosen[..] {
-            [(_, _, Some(mode))] => Ok(*mode),
+            ["cls_token"] => Ok(Pooling::Cls),
+            ["max_tokens"] => Ok(Pooling::Max),
+            ["lasttoken"] => Ok(Pooling::Last),
+            // Dividing by √n instead of n changes a vector's length only, and every row gets length 1.
+            ["mean_tokens" | "mean_sqrt_len_tokens"] => Ok(Pooling::Mean),
             _ => Err(Error::Model {
                 path: file.to_path_buf(),
                 key: "pooling_mode".to_owned(),
-                found: match chosen.iter().map(|(key, ..)| *key).collect::<Vec<_>>() {
-                    none if none.is_empty() => "none".to_owned(),
-                    some => some.join(" and "),
-                },
-                expected: "exactly one of cls, mean, max or last token".to_owned(),
+                found: if chosen.is_empty() { "not set".to_owned() } else { chosen.join(" and ") },
+                expected: "exactly one of cls_token, mean_tokens, max_tokens or lasttoken".to_owned(),
             }),
         }
     }

@@ -233,10 +233,10 @@ fn name(folder: &Folder) -> Result<String, Error> {
             reader.consume(read);
         }
     }
-    let digits: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let digits = hash.finalize().iter().take(6).fold(0_u64, |digits, &byte| digits << 8 | u64::from(byte));
     let called = fs_err::canonicalize(&folder.path)?;
     let called = called.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(format!("{called}@{digits}"))
+    Ok(format!("{called}@{digits:012x}"))
 }
 
 /// The ONNX file and, for models over 2 GB, the file with its weights.

@@ -85,7 +85,7 @@ impl Encoder {
         for (&text, vectors) in batch.texts.iter().zip(vectors.axis_iter(Axis(0))) {
             let mut row: ArrayViewMut1<'_, f32> = rows.row_mut(text);
             if let Some(row) = row.as_slice_mut() {
-                pool::pool(vectors, tokens[text].ids().len(), self.folder.pooling, row);
+                pool::pool(&vectors, tokens[text].ids().len(), self.folder.pooling, row);
             }
         }
         Ok(())

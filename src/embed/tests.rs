@@ -247,14 +247,14 @@ mod folders {
             (
                 "1_Pooling/config.json",
                 r#"{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}"#,
-                "`DIR/1_Pooling/config.json`: pooling_mode is pooling_mode_cls_token and pooling_mode_max_tokens but \
-                 must be exactly one of cls, mean, max or last token; choose another model",
+                "`DIR/1_Pooling/config.json`: pooling_mode is cls_token and max_tokens but \
+                 must be exactly one of cls_token, mean_tokens, max_tokens or lasttoken; choose another model",
             ),
             (
                 "1_Pooling/config.json",
                 r#"{"pooling_mode_weightedmean_tokens": true}"#,
-                "`DIR/1_Pooling/config.json`: pooling_mode is pooling_mode_weightedmean_tokens but must be exactly one \
-                 of cls, mean, max or last token; choose another model",
+                "`DIR/1_Pooling/config.json`: pooling_mode is weightedmean_tokens but must be exactly one \
+                 of cls_token, mean_tokens, max_tokens or lasttoken; choose another model",
             ),
             (
                 "config_sentence_transformers.json",
@@ -299,5 +299,44 @@ mod folders {
         write(&dir, "config.json", r#"{"hidden_size": 512, "max_position_embeddings": 512}"#);
         let error = Embedder::open(&params.check().unwrap()).err().unwrap().to_string();
         assert!(error.contains("last_hidden_state is of dimension 384 but must be 512"), "{error}");
+    }
+}
+
+/// Documents a second, and agreement with the reference rows, on what `../shared/data` holds. Run it with
+/// `cargo test --release --lib embed::tests::throughput -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures; needs ../shared/data and a quiet machine"]
+fn throughput() {
+    use std::io::BufRead;
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/acl-abstracts.jsonl.gz");
+    let file = flate2::read::GzDecoder::new(fs_err::File::open(data).unwrap());
+    let text = |line: Result<String, _>| {
+        serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap()["text"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let texts: Vec<String> = std::io::BufReader::new(file).lines().skip(20_000).take(512).map(text).collect();
+    let exact = fp32().embed(&strs(&texts[..256])).unwrap().rows;
+    let folder = Folder::read(&locate::model(&Params::default().model).unwrap()).unwrap();
+    let environment = runtime::load(&locate::library(None).unwrap()).unwrap();
+    for batch_tokens in [2048, 8192, 32768] {
+        for provider in [Provider::Cpu, Provider::OpenVinoFp32, Provider::OpenVinoBf16] {
+            let mut embedder = open(Params { batch_tokens, ..Params::default() });
+            (embedder.encoder, ..) = Encoder::open(&environment, &folder, &[provider], 2).unwrap();
+            embedder.embed(&strs(&texts[..64])).unwrap();
+            for _ in 0..2 {
+                let count = if provider == Provider::OpenVinoBf16 { 512 } else { 256 };
+                let began = std::time::Instant::now();
+                let embedded = embedder.embed(&strs(&texts[..count])).unwrap();
+                let rate = count as f64 / began.elapsed().as_secs_f64();
+                let padding = embedded.padding as f64 / embedded.tokens as f64;
+                let order: Vec<usize> = (0..256).collect();
+                let cosine = least_cosine(&exact, &embedded.rows.select(&order));
+                println!(
+                    "{provider:?} batch_tokens {batch_tokens}: {rate:.1}/s padding {padding:.3} cosine {cosine}"
+                );
+            }
+        }
     }
 }
