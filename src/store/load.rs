@@ -18,14 +18,14 @@ impl Store {
     pub fn load(&self, dim: usize, bounds: Bounds) -> Result<(State, Checkpoint), Error> {
         let mut state = State::new(dim, bounds);
         let mut change = Change::default();
+        // First, because events count on from it.
+        change.ops.extend(self.read::<Totals>(layout::TOTALS)?.map(Op::Totals));
         self.load_topics(&mut change)?;
         self.each::<Vec<Op>>(Kind::Journal, |_, ops| change.ops.extend(ops))?;
         self.load_kept(&mut change)?;
         self.each::<Vec<u128>>(Kind::Seen, |_, ids| change.ops.push(Op::Seen(ids)))?;
         self.each::<Event>(Kind::Event, |_, event| change.ops.push(Op::Event(event)))?;
         self.each::<Report>(Kind::Report, |_, report| change.ops.push(Op::Refitted(Box::new(report))))?;
-        // Last, because journal entries and events count on what they found.
-        change.ops.extend(self.read::<Totals>(layout::TOTALS)?.map(Op::Totals));
         state.apply(&change);
         Ok((state, self.checkpoint()?))
     }

@@ -19,7 +19,6 @@ mod predict;
 mod selection;
 mod single_linkage;
 #[cfg(test)]
-mod tests;
 
 use ndarray::ArrayView2;
 

@@ -109,6 +109,7 @@ impl State {
         for (sequence, standing) in standings {
             self.restand(&mut change, sequence, |present| *present = standing);
         }
+        self.cut_back(&mut change);
         self.tell_adoption(&mut change, &plan, &born, &portraits, told.now_ms);
         self.sleep(&mut change, rules.refit.dormant_after_documents, told.now_ms);
         self.tell_published(&mut change, told.now_ms);
