@@ -1,4 +1,5 @@
 //! Algorithms that turn `n × d` arrays into groups: nearest neighbours, UMAP, HDBSCAN\*.
 
 pub mod knn;
+pub mod umap;
 pub mod watch;
