@@ -4,13 +4,14 @@
 //! run. It reads `../shared/data` and says so and leaves where that is absent.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::{path::Path, time::Instant};
+use std::{path::Path, sync::Mutex, time::Instant};
 
 use half::f16;
 use ndarray::Array2;
 use topicd::cluster::{
     knn::{self, Metric},
-    watch::Unwatched,
+    umap,
+    watch::Watch,
 };
 
 fn main() {
@@ -34,13 +35,71 @@ fn main() {
         return;
     }
     let rows = read_npy(&path);
-    let start = Instant::now();
-    let graph = knn::nearest(rows.view(), 15, Metric::Cosine, &Unwatched).unwrap();
-    let knn_s = start.elapsed().as_secs_f64();
-    println!(
-        "{}",
-        serde_json::json!({ "corpus": corpus, "n": rows.nrows(), "knn_s": knn_s, "k": graph.k() })
+    let seeds: u64 = option("--seeds").map_or(1, |seeds| seeds.parse().unwrap());
+    for seed in 1..=seeds {
+        let stopwatch = Stopwatch::default();
+        let params = umap::Params { seed, ..umap::Params::default() }.check().unwrap();
+        let start = Instant::now();
+        let graph = knn::nearest(rows.view(), 14, Metric::Cosine, &stopwatch).unwrap();
+        let fitted = umap::fit_graph(&graph, rows.view(), &params, &stopwatch).unwrap();
+        let total_s = start.elapsed().as_secs_f64();
+        if let Some(folder) = option("--dump") {
+            write_npy(&format!("{folder}/{corpus}-{seed}.npy"), &fitted.layout);
+        }
+        let mut line = serde_json::json!({
+            "corpus": corpus, "n": rows.nrows(), "seed": seed, "threads": threads, "total_s": total_s,
+        });
+        for (stage, seconds) in stopwatch.stages(start) {
+            line[stage] = seconds.into();
+        }
+        println!("{line}");
+    }
+}
+
+/// Notes when each stage was first and last heard of.
+#[derive(Default)]
+struct Stopwatch(Mutex<Vec<(&'static str, Instant)>>);
+
+impl Watch for Stopwatch {
+    fn progress(&self, stage: &'static str, _done: usize, _total: usize) {
+        let mut heard = self.0.lock().unwrap();
+        if heard.last().is_none_or(|last| last.0 != stage) {
+            heard.push((stage, Instant::now()));
+        }
+    }
+}
+
+impl Stopwatch {
+    /// Seconds from each stage's first word to the next stage's, summed by stage.
+    fn stages(&self, start: Instant) -> Vec<(&'static str, f64)> {
+        let heard = self.0.lock().unwrap();
+        let mut stages = vec![("before", start)];
+        stages.extend(heard.iter());
+        let mut sums: Vec<(&'static str, f64)> = Vec::new();
+        for (i, &(stage, from)) in stages.iter().enumerate() {
+            let to = stages.get(i + 1).map_or_else(Instant::now, |next| next.1);
+            let seconds = (to - from).as_secs_f64();
+            match sums.iter_mut().find(|sum| sum.0 == stage) {
+                Some(sum) => sum.1 += seconds,
+                None => sums.push((stage, seconds)),
+            }
+        }
+        sums
+    }
+}
+
+fn write_npy(path: &str, array: &Array2<f32>) {
+    let shape = format!(
+        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}",
+        array.nrows(),
+        array.ncols()
     );
+    let length = (10 + shape.len() + 1).next_multiple_of(64) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((length as u16).to_le_bytes());
+    bytes.extend(format!("{shape:<width$}\n", width = length - 1).bytes());
+    bytes.extend(array.iter().flat_map(|value| value.to_le_bytes()));
+    fs_err::write(path, bytes).unwrap();
 }
 
 /// An `n × d` array of `float16` as NumPy writes it.

@@ -22,6 +22,17 @@ impl Graph {
         self.indices.ncols()
     }
 
+    /// The same with the `k` nearest only, or all where there are fewer.
+    #[must_use]
+    pub fn nearest(&self, k: usize) -> Self {
+        let k = k.min(self.k());
+        let first = ndarray::s![.., ..k];
+        Self {
+            indices: self.indices.slice(first).to_owned(),
+            distances: self.distances.slice(first).to_owned(),
+        }
+    }
+
     /// The share of `exact`'s neighbours that are neighbours here too, from 0 to 1; 1 where there are none to find.
     ///
     /// A neighbour counts by its distance, so that which of several equal rows was taken does not matter.

@@ -1,21 +1,94 @@
-//! stub
+//! UMAP: a layout of few dimensions in which near rows stay near.
+//!
+//! Stages, one file each: nearest neighbours (`knn`), [`smooth_knn`], [`fuzzy_set`], [`spectral`] with [`eigen`], the
+//! [`curve`], and the descent in [`layout`]. Source: McInnes, Healy & Melville 2018, arXiv 1802.03426; umap-learn 0.5.12,
+//! with which the golden tests compare each stage.
+
+mod curve;
+mod eigen;
+mod fuzzy_set;
+mod layout;
+mod params;
+mod smooth_knn;
+mod spectral;
+mod transform;
+
+pub use params::{Checked, Params, ParamsError};
+
 use ndarray::{Array2, ArrayView2};
-use crate::cluster::watch::Watch;
-/// x
-#[derive(Debug, thiserror::Error)]
-#[error("x")]
-pub struct Error;
-/// x
-#[derive(Debug, Default, Clone)]
-pub struct Params { /// x
- pub n_neighbors: usize, /// x
- pub n_components: usize, /// x
- pub seed: u64 }
-/// x
-#[derive(Debug)]
-pub struct Umap { /// x
- pub layout: Array2<f32> }
-impl Params { /// x
- pub fn check(self) -> Result<Self, Error> { Ok(self) } }
-/// x
-pub fn fit(_rows: ArrayView2<'_, f32>, _p: &Params, _w: &dyn Watch) -> Result<Umap, Error> { Err(Error) }
+
+use self::{curve::Curve, fuzzy_set::FuzzySet, layout::Descent, smooth_knn::smooth_knn};
+use super::{
+    knn::{self, Graph},
+    watch::{self, Cancelled, Watch},
+};
+
+/// Why there is no layout.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A row has no neighbours to speak of.
+    #[error(transparent)]
+    Neighbours(#[from] knn::Error),
+    /// The graph was made of other rows.
+    #[error("the graph has `{graph}` rows but the array has {rows}; make the graph from the same rows")]
+    OtherRows {
+        /// Rows of the graph.
+        graph: usize,
+        /// Rows of the array.
+        rows: usize,
+    },
+}
+
+impl From<Cancelled> for Error {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Neighbours(knn::Error::Cancelled(cancelled))
+    }
+}
+
+/// A layout and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Umap {
+    /// `n × n_components`.
+    pub layout: Array2<f32>,
+}
+
+/// Lays out `rows` (`n × d`) by their own nearest neighbours.
+///
+/// The same seed gives the same bits on any number of threads. With few rows the neighbourhood is all of them; a single
+/// row lies at the origin; no rows give an empty layout.
+pub fn fit(rows: ArrayView2<'_, f32>, params: &Checked, watch: &dyn Watch) -> Result<Umap, Error> {
+    let Params { n_neighbors, metric, .. } = *params.params();
+    // The row itself is the first of its neighbours.
+    let graph = knn::nearest(rows, n_neighbors - 1, metric, watch)?;
+    fit_graph(&graph, rows, params, watch)
+}
+
+/// Lays out rows whose nearest neighbours are known: `graph` of `rows` (`n × d`) holds the `n_neighbors − 1` nearest
+/// others of each row, or more, of which the nearest count.
+pub fn fit_graph(
+    graph: &Graph,
+    rows: ArrayView2<'_, f32>,
+    params: &Checked,
+    watch: &dyn Watch,
+) -> Result<Umap, Error> {
+    let n = rows.nrows();
+    if graph.n() != n {
+        return Err(Error::OtherRows { graph: graph.n(), rows: n });
+    }
+    let params = params.params();
+    if n < 2 {
+        return Ok(Umap { layout: Array2::zeros((n, params.n_components)) });
+    }
+    watch::check(watch)?;
+    watch.progress("fuzzy set", 0, 1);
+    let graph = graph.nearest(params.n_neighbors - 1);
+    let n_epochs = params.n_epochs.unwrap_or(if n <= 10_000 { 500 } else { 200 });
+    let set = FuzzySet::union(&graph, &smooth_knn(&graph.distances)).without_weak(n_epochs);
+    let curve = Curve::fit(params.min_dist, params.spread);
+    let mut layout = spectral::initial(&set, rows, params.metric, params.n_components, params.seed, watch)?;
+    Descent { graph: &set, curve, params, n_epochs }.run(&mut layout, watch)?;
+    Ok(Umap { layout })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,347 @@
+//! The layout by stochastic gradient descent: neighbours pull, random others push.
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::{curve::Curve, fuzzy_set::FuzzySet, params::Params};
+use crate::{
+    cluster::watch::{self, Cancelled, Watch},
+    kernel::wide::{self, Task},
+};
+
+/// Points moved side by side, each in a lane of the registers: two of AVX-512's, so that one works while the other waits.
+const LANES: usize = 32;
+/// A step moves a point by at most this, times the learning rate, along each dimension.
+const LARGEST_STEP: f32 = 4.0;
+/// Keeps a push finite between points at one place.
+const SOFTENING: f32 = 1e-3;
+/// An epoch moves the points in so many turns, each of which sees where the turns before have led.
+const TURNS: usize = 16;
+
+/// What an epoch needs to know.
+pub(super) struct Descent<'a> {
+    pub(super) graph: &'a FuzzySet,
+    pub(super) curve: Curve,
+    pub(super) params: &'a Params,
+    pub(super) n_epochs: usize,
+}
+
+impl Descent<'_> {
+    /// Moves `layout` (`n × d`) through all epochs.
+    ///
+    /// An edge of strength `w` is sampled in `w / strongest` of the epochs, evenly spread; each sample pulls both its
+    /// ends and pushes each away from `negative_sample_rate` random points. As in umap-learn a point's samples take
+    /// effect one after the other; differently from it, a point is moved in its own turn only, which reads all others
+    /// where the turns before left them. So no two threads write the same point, random numbers are a function of
+    /// (seed, epoch, point), and the same seed gives the same bits on any number of threads.
+    ///
+    /// Time `O(n_epochs · edges · d)`. Source: McInnes, Healy & Melville 2018, algorithm 5; `optimize_layout_euclidean`.
+    pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
+        match layout.ncols() {
+            0..=2 => self.run_in::<2>(layout, watch),
+            3 => self.run_in::<3>(layout, watch),
+            4..=5 => self.run_in::<5>(layout, watch),
+            6..=8 => self.run_in::<8>(layout, watch),
+            9..=16 => self.run_in::<16>(layout, watch),
+            17..=32 => self.run_in::<32>(layout, watch),
+            33..=64 => self.run_in::<64>(layout, watch),
+            _ => self.run_in::<128>(layout, watch),
+        }
+    }
+
+    /// The same with `D` dimensions, of which those that `layout` lacks stay 0.
+    fn run_in<const D: usize>(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
+        let n = layout.nrows();
+        let mut points: Vec<[f32; D]> = vec![[0.0; D]; n];
+        for (point, row) in points.iter_mut().zip(layout.rows()) {
+            point.iter_mut().zip(row).for_each(|(to, &from)| *to = from);
+        }
+        let strongest = self.graph.strongest().max(f32::MIN_POSITIVE);
+        let rates: Vec<f32> = self.graph.strengths.iter().map(|strength| strength / strongest).collect();
+        let groups = self.groups(&rates);
+        for epoch in 1..self.n_epochs {
+            watch::check(watch)?;
+            watch.progress("layout", epoch, self.n_epochs);
+            for turn in 0..TURNS.min(groups.len()) {
+                let groups: Vec<&[u32; LANES]> = groups.iter().skip(turn).step_by(TURNS).collect();
+                let moved: Vec<[[f32; LANES]; D]> = groups
+                    .par_iter()
+                    .with_min_len(4)
+                    .map(|group| {
+                        wide::run(Moves { descent: self, rates: &rates, points: &points, epoch, group })
+                    })
+                    .collect();
+                for (group, moved) in groups.iter().zip(&moved) {
+                    for (lane, &i) in group.iter().enumerate() {
+                        for d in 0..D {
+                            points[i as usize][d] = moved[d][lane];
+                        }
+                    }
+                }
+            }
+        }
+        for (point, mut row) in points.iter().zip(layout.rows_mut()) {
+            row.iter_mut().zip(point).for_each(|(to, &from)| *to = from);
+        }
+        Ok(())
+    }
+
+    /// The points in groups that go side by side: of like numbers of samples, so that few lanes wait for others. The last
+    /// is filled up with its last point.
+    fn groups(&self, rates: &[f32]) -> Vec<[u32; LANES]> {
+        let expected: Vec<f32> =
+            self.graph.starts.windows(2).map(|edges| rates[edges[0]..edges[1]].iter().sum()).collect();
+        let mut order: Vec<u32> = (0..self.graph.n() as u32).collect();
+        order.sort_by(|&i, &j| expected[j as usize].total_cmp(&expected[i as usize]));
+        order
+            .chunks(LANES)
+            .map(|chunk| std::array::from_fn(|lane| chunk[lane.min(chunk.len() - 1)]))
+            .collect()
+    }
+}
+
+/// The samples of a group of points in one epoch; gives where they lead, by dimension and lane.
+struct Moves<'a, const D: usize> {
+    descent: &'a Descent<'a>,
+    rates: &'a [f32],
+    points: &'a [[f32; D]],
+    epoch: usize,
+    group: &'a [u32; LANES],
+}
+
+impl<const D: usize> Task for Moves<'_, D> {
+    type Output = [[f32; LANES]; D];
+
+    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+    #[inline(always)]
+    fn run(self) -> [[f32; LANES]; D] {
+        let Descent { graph, curve, params, n_epochs } = self.descent;
+        let forces = Forces {
+            curve: *curve,
+            rate: params.learning_rate * (1.0 - self.epoch as f32 / *n_epochs as f32),
+            repulsion: params.repulsion_strength,
+        };
+        let epoch_seed = mix(params.seed ^ (self.epoch as u64) << 32);
+        let mut seeds = [[0; LANES]; 2];
+        let mut sampled: Vec<u32> = Vec::with_capacity(LANES * 32);
+        let mut starts = [0; LANES];
+        let mut counts = [0; LANES];
+        let mut at = [[0.0; LANES]; D];
+        for (lane, &i) in self.group.iter().enumerate() {
+            let seed = mix(epoch_seed ^ u64::from(i));
+            (seeds[0][lane], seeds[1][lane]) = (seed as u32, (seed >> 32) as u32);
+            let edges = graph.starts[i as usize]..graph.starts[i as usize + 1];
+            starts[lane] = sampled.len();
+            sample(&graph.neighbours[edges.clone()], &self.rates[edges], self.epoch, &mut sampled);
+            counts[lane] = sampled.len() - starts[lane];
+            for d in 0..D {
+                at[d][lane] = self.points[i as usize][d];
+            }
+        }
+        let most = counts.iter().copied().max().unwrap_or(0);
+        for turn in 0..most {
+            let mut others = *self.group;
+            let mut rates = [0.0; LANES];
+            for lane in 0..LANES {
+                if turn < counts[lane] {
+                    others[lane] = sampled[starts[lane] + turn];
+                    rates[lane] = forces.rate;
+                }
+            }
+            // Once for the edge from here to there, once for the edge from there to here.
+            forces.pull(&mut at, self.points, &others, &rates);
+            forces.pull(&mut at, self.points, &others, &rates);
+            for push in 0..params.negative_sample_rate {
+                let others = draw(&seeds, turn * params.negative_sample_rate + push, self.points.len());
+                forces.push(&mut at, self.points, &others, &rates);
+            }
+        }
+        at
+    }
+}
+
+/// Appends the neighbours whose turn it is in this epoch: the `m`-th sample of an edge of rate `r` is due in epoch
+/// `m / r`.
+#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+#[inline(always)]
+fn sample(neighbours: &[u32], rates: &[f32], epoch: usize, sampled: &mut Vec<u32>) {
+    let from = sampled.len();
+    sampled.resize(from + neighbours.len(), 0);
+    let (now, before) = (epoch as f32, (epoch - 1) as f32);
+    let mut count = 0;
+    for (&j, &rate) in neighbours.iter().zip(rates) {
+        // Written every time and kept or not: which edges are due is not for a branch predictor to know.
+        sampled[from + count] = j;
+        count += usize::from((rate * now) as u32 != (rate * before) as u32);
+    }
+    sampled.truncate(from + count);
+}
+
+/// How points move each other in one epoch.
+struct Forces {
+    curve: Curve,
+    rate: f32,
+    repulsion: f32,
+}
+
+impl Forces {
+    /// Each lane's point nearer to its other.
+    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+    #[inline(always)]
+    fn pull<const D: usize>(
+        &self,
+        at: &mut [[f32; LANES]; D],
+        points: &[[f32; D]],
+        others: &[u32; LANES],
+        rates: &[f32; LANES],
+    ) {
+        let Curve { a, b } = self.curve;
+        let slope = |squared: f32| {
+            let power = power(squared, b);
+            let slope = -2.0 * a * b * power / (squared * (a * power + 1.0));
+            if squared > 0.0 { slope } else { 0.0 }
+        };
+        step(at, points, others, rates, slope);
+    }
+
+    /// Each lane's point away from its other.
+    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+    #[inline(always)]
+    fn push<const D: usize>(
+        &self,
+        at: &mut [[f32; LANES]; D],
+        points: &[[f32; D]],
+        others: &[u32; LANES],
+        rates: &[f32; LANES],
+    ) {
+        let Curve { a, b } = self.curve;
+        let slope =
+            |squared: f32| 2.0 * self.repulsion * b / ((SOFTENING + squared) * (a * power(squared, b) + 1.0));
+        step(at, points, others, rates, slope);
+    }
+}
+
+/// Moves each lane's point along the line to its other by `slope` of their squared distance, times its rate.
+#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+#[inline(always)]
+fn step<const D: usize>(
+    at: &mut [[f32; LANES]; D],
+    points: &[[f32; D]],
+    others: &[u32; LANES],
+    rates: &[f32; LANES],
+    slope: impl Fn(f32) -> f32,
+) {
+    let mut differences = [[0.0_f32; LANES]; D];
+    for lane in 0..LANES {
+        let other = &points[others[lane] as usize];
+        for d in 0..D {
+            differences[d][lane] = other[d];
+        }
+    }
+    let mut squares = [0.0_f32; LANES];
+    for d in 0..D {
+        for lane in 0..LANES {
+            differences[d][lane] = at[d][lane] - differences[d][lane];
+            squares[lane] += differences[d][lane] * differences[d][lane];
+        }
+    }
+    let mut slopes = [0.0_f32; LANES];
+    for lane in 0..LANES {
+        slopes[lane] = slope(squares[lane]);
+    }
+    for d in 0..D {
+        for lane in 0..LANES {
+            let step = (slopes[lane] * differences[d][lane]).clamp(-LARGEST_STEP, LARGEST_STEP);
+            at[d][lane] += rates[lane] * step;
+        }
+    }
+}
+
+/// For each lane one of `n` points: draw `number` of the lane's seed.
+#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+#[inline(always)]
+fn draw(seeds: &[[u32; LANES]; 2], number: usize, n: usize) -> [u32; LANES] {
+    let mut drawn = [0; LANES];
+    for lane in 0..LANES {
+        let mut x = number as u32 ^ seeds[0][lane];
+        x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b).wrapping_add(seeds[1][lane]);
+        x = (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35);
+        x ^= x >> 16;
+        drawn[lane] = ((u64::from(x) * n as u64) >> 32) as u32;
+    }
+    drawn
+}
+
+/// Source: Steele, Lea & Flood 2014, the finaliser of SplitMix64.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// `x^b` for `x ≥ 0`, to about 4 digits, in straight-line code for the registers' lanes; about 0 for 0.
+///
+/// The polynomials are minimax fits of `log₂ x / (x − 1)` over `[1, 2]` and of `2^x` over `[0, 1]`.
+#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
+#[inline(always)]
+fn power(x: f32, b: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    let bits = x.to_bits();
+    let exponent = (bits >> 23) as i32 - 127;
+    let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
+    let log = ((((-0.034_436_006 * m + 0.318_213_37) * m - 1.231_530_3) * m + 2.598_845_2) * m - 3.324_199)
+        * m
+        + 3.115_789_9;
+    let log = log * (m - 1.0) + exponent as f32;
+    let y = (b * log).clamp(-126.0, 126.0);
+    // Adding 1.5 · 2²³ leaves the whole part in the low bits.
+    let whole = y - 0.5 + ROUND;
+    let f = y - (whole - ROUND);
+    let part = ((((0.001_877_576_7 * f + 0.008_989_34) * f + 0.055_826_318) * f + 0.240_153_61) * f
+        + 0.693_153_1)
+        * f
+        + 1.0;
+    part * f32::from_bits((whole.to_bits() << 23).wrapping_add(0x3f80_0000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_are_right_to_four_digits() {
+        for i in -400..200 {
+            let x = (i as f32 / 10.0).exp2();
+            for b in [0.3, 0.79, 1.0, 1.7] {
+                let (ours, exact) = (power(x, b), x.powf(b));
+                assert!((ours - exact).abs() <= 1e-4 * exact, "{x}^{b} is {exact}, not {ours}");
+            }
+        }
+        assert!(power(0.0, 0.79) < 1e-20);
+    }
+
+    #[test]
+    fn an_edge_is_sampled_as_often_as_its_rate_says() {
+        let (neighbours, rates) = ([0, 1, 2], [1.0, 0.5, 0.1]);
+        let mut counts = [0; 3];
+        let mut sampled = Vec::new();
+        for epoch in 1..=100 {
+            sampled.clear();
+            sample(&neighbours, &rates, epoch, &mut sampled);
+            sampled.iter().for_each(|&j| counts[j as usize] += 1);
+        }
+        assert_eq!(counts, [100, 50, 10]);
+    }
+
+    #[test]
+    fn draws_are_spread_evenly() {
+        let mut counts = [0_u32; 10];
+        for seed in 0..500 {
+            let seed = mix(seed);
+            let seeds = [[seed as u32; LANES], std::array::from_fn(|lane| (seed >> 32) as u32 ^ lane as u32)];
+            draw(&seeds, 3, 10).iter().for_each(|&drawn| counts[drawn as usize] += 1);
+        }
+        assert!(counts.iter().all(|&count| (1400..1800).contains(&count)), "{counts:?}");
+    }
+}

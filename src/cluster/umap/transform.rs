@@ -1,0 +1,1 @@
+//! Places for new rows in a layout that stays as it is.
