@@ -1,15 +1,9 @@
-//! stub
-pub mod webhook {
- //! stub
-/// x
-#[derive(Debug)]
-pub struct Webhook;
-/// x
-#[derive(Debug)]
-pub enum Outcome { /// x
- Delivered {}, /// x
- GaveUp {} }
-impl std::fmt::Display for Outcome { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("x") } }
-#[allow(missing_docs)]
-impl Webhook { pub async fn deliver(&self, _b: &[u8], _n: u64) -> Outcome { Outcome::GaveUp {} } }
-}
+//! Telling the outside that something happened: one signed HTTP POST an event, again until it is taken.
+//!
+//! What is told comes as bytes; this room knows no event.
+
+mod params;
+pub mod sign;
+pub mod webhook;
+
+pub use params::{Checked, Error, Params, Secret};

@@ -1,0 +1,195 @@
+//! What a user may set about the webhook, and its check.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+/// Settings of the webhook.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Params {
+    /// Where events are posted, `http` or `https`; empty for nowhere.
+    pub url: Secret,
+    /// The key of the signature; empty for none.
+    pub secret: Secret,
+    /// Further headers, such as a token of the receiver.
+    pub headers: BTreeMap<String, Secret>,
+    /// How long one attempt may take.
+    pub timeout_ms: u64,
+    /// Attempts before an event is given up.
+    pub max_attempts: u32,
+    /// The wait after the first failed attempt; it doubles with each further one.
+    pub first_wait_ms: u64,
+    /// The longest wait between two attempts, whatever the receiver asks for.
+    pub max_wait_ms: u64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            secret: Secret::default(),
+            headers: BTreeMap::new(),
+            timeout_ms: 10_000,
+            max_attempts: 8,
+            first_wait_ms: 1_000,
+            max_wait_ms: 300_000,
+        }
+    }
+}
+
+/// A text that is never shown: not in logs, not where settings are printed. The URL is one as well, as many receivers
+/// put their token into it.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"***\"" })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
+    }
+}
+
+/// A setting that cannot be used, or a client that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not an address of HTTP.
+    #[error(
+        "`notify.url` is no address of `http` or `https` with a host; write it as `https://example.org/hook`"
+    )]
+    Url,
+    /// Not a header.
+    #[error("`notify.headers` holds `{name}`, which is no header or has a value that is none; see RFC 9110")]
+    Header {
+        /// As the user wrote it; the value isn't told.
+        name: String,
+    },
+    /// A number outside what makes sense.
+    #[error("`notify.{name}` is {value} but must be from {least} to {most}; leave it out for the default")]
+    OutOfRange {
+        /// The setting's name.
+        name: &'static str,
+        /// As the user set it.
+        value: u64,
+        /// The least value allowed.
+        least: u64,
+        /// The greatest value allowed.
+        most: u64,
+    },
+    /// No HTTP client can be made here.
+    #[error("no HTTP client for the webhook; is the package `ca-certificates` installed?")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Settings that have passed [`Params::check`].
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub(super) url: reqwest::Url,
+    pub(super) secret: Secret,
+    pub(super) headers: HeaderMap,
+    pub(super) timeout: Duration,
+    pub(super) max_attempts: u32,
+    pub(super) first_wait: Duration,
+    pub(super) max_wait: Duration,
+}
+
+impl Params {
+    /// Checks every setting; `None` if no webhook is wanted. The first mistake is returned.
+    pub fn check(&self) -> Result<Option<Checked>, Error> {
+        const HOUR_MS: u64 = 3_600_000;
+        let ranges = [
+            ("timeout_ms", self.timeout_ms, 1, HOUR_MS),
+            ("max_attempts", u64::from(self.max_attempts), 1, 1_000),
+            ("first_wait_ms", self.first_wait_ms, 1, HOUR_MS),
+            ("max_wait_ms", self.max_wait_ms, self.first_wait_ms, 24 * HOUR_MS),
+        ];
+        for (name, value, least, most) in ranges {
+            if value < least || value > most {
+                return Err(Error::OutOfRange { name, value, least, most });
+            }
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let wrong = || Error::Header { name: name.clone() };
+            let mut value = HeaderValue::from_str(value.reveal()).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
+        }
+        if self.url.reveal().is_empty() {
+            return Ok(None);
+        }
+        let url = reqwest::Url::parse(self.url.reveal()).map_err(|_| Error::Url)?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err(Error::Url);
+        }
+        Ok(Some(Checked {
+            url,
+            secret: self.secret.clone(),
+            headers,
+            timeout: Duration::from_millis(self.timeout_ms),
+            max_attempts: self.max_attempts,
+            first_wait: Duration::from_millis(self.first_wait_ms),
+            max_wait: Duration::from_millis(self.max_wait_ms),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_name_the_setting_and_tell_no_secret() {
+        let hook = || Params { url: "https://example.org/token".into(), ..Params::default() };
+        let header = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.into())]);
+        let wrong = [
+            (Params { url: "example.org/token".into(), ..hook() }, "notify.url"),
+            (Params { url: "ftp://example.org/token".into(), ..hook() }, "notify.url"),
+            (Params { url: "http:///token".into(), timeout_ms: 0, ..hook() }, "timeout_ms"),
+            (Params { max_attempts: 0, ..hook() }, "max_attempts"),
+            (Params { max_wait_ms: 10, ..hook() }, "max_wait_ms"),
+            (Params { headers: header("X Y", "token"), ..hook() }, "X Y"),
+            (Params { headers: header("X-Y", "token\n"), ..hook() }, "X-Y"),
+        ];
+        for (params, expected) in wrong {
+            let text = params.check().unwrap_err().to_string();
+            assert!(text.contains(expected) && text.contains(';') && !text.contains("token"), "{text}");
+        }
+        assert!(hook().check().unwrap().is_some());
+        assert!(Params::default().check().unwrap().is_none());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let params = Params {
+            url: "https://example.org/token".into(),
+            secret: "token".into(),
+            headers: BTreeMap::from([("X-Y".to_owned(), "token".into())]),
+            ..Params::default()
+        };
+        let shown = format!("{params:?} {}", serde_json::to_string(&params).unwrap());
+        assert!(shown.contains("***") && !shown.contains("token"), "{shown}");
+    }
+}
