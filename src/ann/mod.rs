@@ -35,7 +35,10 @@ impl Index {
                 for row in 0..self.rows.n() {
                     best.offer(dot(self.rows.row(row), queries.row(query)), row as u32);
                 }
-                best.into_sorted().into_iter().map(|s| Neighbour { index: s.index, cosine: s.score }).collect()
+                best.into_sorted()
+                    .into_iter()
+                    .map(|s| Neighbour { index: s.index, cosine: s.score })
+                    .collect()
             })
             .collect()
     }

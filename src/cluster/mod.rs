@@ -1,6 +1,5 @@
 //! Algorithms that turn `n × d` arrays into groups: nearest neighbours, UMAP, HDBSCAN\*.
 
-
 pub mod hdbscan;
 pub mod knn;
 pub mod umap;

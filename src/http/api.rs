@@ -120,7 +120,10 @@ pub(super) async fn refit(State(sources): State<Sources>) -> Answer<Value> {
     }
 }
 
-async fn ask<T>(sources: &Sources, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Failure> {
+async fn ask<T>(
+    sources: &Sources,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, Failure> {
     let stopping = || Failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
     let (reply, answer) = oneshot::channel();
     sources.commands.send(command(reply)).await.map_err(|_| stopping())?;

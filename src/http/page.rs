@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 /// Documents are untrusted text: the page may run and show nothing but its own files.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[derive(RustEmbed)]
 #[folder = "src/http/page/"]

@@ -133,7 +133,12 @@ impl Happened {
             }
             Self::Split { topic, from } => format!("topic {topic} split from {from}"),
             Self::KeywordsChanged { topic, before, .. } => {
-                format!("topic {} is now about {}; before: {}", topic.id, name_of(&topic.keywords), name_of(before))
+                format!(
+                    "topic {} is now about {}; before: {}",
+                    topic.id,
+                    name_of(&topic.keywords),
+                    name_of(before)
+                )
             }
             Self::Trending { topic, documents, expected } => {
                 format!("topic {topic} is trending: {documents} documents where {expected:.1} were expected")

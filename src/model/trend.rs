@@ -49,7 +49,11 @@ impl History {
 
     /// Documents that came in `window`.
     pub fn count(&self, window: u64) -> u64 {
-        window.checked_sub(self.first_window).and_then(|at| self.counts.get(at as usize)).copied().unwrap_or(0)
+        window
+            .checked_sub(self.first_window)
+            .and_then(|at| self.counts.get(at as usize))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Whether `window` is a burst: (documents, expected) if so.

@@ -60,7 +60,9 @@ pub struct Entry {
 
 /// A row that an entry or a centroid holds is not of length 1; the state was written by something else.
 #[derive(Debug, thiserror::Error)]
-#[error("model version {version} holds a row that is not of length 1; restore a backup of the state or start afresh")]
+#[error(
+    "model version {version} holds a row that is not of length 1; restore a backup of the state or start afresh"
+)]
 pub struct BrokenEntry {
     /// The version.
     pub version: u64,

@@ -64,7 +64,8 @@ impl<P: AssignerPort> Assigner<P> {
             let Some(batch) = batch else { return Ok(()) };
             let model = self.versions.borrow_and_update().clone();
             let (judge, telemetry) = (self.judge.clone(), self.telemetry.clone());
-            let outcome = tokio::task::spawn_blocking(move || judge.outcome(batch, model, &telemetry)).await?;
+            let outcome =
+                tokio::task::spawn_blocking(move || judge.outcome(batch, model, &telemetry)).await?;
             if let Some(lag) = self.port.lag_bytes() {
                 self.telemetry.source_advanced(lag);
             }
@@ -85,21 +86,27 @@ impl Judge {
         let started = Instant::now();
         let assignments = assign(&model, &rows, &self.params);
         telemetry.batch_assigned(started.elapsed());
-        let judged = documents.into_iter().zip(assignments).enumerate().map(|(row, (document, assignment))| {
-            let text = crate::document::start_of(&document.text, COUNTED_BYTES);
-            let words = self.tokenizer.count(text);
-            Judged { embedding: Arc::from(rows.row(row)), words, document, assignment }
-        });
+        let judged =
+            documents.into_iter().zip(assignments).enumerate().map(|(row, (document, assignment))| {
+                let text = crate::document::start_of(&document.text, COUNTED_BYTES);
+                let words = self.tokenizer.count(text);
+                Judged { embedding: Arc::from(rows.row(row)), words, document, assignment }
+            });
         Outcome { judged: judged.collect(), model, rejections, checkpoint }
     }
 
     /// The documents that have an embedding, given or made, and the embeddings.
-    pub fn embed(&self, documents: Vec<Document>, rejections: &mut Vec<Rejection>) -> (Vec<Document>, UnitRows) {
+    pub fn embed(
+        &self,
+        documents: Vec<Document>,
+        rejections: &mut Vec<Rejection>,
+    ) -> (Vec<Document>, UnitRows) {
         let without: Vec<usize> =
             (0..documents.len()).filter(|index| documents[*index].embedding.is_none()).collect();
         let texts: Vec<&str> = without.iter().map(|index| documents[*index].text.as_str()).collect();
         let made = self.embed_each(&texts);
-        let mut made_for: Vec<Option<Result<Vec<f32>, embed::Error>>> = documents.iter().map(|_| None).collect();
+        let mut made_for: Vec<Option<Result<Vec<f32>, embed::Error>>> =
+            documents.iter().map(|_| None).collect();
         without.iter().zip(made).for_each(|(index, row)| made_for[*index] = Some(row));
 
         let mut values: Vec<Vec<f32>> = Vec::with_capacity(documents.len());
@@ -111,7 +118,9 @@ impl Judge {
                     embedded.push(document);
                 }
                 (None, Some(Err(error))) => rejections.push(refused(document, error.to_string())),
-                (None, None) => rejections.push(refused(document, "the encoder gave no embedding".to_owned())),
+                (None, None) => {
+                    rejections.push(refused(document, "the encoder gave no embedding".to_owned()))
+                }
             }
         }
         match UnitRows::from_rows(self.embedder.dim(), values.iter().map(Vec::as_slice)) {
@@ -137,5 +146,9 @@ impl Judge {
 }
 
 fn refused(document: Document, detail: String) -> Rejection {
-    Rejection { reason: Reason::Embedding { detail }, bytes: document.text.into_bytes(), position: document.position }
+    Rejection {
+        reason: Reason::Embedding { detail },
+        bytes: document.text.into_bytes(),
+        position: document.position,
+    }
 }

@@ -6,9 +6,10 @@
 use std::time::Instant;
 
 use crate::checkpoint::Checkpoint;
+use crate::cluster::watch::{Cancelled, Watch};
 use crate::document::{Batch, Document, Rejection};
 use crate::kernel::unit::UnitRows;
-use crate::cluster::watch::{Cancelled, Watch};
+use crate::model::assign::Assignment;
 use crate::model::evidence::{Judged, Outcome};
 use crate::model::refit::run;
 use crate::model::refit::select::select;
@@ -17,7 +18,6 @@ use crate::model::state::adopt::{Adoption, Circumstances};
 use crate::model::state::change::Change;
 use crate::model::state::{Bounds, State};
 use crate::model::version::{BrokenEntry, Sampling, TopicModel};
-use crate::model::assign::Assignment;
 use crate::pipeline::assigner::{COUNTED_BYTES, Judge};
 use crate::pipeline::modeler::Parameters;
 use crate::pipeline::now_ms;
@@ -94,7 +94,8 @@ pub fn fit(
         revisions.iter().map(|revision| (revision.id.clone(), revision.topic)).collect();
     for document in &mut judged {
         document.assignment.topic = topics.get(&document.document.id).copied().flatten();
-        let centroid = document.assignment.topic.and_then(|id| model.topics.get(&id)).map(|topic| &topic.centroid);
+        let centroid =
+            document.assignment.topic.and_then(|id| model.topics.get(&id)).map(|topic| &topic.centroid);
         document.assignment.similarity = match centroid {
             Some(centroid) => crate::kernel::dot::dot(centroid, &document.embedding),
             None => model.nearest_topics(&document.embedding).first().map_or(0.0, |(_, cosine)| *cosine),
@@ -125,7 +126,9 @@ fn embed(
         let rest = documents.split_off(documents.len().min(SLICE));
         let (slice, rows) = judge.embed(documents, rejections);
         documents = rest;
-        judged.extend(slice.into_iter().enumerate().map(|(row, document)| unjudged(document, &rows, row, judge)));
+        judged.extend(
+            slice.into_iter().enumerate().map(|(row, document)| unjudged(document, &rows, row, judge)),
+        );
     }
     watch.progress("embed", total, total);
     Ok(judged)

@@ -10,10 +10,10 @@ use crate::checkpoint::Checkpoint;
 use crate::keywords;
 use crate::model::event::Event;
 use crate::model::evidence::Outcome;
-use crate::model::refit::{self, trigger};
 use crate::model::refit::run::Fitted;
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
+use crate::model::refit::{self, trigger};
 use crate::model::state::State;
 use crate::model::state::adopt::{Circumstances, Rules};
 use crate::model::state::change::{Change, Op};
@@ -96,7 +96,11 @@ pub enum Error<P: std::error::Error + 'static> {
 impl<P: ModelerPort> Modeler<P> {
     /// Runs until `stop` is cancelled and every outcome under way is committed, or, with `exit_at_end`, until the
     /// stream has ended and the last refit is done.
-    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) -> Result<(), Error<P::Error>> {
+    pub async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        stop: CancellationToken,
+    ) -> Result<(), Error<P::Error>> {
         let mut refitting: Option<Refitting> = None;
         let mut ended = false;
         self.publish_counts();
@@ -152,7 +156,11 @@ impl<P: ModelerPort> Modeler<P> {
             assignments: (outcome.judged.iter())
                 .map(|judged| line(&AssignmentRecord::on_arrival(judged, &outcome.model)))
                 .collect(),
-            dead_letters: outcome.rejections.iter().map(|rejection| line(&DeadLetterRecord::new(rejection))).collect(),
+            dead_letters: outcome
+                .rejections
+                .iter()
+                .map(|rejection| line(&DeadLetterRecord::new(rejection)))
+                .collect(),
             ..Records::default()
         };
         self.checkpoint.merge(&outcome.checkpoint);
@@ -188,7 +196,12 @@ impl<P: ModelerPort> Modeler<P> {
             ..Records::default()
         };
         self.commit(&adoption.change, records)?;
-        self.telemetry.refit_finished(model.number, model.topics.len(), adoption.revisions.len(), started.elapsed());
+        self.telemetry.refit_finished(
+            model.number,
+            model.topics.len(),
+            adoption.revisions.len(),
+            started.elapsed(),
+        );
         self.versions.send_replace(model);
         self.publish_counts();
         Ok(())
@@ -206,8 +219,11 @@ impl<P: ModelerPort> Modeler<P> {
 
     /// Outputs first, then state, checkpoint and the outputs' lengths in one batch; then the world may know.
     fn commit(&mut self, change: &Change, mut records: Records) -> Result<(), Error<P::Error>> {
-        let events: Vec<&Event> =
-            change.ops.iter().filter_map(|op| if let Op::Event(event) = op { Some(event) } else { None }).collect();
+        let events: Vec<&Event> = change
+            .ops
+            .iter()
+            .filter_map(|op| if let Op::Event(event) = op { Some(event) } else { None })
+            .collect();
         records.events = events.iter().map(|event| line(&EventRecord::new(event))).collect();
         let delivered = self.port.deliver(records).map_err(Error::Port)?;
         self.checkpoint.merge(&delivered);
@@ -243,7 +259,7 @@ impl<P: ModelerPort> Modeler<P> {
                     *refitting = Some(self.refit(Trigger::Request)?);
                 }
                 if reply.send(starts).is_err() { // Nobody waits any more.
-}
+                }
             }
         }
         Ok(())

@@ -33,7 +33,9 @@ impl Notifier {
                 };
                 match outcome {
                     Outcome::Delivered { .. } => self.telemetry.webhook_delivered(),
-                    Outcome::GaveUp { .. } => self.telemetry.webhook_gave_up(event.number, &outcome.to_string()),
+                    Outcome::GaveUp { .. } => {
+                        self.telemetry.webhook_gave_up(event.number, &outcome.to_string())
+                    }
                 }
                 self.outbox.done(event.number)?;
             }

@@ -38,7 +38,12 @@ pub enum Ended {
 
 impl Refitting {
     /// Starts a refit on `snapshot`.
-    pub fn start(trigger: Trigger, snapshot: Snapshot, params: Checked, telemetry: Telemetry) -> std::io::Result<Self> {
+    pub fn start(
+        trigger: Trigger,
+        snapshot: Snapshot,
+        params: Checked,
+        telemetry: Telemetry,
+    ) -> std::io::Result<Self> {
         let (send, finished) = oneshot::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let watch = Stopwatch { telemetry, cancelled: cancelled.clone(), stages: Mutex::default() };

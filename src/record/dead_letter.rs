@@ -28,7 +28,8 @@ impl DeadLetterRecord {
     /// The record of `rejection`.
     pub fn new(rejection: &Rejection) -> Self {
         let text = std::str::from_utf8(&rejection.bytes).ok().map(ToOwned::to_owned);
-        let encoded = text.is_none().then(|| base64::engine::general_purpose::STANDARD.encode(&rejection.bytes));
+        let encoded =
+            text.is_none().then(|| base64::engine::general_purpose::STANDARD.encode(&rejection.bytes));
         Self {
             reason: rejection.reason.code().to_owned(),
             detail: rejection.reason.to_string(),

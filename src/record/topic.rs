@@ -78,6 +78,11 @@ impl TopicsRecord {
             })
             .collect();
         topics.sort_by_key(|topic| (std::cmp::Reverse(topic.size), topic.id));
-        Self { version: model.number, documents: overview.totals.documents, outliers: overview.outliers, topics }
+        Self {
+            version: model.number,
+            documents: overview.totals.documents,
+            outliers: overview.outliers,
+            topics,
+        }
     }
 }

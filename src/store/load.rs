@@ -82,7 +82,11 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn each<T: DeserializeOwned>(&self, kind: Kind, mut found: impl FnMut(u64, T)) -> Result<(), Error> {
+    pub(super) fn each<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        mut found: impl FnMut(u64, T),
+    ) -> Result<(), Error> {
         for entry in self.tree.scan_prefix([kind as u8]) {
             let (key, value) = entry.map_err(|source| self.failed("read", source))?;
             let value = postcard::from_bytes(&value).map_err(|source| self.broken(&key, source))?;
@@ -93,9 +97,7 @@ impl Store {
 
     pub(super) fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
         let value = self.tree.get(key).map_err(|source| self.failed("read", source))?;
-        value
-            .map(|value| postcard::from_bytes(&value).map_err(|source| self.broken(key, source)))
-            .transpose()
+        value.map(|value| postcard::from_bytes(&value).map_err(|source| self.broken(key, source))).transpose()
     }
 
     pub(super) fn broken(&self, key: &[u8], source: postcard::Error) -> Error {

@@ -33,10 +33,7 @@ impl Outbox {
 
     /// Event `number` need not be told again. It may be, once, if the process is killed before the next commit.
     pub fn done(&self, number: u64) -> Result<(), Error> {
-        self.tree
-            .remove(Kind::Outbox.key(number))
-            .map(drop)
-            .map_err(|source| self.failed("written", source))
+        self.tree.remove(Kind::Outbox.key(number)).map(drop).map_err(|source| self.failed("written", source))
     }
 
     fn failed(&self, doing: &'static str, source: sled::Error) -> Error {

@@ -63,7 +63,8 @@ fn adopt(state: &mut State) -> Change {
         stages: vec![("umap".to_owned(), 0.5)],
         now_ms: 3,
     };
-    let (assign, refit) = (assign::Params::default().check().unwrap(), refit::Params::default().check().unwrap());
+    let (assign, refit) =
+        (assign::Params::default().check().unwrap(), refit::Params::default().check().unwrap());
     let keywords = keywords::Params::default();
     state.adopt(&fitted, &told, Rules { assign: &assign, refit: &refit, keywords: &keywords }).unwrap().change
 }
@@ -83,7 +84,8 @@ fn what_was_committed_is_there_again_after_every_step() {
         let (loaded, checkpoint) = store.load(DIM, bounds()).unwrap();
         assert_eq!(checkpoint.position(&Partition::new("p")), step);
         assert!(loaded == state, "before step {step}");
-        let change = if step % 3 == 2 { adopt(&mut state) } else { absorb(&mut state, step * 5..step * 5 + 5) };
+        let change =
+            if step % 3 == 2 { adopt(&mut state) } else { absorb(&mut state, step * 5..step * 5 + 5) };
         store.commit(&change, &done(step + 1), false).unwrap();
     }
 }

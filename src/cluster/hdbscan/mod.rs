@@ -19,7 +19,6 @@ mod predict;
 mod selection;
 mod single_linkage;
 #[cfg(test)]
-
 use ndarray::ArrayView2;
 
 pub use self::condensed_tree::{Cluster, ClusterId, CondensedTree};

@@ -61,7 +61,8 @@ fn neighbours_are_umap_learns() {
     for (ours, theirs) in graph.distances.iter().zip(&array(&golden.distances)) {
         assert_close(*ours, *theirs, 2e-6, "distance");
     }
-    let same = graph.indices.iter().zip(&array(&golden.indices)).filter(|(ours, theirs)| ours == theirs).count();
+    let same =
+        graph.indices.iter().zip(&array(&golden.indices)).filter(|(ours, theirs)| ours == theirs).count();
     // Equal distances may come in either order.
     assert!(same >= 1340, "{same} of 1350");
 }
@@ -73,7 +74,11 @@ fn smoothing_and_union_are_umap_learns() {
     let smoothed = smooth_knn(&graph.distances);
     for (i, smoothed) in smoothed.iter().enumerate() {
         assert_close(smoothed.rho, golden.rhos[i], 1e-6, "rho");
-        assert!((smoothed.sigma / golden.sigmas[i] - 1.0).abs() < 2e-3, "{i}: {smoothed:?} {}", golden.sigmas[i]);
+        assert!(
+            (smoothed.sigma / golden.sigmas[i] - 1.0).abs() < 2e-3,
+            "{i}: {smoothed:?} {}",
+            golden.sigmas[i]
+        );
     }
     let set = FuzzySet::union(&graph, &smoothed);
     assert_eq!(set.starts, golden.starts);

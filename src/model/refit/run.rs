@@ -84,7 +84,11 @@ pub fn run(snapshot: &Snapshot, params: &Checked, watch: &dyn Watch) -> Result<F
     };
     let layout = layout.check().map_err(|error| Error::Params(error.to_string()))?;
     let layout = umap::fit(rows.view(), &layout, watch).map_err(Error::Umap)?.layout;
-    let trees = hdbscan::Params { min_cluster_size, min_samples: Some(params.min_samples), ..hdbscan::Params::default() };
+    let trees = hdbscan::Params {
+        min_cluster_size,
+        min_samples: Some(params.min_samples),
+        ..hdbscan::Params::default()
+    };
     let trees = trees.check().map_err(|error| Error::Params(error.to_string()))?;
     let clustered = hdbscan::fit(layout.view(), &trees, watch).map_err(Error::Hdbscan)?;
 
@@ -144,7 +148,8 @@ fn absorb(rows: UnitRows, core: &[Option<u32>], share: f32) -> Vec<Option<u32>> 
     let near = index.nearest(&queries, ABSORBING_NEIGHBOURS + 1);
     let mut all = core.to_vec();
     for (row, near) in outliers.iter().zip(near) {
-        let others = near.iter().filter(|neighbour| neighbour.index as usize != *row).take(ABSORBING_NEIGHBOURS);
+        let others =
+            near.iter().filter(|neighbour| neighbour.index as usize != *row).take(ABSORBING_NEIGHBOURS);
         let votes = tally(others.map(|neighbour| (core[neighbour.index as usize], neighbour.cosine)));
         all[*row] = votes.winner(share).map(|(cluster, _)| cluster);
     }

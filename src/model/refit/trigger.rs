@@ -39,7 +39,8 @@ pub fn due(totals: &Totals, params: &Checked) -> Option<Trigger> {
     if totals.refitted_at == 0 {
         return (totals.documents >= params.first_documents).then_some(Trigger::FirstDocuments);
     }
-    let young = (totals.refitted_at as f64 * params.every_share).max(params.first_documents as f64 * YOUNGEST_STEP);
+    let young =
+        (totals.refitted_at as f64 * params.every_share).max(params.first_documents as f64 * YOUNGEST_STEP);
     let step = young.min(params.every_documents as f64);
     (totals.documents as f64 >= totals.refitted_at as f64 + step).then_some(Trigger::Documents)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::document::Sequence;
 use crate::model::event::{Event, Happened};
 use crate::model::evidence::{Evidence, Kept};
-use crate::model::state::{Bounds, State};
 use crate::model::state::change::{Change, Op, Standing};
+use crate::model::state::{Bounds, State};
 use crate::model::topic::{Life, TopicId};
 
 /// Windows between two words about the same trend.
@@ -86,7 +86,12 @@ impl State {
     }
 
     /// Changes a kept document's standing, and releases it when no reason to keep it is left.
-    pub(super) fn restand(&mut self, change: &mut Change, sequence: Sequence, edit: impl FnOnce(&mut Standing)) {
+    pub(super) fn restand(
+        &mut self,
+        change: &mut Change,
+        sequence: Sequence,
+        edit: impl FnOnce(&mut Standing),
+    ) {
         let Some((_, before)) = self.held.get(sequence) else { return };
         let mut standing = before;
         edit(&mut standing);

@@ -74,7 +74,12 @@ pub struct Rules<'a> {
 
 impl State {
     /// Makes the clusters of `fitted` the topics of the next version, under stable ids. O(kept documents × d + words).
-    pub fn adopt(&mut self, fitted: &Fitted, told: &Circumstances, rules: Rules<'_>) -> Result<Adoption, BrokenEntry> {
+    pub fn adopt(
+        &mut self,
+        fitted: &Fitted,
+        told: &Circumstances,
+        rules: Rules<'_>,
+    ) -> Result<Adoption, BrokenEntry> {
         let pinned: BTreeSet<TopicId> =
             self.topics.iter().filter(|(_, record)| record.pinned).map(|(id, _)| *id).collect();
         let plan = reconcile(fitted, &self.suspicions, &pinned);
@@ -152,7 +157,11 @@ impl State {
         for (id, overlap) in changed {
             let before = self.topics.get(&id).map(|record| record.announced.clone()).unwrap_or_default();
             self.step(change, Op::Announced(id));
-            self.tell(change, Happened::KeywordsChanged { topic: self.portrait(id), before, overlap }, now_ms);
+            self.tell(
+                change,
+                Happened::KeywordsChanged { topic: self.portrait(id), before, overlap },
+                now_ms,
+            );
         }
     }
 
@@ -174,7 +183,13 @@ impl State {
         self.tell(change, Happened::Published { topics: live, documents, outliers }, now_ms);
     }
 
-    fn report(&self, fitted: &Fitted, told: &Circumstances, fates: Vec<(TopicId, Fate)>, moved: usize) -> Report {
+    fn report(
+        &self,
+        fitted: &Fitted,
+        told: &Circumstances,
+        fates: Vec<(TopicId, Fate)>,
+        moved: usize,
+    ) -> Report {
         let outliers = |of: fn(&refit::run::Fit) -> bool| fitted.members.iter().filter(|fit| of(fit)).count();
         Report {
             number: self.totals.refits,

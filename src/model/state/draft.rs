@@ -164,7 +164,9 @@ impl<'a> Draft<'a> {
     pub(super) fn choose_anchors(&mut self, wanted: usize) {
         let mut members: BTreeMap<TopicId, Vec<(bool, u64, Sequence)>> = BTreeMap::new();
         for (sequence, standing) in self.standings.iter().filter(|(_, standing)| standing.entry) {
-            let (Some(topic), Some((kept, _))) = (standing.topic, self.state.held.get(*sequence)) else { continue };
+            let (Some(topic), Some((kept, _))) = (standing.topic, self.state.held.get(*sequence)) else {
+                continue;
+            };
             members.entry(topic).or_default().push((!standing.sampled, kept.priority, *sequence));
         }
         for mut members in members.into_values() {
@@ -209,13 +211,16 @@ impl<'a> Draft<'a> {
         let mut fates = Vec::new();
         for (id, before) in &self.state.topics {
             let after = self.topics.get(id);
-            fates.push((*id, match (plan.merges.get(id), after) {
-                (Some(into), _) => Fate::MergedInto(*into),
-                (None, Some(after)) if plan.continued.contains(id) => {
-                    Fate::Kept { drift: dot(&before.topic.centroid, &after.topic.centroid) }
-                }
-                _ => Fate::Unseen,
-            }));
+            fates.push((
+                *id,
+                match (plan.merges.get(id), after) {
+                    (Some(into), _) => Fate::MergedInto(*into),
+                    (None, Some(after)) if plan.continued.contains(id) => {
+                        Fate::Kept { drift: dot(&before.topic.centroid, &after.topic.centroid) }
+                    }
+                    _ => Fate::Unseen,
+                },
+            ));
         }
         let born = self.born.iter().zip(&plan.births);
         fates.extend(born.map(|(id, parent)| (*id, parent.map_or(Fate::Born, Fate::SplitFrom))));
@@ -273,7 +278,10 @@ fn describe(topic: &mut Topic, members: &[&Kept]) {
     cosines.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.id.cmp(&b.1.id)));
     let nearest = cosines.iter().take(REPRESENTATIVES).map(|(_, kept)| {
         let text = kept.text.as_str();
-        Representative { id: kept.id.clone(), text: crate::document::start_of(text, REPRESENTATIVE_BYTES).to_owned() }
+        Representative {
+            id: kept.id.clone(),
+            text: crate::document::start_of(text, REPRESENTATIVE_BYTES).to_owned(),
+        }
     });
     topic.representative = nearest.collect();
 }

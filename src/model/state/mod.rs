@@ -47,7 +47,14 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { sample: 10_000, outliers: 20_000, anchors: 40, window: 500, seen: 1_000_000, vocabulary: 200_000 }
+        Self {
+            sample: 10_000,
+            outliers: 20_000,
+            anchors: 40,
+            window: 500,
+            seen: 1_000_000,
+            vocabulary: 200_000,
+        }
     }
 }
 
@@ -291,8 +298,10 @@ impl State {
             .filter(|(_, _, standing)| standing.entry)
             .map(|(_, kept, standing)| Entry { embedding: kept.embedding.clone(), topic: standing.topic })
             .collect();
-        let topics =
-            self.topics.iter().map(|(id, record)| (*id, Topic { size: record.sums.documents, ..record.topic.clone() }));
+        let topics = self
+            .topics
+            .iter()
+            .map(|(id, record)| (*id, Topic { size: record.sums.documents, ..record.topic.clone() }));
         let (number, redirects) = (self.totals.version, self.redirects.clone());
         TopicModel::build(number, self.dim, topics.collect(), redirects, &entries, self.sampling())
     }

@@ -75,11 +75,17 @@ fn axis_of(kept: &Kept) -> u32 {
 }
 
 fn told(state: &State) -> Circumstances {
-    Circumstances { trigger: Trigger::Request, documents: state.totals().documents, stages: Vec::new(), now_ms: 7 }
+    Circumstances {
+        trigger: Trigger::Request,
+        documents: state.totals().documents,
+        stages: Vec::new(),
+        now_ms: 7,
+    }
 }
 
 fn adopt(state: &mut State, fitted: &Fitted) -> adopt::Adoption {
-    let (assign, refit) = (assign::Params::default().check().unwrap(), refit::Params::default().check().unwrap());
+    let (assign, refit) =
+        (assign::Params::default().check().unwrap(), refit::Params::default().check().unwrap());
     let keywords = keywords::Params::default();
     let rules = Rules { assign: &assign, refit: &refit, keywords: &keywords };
     let told = told(state);

@@ -110,7 +110,8 @@ impl Reader {
     /// Sends every line that is not blank until the input ends, `items` is closed, or the other end of `stop` drops.
     pub(super) fn run(mut self, items: &Sender<Item>, stop: &Receiver<()>) -> Result<(), Error> {
         self.skip_to_start()?;
-        let Self { input: Opened { path, bytes, inode, .. }, start, partition, parser, mut seen, follow } = self;
+        let Self { input: Opened { path, bytes, inode, .. }, start, partition, parser, mut seen, follow } =
+            self;
         let cannot_read = |source| Error::Read { path: path.clone(), source };
         let mut lines = Lines::new(bytes, start, parser.max_document_bytes);
         let mut wait = FIRST_WAIT;

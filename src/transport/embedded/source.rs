@@ -184,7 +184,8 @@ impl Source {
         let path = input.path.clone();
         let Params { format, fields, max_document_bytes, .. } = params;
         let parser = Parser { format, fields, max_document_bytes, dimension };
-        let reader = Reader { input, start, partition: partition.clone(), parser, seen, follow: params.follow };
+        let reader =
+            Reader { input, start, partition: partition.clone(), parser, seen, follow: params.follow };
         let (filled, items) = mpsc::channel(params.batch_documents);
         let (stop, stopped) = std::sync::mpsc::sync_channel(0);
         let reader = std::thread::Builder::new()

@@ -211,7 +211,8 @@ async fn standard_input_goes_on_from_the_recorded_position() {
     recorded.advance(Partition::new("stdin"), 1000);
     let params = Params { input: Input::Stdin, format: Format::Lines, ..Params::default() };
     let bytes = &b"first\nsecond"[..];
-    let mut source = Source::stream(params.check().unwrap(), None, &recorded, Seen::new(1000), bytes).unwrap();
+    let mut source =
+        Source::stream(params.check().unwrap(), None, &recorded, Seen::new(1000), bytes).unwrap();
     let (ids, _, done) = drain(&mut source).await;
     assert_eq!(ids, [Arc::from("stdin@1000"), Arc::from("stdin@1006")]);
     assert_eq!(done.position(&Partition::new("stdin")), 1012);
@@ -222,7 +223,8 @@ async fn standard_input_goes_on_from_the_recorded_position() {
 async fn a_batch_is_given_out_when_its_first_document_has_waited_long_enough() {
     let (mut writer, reader) = std::os::unix::net::UnixStream::pair().unwrap();
     let params = Params { input: Input::Stdin, max_wait_ms: 30, ..Params::default() };
-    let mut source = Source::stream(params.check().unwrap(), None, &Checkpoint::new(), Seen::new(1000), reader).unwrap();
+    let mut source =
+        Source::stream(params.check().unwrap(), None, &Checkpoint::new(), Seen::new(1000), reader).unwrap();
     writer.write_all(b"{\"id\": \"a\", \"text\": \"t\"}\n").unwrap();
     let batch = receive(&mut source).await.unwrap();
     assert_eq!(batch.documents.len(), 1, "though the pipe is open and the batch is not full");
@@ -232,7 +234,8 @@ async fn a_batch_is_given_out_when_its_first_document_has_waited_long_enough() {
 async fn a_dropped_receive_loses_nothing() {
     let (mut writer, reader) = std::os::unix::net::UnixStream::pair().unwrap();
     let params = Params { input: Input::Stdin, max_wait_ms: 60_000, batch_documents: 3, ..Params::default() };
-    let mut source = Source::stream(params.check().unwrap(), None, &Checkpoint::new(), Seen::new(1000), reader).unwrap();
+    let mut source =
+        Source::stream(params.check().unwrap(), None, &Checkpoint::new(), Seen::new(1000), reader).unwrap();
     for id in ["a", "b"] {
         writeln!(writer, r#"{{"id": "{id}", "text": "t"}}"#).unwrap();
         // Wait until the document has been taken over, then drop the call in the middle of its waiting.
@@ -253,7 +256,8 @@ async fn the_pace_is_kept_though_timers_are_coarse() {
     let params = Params { input: Input::Stdin, format: Format::Lines, speed: 4000.0, ..Params::default() };
     let bytes: Vec<u8> = (0..2000).flat_map(|i| format!("{i}\n").into_bytes()).collect();
     let bytes = std::io::Cursor::new(bytes);
-    let mut source = Source::stream(params.check().unwrap(), None, &Checkpoint::new(), Seen::new(1000), bytes).unwrap();
+    let mut source =
+        Source::stream(params.check().unwrap(), None, &Checkpoint::new(), Seen::new(1000), bytes).unwrap();
     let started = Instant::now();
     let (ids, ..) = drain(&mut source).await;
     assert_eq!(ids.len(), 2000);
