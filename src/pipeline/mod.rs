@@ -6,6 +6,7 @@ pub mod fit;
 pub mod modeler;
 pub mod notifier;
 pub mod refitter;
+pub mod replay;
 
 /// Now, in ms since 1970.
 fn now_ms() -> i64 {

@@ -18,7 +18,6 @@ mod params;
 mod predict;
 mod selection;
 mod single_linkage;
-#[cfg(test)]
 use ndarray::ArrayView2;
 
 pub use self::condensed_tree::{Cluster, ClusterId, CondensedTree};

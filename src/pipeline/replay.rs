@@ -1,0 +1,159 @@
+//! A stream from memory through the same state as the daemon's, refits in turn with documents: the same input gives
+//! the same answer, to the bit. For judging settings on data that is known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::checkpoint::Checkpoint;
+use crate::cluster::watch::{Unwatched, Watch};
+use crate::document::Document;
+use crate::kernel::unit::UnitRows;
+use crate::keywords::Tokenizer;
+use crate::model::assign::assign;
+use crate::model::evidence::{Judged, Outcome};
+use crate::model::refit::report::Report;
+use crate::model::refit::run;
+use crate::model::refit::select::select;
+use crate::model::refit::trigger::{self, Trigger};
+use crate::model::state::adopt::Circumstances;
+use crate::model::state::{Bounds, State};
+use crate::model::topic::TopicId;
+use crate::model::version::{BrokenEntry, TopicModel};
+use crate::pipeline::modeler::Parameters;
+
+/// Documents that arrive together.
+const BATCH: usize = 64;
+
+/// What a replay came to.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Each document's topic on arrival.
+    pub arrival: Vec<Option<TopicId>>,
+    /// Each document's topic at the end: its newest record, redirects followed.
+    pub last: Vec<Option<TopicId>>,
+    /// (documents seen, every document's topic then) after each refit.
+    pub versions: Vec<(usize, Vec<Option<TopicId>>)>,
+    /// Documents whose topic changed while no record and no redirect said so.
+    pub silent_moves: usize,
+    /// What the refits decided.
+    pub reports: Vec<Report>,
+    /// The state at the end.
+    pub state: State,
+}
+
+/// Why a replay stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A refit gave nothing.
+    #[error(transparent)]
+    Run(#[from] run::Error),
+    /// A version could not be made.
+    #[error(transparent)]
+    Version(#[from] BrokenEntry),
+}
+
+/// Replays `documents` whose embeddings are `rows` (`n × d`), in order.
+pub fn replay(
+    documents: &[Document],
+    rows: &UnitRows,
+    tokenizer: &Tokenizer,
+    parameters: &Parameters,
+    bounds: Bounds,
+    watch: &dyn Watch,
+) -> Result<Replayed, Error> {
+    let mut player = Player::new(rows.dim(), parameters, bounds)?;
+    for (batch, chunk) in documents.chunks(BATCH).enumerate() {
+        watch.progress("replay", batch * BATCH, documents.len());
+        let start = batch * BATCH;
+        player.arrive(chunk, rows, start, tokenizer);
+        if let Some(trigger) = trigger::due(&player.state.totals(), &parameters.refit) {
+            player.refit(trigger)?;
+        }
+    }
+    if let Some(trigger) = trigger::due_at_end(&player.state.totals(), &parameters.refit) {
+        player.refit(trigger)?;
+    }
+    watch.progress("replay", documents.len(), documents.len());
+    Ok(player.finish())
+}
+
+struct Player<'a> {
+    parameters: &'a Parameters,
+    state: State,
+    model: Arc<TopicModel>,
+    index: HashMap<Arc<str>, usize>,
+    arrival: Vec<Option<TopicId>>,
+    /// The topic of each document's newest record.
+    recorded: Vec<Option<TopicId>>,
+    versions: Vec<(usize, Vec<Option<TopicId>>)>,
+}
+
+impl<'a> Player<'a> {
+    fn new(dim: usize, parameters: &'a Parameters, bounds: Bounds) -> Result<Self, BrokenEntry> {
+        let state = State::new(dim, bounds);
+        let model = Arc::new(state.model()?);
+        let (index, arrival, recorded, versions) = Default::default();
+        Ok(Self { parameters, state, model, index, arrival, recorded, versions })
+    }
+
+    fn arrive(&mut self, documents: &[Document], rows: &UnitRows, start: usize, tokenizer: &Tokenizer) {
+        let picked: Vec<usize> = (start..start + documents.len()).collect();
+        let rows = rows.select(&picked);
+        let assignments = assign(&self.model, &rows, &self.parameters.assign);
+        let judged: Vec<Judged> = (documents.iter().zip(assignments).enumerate())
+            .map(|(row, (document, assignment))| Judged {
+                words: tokenizer.count(&document.text),
+                embedding: Arc::from(rows.row(row)),
+                document: document.clone(),
+                assignment,
+            })
+            .collect();
+        for judged in &judged {
+            self.index.insert(judged.document.id.clone(), self.arrival.len());
+            self.arrival.push(judged.assignment.topic);
+            self.recorded.push(judged.assignment.topic);
+        }
+        let outcome =
+            Outcome { model: self.model.clone(), judged, rejections: Vec::new(), checkpoint: Checkpoint::new() };
+        self.state.absorb(outcome.evidence(self.state.sampling()), 0);
+    }
+
+    fn refit(&mut self, trigger: Trigger) -> Result<(), Error> {
+        let started = Instant::now();
+        let snapshot = select(&self.state);
+        let documents = snapshot.documents;
+        let fitted = run::run(&snapshot, &self.parameters.refit, &Unwatched)?;
+        let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
+        let told = Circumstances { trigger, documents, stages, now_ms: 0 };
+        let adoption = self.state.adopt(&fitted, &told, self.parameters.rules())?;
+        for revision in &adoption.revisions {
+            if let Some(row) = self.index.get(&revision.id) {
+                self.recorded[*row] = revision.topic;
+            }
+        }
+        self.model = Arc::new(adoption.model);
+        self.versions.push((self.recorded.len(), self.resolved()));
+        Ok(())
+    }
+
+    fn resolved(&self) -> Vec<Option<TopicId>> {
+        self.recorded.iter().map(|topic| topic.map(|id| self.state.resolve(id))).collect()
+    }
+
+    fn finish(self) -> Replayed {
+        let last = self.resolved();
+        // What the state believes of the documents that it keeps must be what it has published.
+        let silent = self.state.held().iter().filter(|(_, kept, standing)| {
+            self.index.get(&kept.id).is_none_or(|row| last[*row] != standing.topic)
+        });
+        Replayed {
+            silent_moves: silent.count(),
+            arrival: self.arrival,
+            last,
+            versions: self.versions,
+            reports: self.state.reports().cloned().collect(),
+            state: self.state,
+        }
+    }
+}
