@@ -1,0 +1,160 @@
+//! The real binary in a folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take that is waited for.
+pub const DEADLINE: Duration = Duration::from_secs(180);
+
+/// A folder with a state, outputs and a source.
+pub struct Home {
+    folder: tempfile::TempDir,
+    settings: Vec<String>,
+}
+
+impl Home {
+    pub fn new(documents: &str) -> Self {
+        let home = Self { folder: tempfile::tempdir().unwrap(), settings: Vec::new() };
+        fs_err::write(home.path("documents.jsonl"), documents).unwrap();
+        home
+    }
+
+    /// A further setting, such as `refit.first_documents=100`.
+    pub fn set(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `topicd` with `arguments`, not started yet.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_topicd"));
+        command.args(arguments).current_dir(self.folder.path());
+        for setting in ["source.path=documents.jsonl", "http.listen=127.0.0.1:0"] {
+            command.args(["--set", setting]);
+        }
+        for setting in &self.settings {
+            command.args(["--set", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `topicd` to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs `topicd` to its end, which must be a good one; its stdout.
+    pub fn good(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts `topicd run --events` and waits for its address.
+    pub fn start(&self) -> Daemon {
+        let mut child = self.command(&["run", "--events"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        if !first.starts_with("live page: ") {
+            let mut why = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            panic!("no address but `{first}`: {why}");
+        }
+        // Nobody may block on a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        let mut errors = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        let base = first.trim().trim_start_matches("live page: ").trim_end_matches('/').to_owned();
+        Daemon { child, base }
+    }
+
+    /// The lines of an output file.
+    pub fn records(&self, file: &str) -> Vec<Value> {
+        read_records(&self.path("topicd-data/output").join(file))
+    }
+}
+
+pub fn read_records(path: &Path) -> Vec<Value> {
+    let text = fs_err::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    pub child: Child,
+    pub base: String,
+}
+
+impl Daemon {
+    /// The answer to a GET, when it is a good one.
+    pub fn get(&self, path: &str) -> Option<String> {
+        let response = ureq(&self.base, path).ok()?;
+        Some(response)
+    }
+
+    pub fn json(&self, path: &str) -> Option<Value> {
+        serde_json::from_str(&self.get(path)?).ok()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A GET over a plain socket.
+fn ureq(base: &str, path: &str) -> std::io::Result<String> {
+    use std::io::Write;
+    let address = base.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if head.split_whitespace().nth(1) != Some("200") {
+        return Err(std::io::Error::other(head.to_owned()));
+    }
+    Ok(body.to_owned())
+}
+
+/// Waits until `condition` gives a value.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < DEADLINE, "waited too long for {what}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Documents about `topics` subjects, told apart by their words, `n` in all.
+pub fn documents(n: usize) -> String {
+    const SUBJECTS: [&[&str]; 4] = [
+        &["football", "goal", "league", "striker", "coach", "stadium", "penalty", "midfield", "match", "referee"],
+        &["market", "shares", "bank", "inflation", "investors", "stocks", "bonds", "profit", "earnings", "trading"],
+        &["virus", "vaccine", "hospital", "patients", "doctors", "infection", "symptoms", "clinic", "disease", "nurses"],
+        &["planet", "rocket", "orbit", "telescope", "astronaut", "galaxy", "satellite", "moon", "launch", "comet"],
+    ];
+    let mut text = String::new();
+    for number in 0..n {
+        let words = SUBJECTS[number % SUBJECTS.len()];
+        let picked: Vec<&str> = (0..8).map(|at| words[(number * 7 + at * at * 3 + number / 11) % words.len()]).collect();
+        text.push_str(&format!("{{\"id\":\"d{number}\",\"text\":\"The {} report number {number}\"}}\n", picked.join(" ")));
+    }
+    text
+}
