@@ -38,7 +38,8 @@ fn main() {
     let seeds: u64 = option("--seeds").map_or(1, |seeds| seeds.parse().unwrap());
     for seed in 1..=seeds {
         let stopwatch = Stopwatch::default();
-        let params = umap::Params { seed, ..umap::Params::default() }.check().unwrap();
+        let n_epochs = option("--epochs").map(|epochs| epochs.parse().unwrap());
+        let params = umap::Params { seed, n_epochs, ..umap::Params::default() }.check().unwrap();
         let start = Instant::now();
         let graph = knn::nearest(rows.view(), 14, Metric::Cosine, &stopwatch).unwrap();
         let fitted = umap::fit_graph(&graph, rows.view(), &params, &stopwatch).unwrap();

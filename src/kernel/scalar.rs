@@ -1,11 +1,13 @@
 //! The plain twins of the wide arithmetic: one obvious line each, to be compared with.
 
 /// Sum of products, in `f64`.
+#[cfg(test)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
 }
 
 /// Sum of squared differences, in `f64`.
+#[cfg(test)]
 pub(super) fn squared_euclidean(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2)).sum()
 }

@@ -1,19 +1,19 @@
 //! Neighbours by multiplying every pair of rows once.
 //!
 //! What was measured on 2 cores for 44,949 × 384, k = 15 is told in `benches/refit.rs`.
+#![allow(clippy::inline_always, reason = "compiled once per instruction set")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use super::{Error, Graph, Metric};
 use crate::{
     cluster::watch::{self, Watch},
     kernel::{
-        dot::{dot, squared_euclidean},
         gram::{Gram, Precision},
-        top_k::{Scored, TopK},
+        top_k::TopK,
         wide::{self, Task},
     },
 };
@@ -58,7 +58,7 @@ pub(super) fn nearest(
     drop(gram);
     let blocks = blocks.into_iter().map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
     let candidates: Vec<TopK> = blocks.flat_map(|block| block.best).collect();
-    Ok(ranked(rows, candidates, k, metric))
+    Ok(Graph::ranked((rows, rows), candidates, k, metric))
 }
 
 /// Who meets whom in a round of a tournament: over `next_multiple_of(2)` rounds each of `blocks` meets every other once
@@ -110,7 +110,7 @@ fn meet(gram: &Gram<'_>, blocks: &[Mutex<Block>], a: usize, b: usize) {
     let range = |block: &Block| block.first..block.first + block.best.len();
     if a == b {
         gram.visit((range(&left), range(&left)), |row, column, products| {
-            offer_within(&mut left, row, column, &products)
+            offer_within(&mut left, row, column, &products);
         });
         return;
     }
@@ -144,7 +144,6 @@ struct OfferBoth<'a> {
 impl Task for OfferBoth<'_> {
     type Output = ();
 
-    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
     #[inline(always)]
     fn run(self) {
         let Self { left, right, i, j, products } = self;
@@ -161,7 +160,6 @@ impl Task for OfferBoth<'_> {
 }
 
 /// Whether any of the products clears the floor of its row or of its column.
-#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
 #[inline(always)]
 fn any_enters(left: &Block, right: &Block, i: usize, j: usize, products: &[f32]) -> bool {
     let (floor, half_square) = (left.floors[i], left.half_squares[i]);
@@ -170,7 +168,8 @@ fn any_enters(left: &Block, right: &Block, i: usize, j: usize, products: &[f32])
         let (floors, half_squares) = (&right.floors[j..j + LANES], &right.half_squares[j..j + LANES]);
         for lane in 0..LANES {
             let (for_left, for_right) = (products[lane] - half_squares[lane], products[lane] - half_square);
-            any |= (for_left >= floor) | (for_right >= floors[lane]);
+            any |= for_left >= floor;
+            any |= for_right >= floors[lane];
         }
         any
     } else {
@@ -189,39 +188,6 @@ fn offer_chunk(left: &mut Block, right: &mut Block, i: usize, j: usize, products
             right.offer(j, for_right, left.first + i);
         }
     }
-}
-
-/// The `k` nearest of the candidates by their distance in `f32`.
-pub(super) fn ranked(rows: &Array2<f32>, candidates: Vec<TopK>, k: usize, metric: Metric) -> Graph {
-    let n = rows.nrows();
-    let mut graph = Graph { indices: Array2::zeros((n, k)), distances: Array2::zeros((n, k)) };
-    if k == 0 {
-        return graph;
-    }
-    let row = |i: usize| rows.row(i).to_slice().unwrap_or_default();
-    (graph.indices.axis_iter_mut(Axis(0)).into_par_iter())
-        .zip(graph.distances.axis_iter_mut(Axis(0)))
-        .zip(candidates)
-        .enumerate()
-        .for_each(|(i, ((mut indices, mut distances), candidates))| {
-            let mut near: Vec<Scored> = candidates.into_sorted();
-            for candidate in &mut near {
-                let (a, b) = (row(i), row(candidate.index as usize));
-                candidate.score = match metric {
-                    Metric::Cosine => dot(a, b),
-                    Metric::Euclidean => -squared_euclidean(a, b),
-                };
-            }
-            near.sort_unstable_by(Scored::best_first);
-            for (place, candidate) in near.iter().take(k).enumerate() {
-                indices[place] = candidate.index;
-                distances[place] = match metric {
-                    Metric::Cosine => (1.0 - candidate.score).max(0.0),
-                    Metric::Euclidean => (-candidate.score).sqrt(),
-                };
-            }
-        });
-    graph
 }
 
 #[cfg(test)]

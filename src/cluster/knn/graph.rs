@@ -1,8 +1,15 @@
 //! Neighbours as two flat arrays.
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
 
-/// The nearest other rows of each row, nearest first; a row is never its own neighbour.
+use super::Metric;
+use crate::kernel::{
+    dot::{dot, squared_euclidean},
+    top_k::{Scored, TopK},
+};
+
+/// The nearest rows of each row, nearest first. Among themselves a row is never its own neighbour.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
     /// `n × k`: `indices[[i, j]]` is row `i`'s `j`-th nearest.
@@ -12,6 +19,46 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// The `k` nearest of each query's candidates by their distance in `f32`. `of.0` are the queries, `of.1` the rows, both
+    /// in standard layout and, for the cosine, of length 1. Each query has `k` candidates or more.
+    pub(super) fn ranked(
+        of: (&Array2<f32>, &Array2<f32>),
+        candidates: Vec<TopK>,
+        k: usize,
+        metric: Metric,
+    ) -> Self {
+        let n = of.0.nrows();
+        let mut graph = Self { indices: Array2::zeros((n, k)), distances: Array2::zeros((n, k)) };
+        if k == 0 {
+            return graph;
+        }
+        let distance = |i: usize, j: u32| {
+            let (a, b) = (
+                of.0.row(i).to_slice().unwrap_or_default(),
+                of.1.row(j as usize).to_slice().unwrap_or_default(),
+            );
+            match metric {
+                Metric::Cosine => (1.0 - dot(a, b)).max(0.0),
+                Metric::Euclidean => squared_euclidean(a, b).sqrt(),
+            }
+        };
+        (graph.indices.axis_iter_mut(Axis(0)).into_par_iter())
+            .zip(graph.distances.axis_iter_mut(Axis(0)))
+            .zip(candidates)
+            .enumerate()
+            .for_each(|(i, ((mut indices, mut distances), candidates))| {
+                let mut near = candidates.into_sorted();
+                for near in &mut near {
+                    near.score = -distance(i, near.index);
+                }
+                near.sort_unstable_by(Scored::best_first);
+                for ((index, distance), near) in indices.iter_mut().zip(&mut distances).zip(near) {
+                    (*index, *distance) = (near.index, -near.score);
+                }
+            });
+        graph
+    }
+
     /// Number of rows.
     pub fn n(&self) -> usize {
         self.indices.nrows()

@@ -63,6 +63,29 @@ fn equals_sorting_over_several_blocks_on_any_number_of_threads() {
 }
 
 #[test]
+fn neighbours_among_others_are_those_among_all() {
+    let rows = random(400, 9, 3);
+    for metric in [Metric::Cosine, Metric::Euclidean] {
+        let own = nearest(rows.view(), 5, metric, &Unwatched).unwrap();
+        let among = nearest_among(rows.view(), rows.view(), 6, metric, &Unwatched).unwrap();
+        // Each finds itself first.
+        assert!((0..400).all(|i| among.indices[[i, 0]] == i as u32));
+        assert_eq!(among.indices.slice(ndarray::s![.., 1..]), own.indices);
+    }
+    let one = nearest_among(
+        rows.slice(ndarray::s![..2, ..]),
+        random(1, 9, 1).view(),
+        5,
+        Metric::Cosine,
+        &Unwatched,
+    );
+    assert_eq!(one.unwrap().indices, ndarray::array![[0], [0]]);
+    let error =
+        nearest_among(random(1, 8, 1).view(), rows.view(), 5, Metric::Cosine, &Unwatched).unwrap_err();
+    assert_eq!(error, Error::Dimensions { queries: 8, rows: 9 });
+}
+
+#[test]
 fn few_rows_are_all_neighbours_and_none_have_none() {
     let graph = nearest(random(4, 3, 1).view(), 15, Metric::Cosine, &Unwatched).unwrap();
     assert_eq!((graph.n(), graph.k()), (4, 3));

@@ -1,4 +1,5 @@
 //! The leading eigenvectors of a normalised graph, and the small dense eigenproblems on the way.
+#![allow(clippy::needless_range_loop, reason = "the lanes of several arrays go side by side")]
 
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use rayon::prelude::*;
@@ -130,9 +131,6 @@ pub(super) fn leading(
             orthonormalise(&mut x, &matrix.trivial, width);
         }
         let (values, residuals) = rotate_to_eigenvectors(matrix, &mut x, width);
-        if std::env::var("EIG").is_ok() {
-            eprintln!("{round} {values:.5?} {residuals:.6?}");
-        }
         if residuals[..wanted].iter().all(|&residual| residual < TOLERANCE) {
             break;
         }

@@ -30,7 +30,7 @@ impl FuzzySet {
 
     /// The fuzzy union `a + b − ab` of each edge's strengths seen from its two ends; symmetric. `O(n k log k)`.
     ///
-    /// Source: McInnes, Healy & Melville 2018, algorithm 2; `fuzzy_simplicial_set` of umap-learn.
+    /// Source: the UMAP paper, algorithm 2; `fuzzy_simplicial_set` of umap-learn.
     pub(super) fn union(graph: &Graph, smoothed: &[Smoothed]) -> Self {
         let held = holders(graph, smoothed);
         let rows: Vec<Vec<(u32, f32)>> = (0..graph.n())
@@ -51,6 +51,11 @@ impl FuzzySet {
             })
             .collect();
         Self::from_rows(rows)
+    }
+
+    /// The strengths as each row of `graph` sees them, towards rows of another array.
+    pub(super) fn held(graph: &Graph, smoothed: &[Smoothed]) -> Self {
+        Self::from_rows((0..graph.n()).map(|i| holds(graph, smoothed, i).collect()).collect())
     }
 
     /// Without the edges weaker than `1 / n_epochs` of the strongest, which no epoch would sample.

@@ -1,6 +1,8 @@
 //! The layout by stochastic gradient descent: neighbours pull, random others push.
+#![allow(clippy::inline_always, reason = "compiled once per instruction set")]
+#![allow(clippy::needless_range_loop, reason = "the lanes of several arrays go side by side")]
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 
 use super::{curve::Curve, fuzzy_set::FuzzySet, params::Params};
@@ -15,8 +17,8 @@ const LANES: usize = 32;
 const LARGEST_STEP: f32 = 4.0;
 /// Keeps a push finite between points at one place.
 const SOFTENING: f32 = 1e-3;
-/// An epoch moves the points in so many turns, each of which sees where the turns before have led.
-const TURNS: usize = 16;
+/// An epoch moves the points in about so many turns, each of which sees where the turns before have led.
+const TURNS: usize = 64;
 
 /// What an epoch needs to know.
 pub(super) struct Descent<'a> {
@@ -35,52 +37,77 @@ impl Descent<'_> {
     /// where the turns before left them. So no two threads write the same point, random numbers are a function of
     /// (seed, epoch, point), and the same seed gives the same bits on any number of threads.
     ///
-    /// Time `O(n_epochs · edges · d)`. Source: McInnes, Healy & Melville 2018, algorithm 5; `optimize_layout_euclidean`.
+    /// Time `O(n_epochs · edges · d)`. Source: the UMAP paper, algorithm 5; `optimize_layout_euclidean`.
     pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
-        match layout.ncols() {
-            0..=2 => self.run_in::<2>(layout, watch),
-            3 => self.run_in::<3>(layout, watch),
-            4..=5 => self.run_in::<5>(layout, watch),
-            6..=8 => self.run_in::<8>(layout, watch),
-            9..=16 => self.run_in::<16>(layout, watch),
-            17..=32 => self.run_in::<32>(layout, watch),
-            33..=64 => self.run_in::<64>(layout, watch),
-            _ => self.run_in::<128>(layout, watch),
+        self.descend(layout, None, watch)
+    }
+
+    /// Moves `places` (`m × d`) likewise while the `others` (`n × d`), whom the graph's edges lead to, stay: a sample
+    /// then pulls once.
+    pub(super) fn run_among(
+        &self,
+        places: &mut Array2<f32>,
+        others: &Array2<f32>,
+        watch: &dyn Watch,
+    ) -> Result<(), Cancelled> {
+        self.descend(places, Some(others), watch)
+    }
+
+    fn descend(
+        &self,
+        at: &mut Array2<f32>,
+        among: Option<&Array2<f32>>,
+        watch: &dyn Watch,
+    ) -> Result<(), Cancelled> {
+        match at.ncols() {
+            0..=2 => self.descend_in::<2>(at, among, watch),
+            3 => self.descend_in::<3>(at, among, watch),
+            4..=5 => self.descend_in::<5>(at, among, watch),
+            6..=8 => self.descend_in::<8>(at, among, watch),
+            9..=16 => self.descend_in::<16>(at, among, watch),
+            17..=32 => self.descend_in::<32>(at, among, watch),
+            33..=64 => self.descend_in::<64>(at, among, watch),
+            _ => self.descend_in::<128>(at, among, watch),
         }
     }
 
-    /// The same with `D` dimensions, of which those that `layout` lacks stay 0.
-    fn run_in<const D: usize>(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
-        let n = layout.nrows();
-        let mut points: Vec<[f32; D]> = vec![[0.0; D]; n];
-        for (point, row) in points.iter_mut().zip(layout.rows()) {
-            point.iter_mut().zip(row).for_each(|(to, &from)| *to = from);
-        }
+    /// The same with `D` dimensions, of which those that the arrays lack stay 0.
+    fn descend_in<const D: usize>(
+        &self,
+        at: &mut Array2<f32>,
+        among: Option<&Array2<f32>>,
+        watch: &dyn Watch,
+    ) -> Result<(), Cancelled> {
+        let mut points: Vec<[f32; D]> = points(at);
+        let among: Option<Vec<[f32; D]>> = among.map(self::points);
         let strongest = self.graph.strongest().max(f32::MIN_POSITIVE);
         let rates: Vec<f32> = self.graph.strengths.iter().map(|strength| strength / strongest).collect();
         let groups = self.groups(&rates);
+        let turns = if among.is_some() { 1 } else { TURNS.min(groups.len()) };
         for epoch in 1..self.n_epochs {
             watch::check(watch)?;
             watch.progress("layout", epoch, self.n_epochs);
-            for turn in 0..TURNS.min(groups.len()) {
-                let groups: Vec<&[u32; LANES]> = groups.iter().skip(turn).step_by(TURNS).collect();
-                let moved: Vec<[[f32; LANES]; D]> = groups
-                    .par_iter()
-                    .with_min_len(4)
-                    .map(|group| {
-                        wide::run(Moves { descent: self, rates: &rates, points: &points, epoch, group })
-                    })
-                    .collect();
+            for turn in 0..turns {
+                let groups: Vec<&[u32; LANES]> = groups.iter().skip(turn).step_by(turns).collect();
+                let moves = |group| Moves {
+                    descent: self,
+                    rates: &rates,
+                    points: &points,
+                    others: among.as_deref().unwrap_or(&points),
+                    pulls: if among.is_some() { 1 } else { 2 },
+                    epoch,
+                    group,
+                };
+                let moved: Vec<[[f32; LANES]; D]> =
+                    groups.par_iter().map(|group| wide::run(moves(group))).collect();
                 for (group, moved) in groups.iter().zip(&moved) {
                     for (lane, &i) in group.iter().enumerate() {
-                        for d in 0..D {
-                            points[i as usize][d] = moved[d][lane];
-                        }
+                        points[i as usize] = std::array::from_fn(|d| moved[d][lane]);
                     }
                 }
             }
         }
-        for (point, mut row) in points.iter().zip(layout.rows_mut()) {
+        for (point, mut row) in points.iter().zip(at.rows_mut()) {
             row.iter_mut().zip(point).for_each(|(to, &from)| *to = from);
         }
         Ok(())
@@ -100,11 +127,18 @@ impl Descent<'_> {
     }
 }
 
+fn points<const D: usize>(rows: &Array2<f32>) -> Vec<[f32; D]> {
+    let point = |row: ArrayView1<'_, f32>| std::array::from_fn(|d| row.get(d).copied().unwrap_or(0.0));
+    rows.rows().into_iter().map(point).collect()
+}
+
 /// The samples of a group of points in one epoch; gives where they lead, by dimension and lane.
 struct Moves<'a, const D: usize> {
     descent: &'a Descent<'a>,
     rates: &'a [f32],
     points: &'a [[f32; D]],
+    others: &'a [[f32; D]],
+    pulls: usize,
     epoch: usize,
     group: &'a [u32; LANES],
 }
@@ -112,7 +146,6 @@ struct Moves<'a, const D: usize> {
 impl<const D: usize> Task for Moves<'_, D> {
     type Output = [[f32; LANES]; D];
 
-    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
     #[inline(always)]
     fn run(self) -> [[f32; LANES]; D] {
         let Descent { graph, curve, params, n_epochs } = self.descent;
@@ -140,7 +173,7 @@ impl<const D: usize> Task for Moves<'_, D> {
         }
         let most = counts.iter().copied().max().unwrap_or(0);
         for turn in 0..most {
-            let mut others = *self.group;
+            let mut others = [0; LANES];
             let mut rates = [0.0; LANES];
             for lane in 0..LANES {
                 if turn < counts[lane] {
@@ -149,11 +182,12 @@ impl<const D: usize> Task for Moves<'_, D> {
                 }
             }
             // Once for the edge from here to there, once for the edge from there to here.
-            forces.pull(&mut at, self.points, &others, &rates);
-            forces.pull(&mut at, self.points, &others, &rates);
+            for _ in 0..self.pulls {
+                forces.pull(&mut at, self.others, &others, &rates);
+            }
             for push in 0..params.negative_sample_rate {
-                let others = draw(&seeds, turn * params.negative_sample_rate + push, self.points.len());
-                forces.push(&mut at, self.points, &others, &rates);
+                let others = draw(&seeds, turn * params.negative_sample_rate + push, self.others.len());
+                forces.push(&mut at, self.others, &others, &rates);
             }
         }
         at
@@ -162,7 +196,6 @@ impl<const D: usize> Task for Moves<'_, D> {
 
 /// Appends the neighbours whose turn it is in this epoch: the `m`-th sample of an edge of rate `r` is due in epoch
 /// `m / r`.
-#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
 #[inline(always)]
 fn sample(neighbours: &[u32], rates: &[f32], epoch: usize, sampled: &mut Vec<u32>) {
     let from = sampled.len();
@@ -186,7 +219,6 @@ struct Forces {
 
 impl Forces {
     /// Each lane's point nearer to its other.
-    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
     #[inline(always)]
     fn pull<const D: usize>(
         &self,
@@ -205,7 +237,6 @@ impl Forces {
     }
 
     /// Each lane's point away from its other.
-    #[expect(clippy::inline_always, reason = "compiled once per instruction set")]
     #[inline(always)]
     fn push<const D: usize>(
         &self,
@@ -222,7 +253,6 @@ impl Forces {
 }
 
 /// Moves each lane's point along the line to its other by `slope` of their squared distance, times its rate.
-#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
 #[inline(always)]
 fn step<const D: usize>(
     at: &mut [[f32; LANES]; D],
@@ -258,7 +288,6 @@ fn step<const D: usize>(
 }
 
 /// For each lane one of `n` points: draw `number` of the lane's seed.
-#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
 #[inline(always)]
 fn draw(seeds: &[[u32; LANES]; 2], number: usize, n: usize) -> [u32; LANES] {
     let mut drawn = [0; LANES];
@@ -272,7 +301,7 @@ fn draw(seeds: &[[u32; LANES]; 2], number: usize, n: usize) -> [u32; LANES] {
     drawn
 }
 
-/// Source: Steele, Lea & Flood 2014, the finaliser of SplitMix64.
+/// Source: Steele, Lea & Flood 2014, the finaliser of `SplitMix64`.
 fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -283,7 +312,6 @@ fn mix(x: u64) -> u64 {
 /// `x^b` for `x ≥ 0`, to about 4 digits, in straight-line code for the registers' lanes; about 0 for 0.
 ///
 /// The polynomials are minimax fits of `log₂ x / (x − 1)` over `[1, 2]` and of `2^x` over `[0, 1]`.
-#[expect(clippy::inline_always, reason = "compiled once per instruction set")]
 #[inline(always)]
 fn power(x: f32, b: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
@@ -292,7 +320,7 @@ fn power(x: f32, b: f32) -> f32 {
     let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
     let log = ((((-0.034_436_006 * m + 0.318_213_37) * m - 1.231_530_3) * m + 2.598_845_2) * m - 3.324_199)
         * m
-        + 3.115_789_9;
+        + 3.115_79;
     let log = log * (m - 1.0) + exponent as f32;
     let y = (b * log).clamp(-126.0, 126.0);
     // Adding 1.5 · 2²³ leaves the whole part in the low bits.
@@ -329,7 +357,9 @@ mod tests {
         for epoch in 1..=100 {
             sampled.clear();
             sample(&neighbours, &rates, epoch, &mut sampled);
-            sampled.iter().for_each(|&j| counts[j as usize] += 1);
+            for &j in &sampled {
+                counts[j as usize] += 1;
+            }
         }
         assert_eq!(counts, [100, 50, 10]);
     }
@@ -340,7 +370,9 @@ mod tests {
         for seed in 0..500 {
             let seed = mix(seed);
             let seeds = [[seed as u32; LANES], std::array::from_fn(|lane| (seed >> 32) as u32 ^ lane as u32)];
-            draw(&seeds, 3, 10).iter().for_each(|&drawn| counts[drawn as usize] += 1);
+            for drawn in draw(&seeds, 3, 10) {
+                counts[drawn as usize] += 1;
+            }
         }
         assert!(counts.iter().all(|&count| (1400..1800).contains(&count)), "{counts:?}");
     }

@@ -1,8 +1,9 @@
 //! UMAP: a layout of few dimensions in which near rows stay near.
 //!
 //! Stages, one file each: nearest neighbours (`knn`), [`smooth_knn`], [`fuzzy_set`], [`spectral`] with [`eigen`], the
-//! [`curve`], and the descent in [`layout`]. Source: McInnes, Healy & Melville 2018, arXiv 1802.03426; umap-learn 0.5.12,
-//! with which the golden tests compare each stage.
+//! [`curve`], and the descent in [`layout`]. Source: the UMAP paper, arXiv 1802.03426, and
+//! umap-learn 0.5.12, with which the golden tests compare each stage.
+#![allow(clippy::needless_pass_by_value, reason = "a view is a handle")]
 
 mod curve;
 mod eigen;
@@ -82,8 +83,11 @@ pub fn fit_graph(
     watch::check(watch)?;
     watch.progress("fuzzy set", 0, 1);
     let graph = graph.nearest(params.n_neighbors - 1);
-    let n_epochs = params.n_epochs.unwrap_or(if n <= 10_000 { 500 } else { 200 });
-    let set = FuzzySet::union(&graph, &smooth_knn(&graph.distances)).without_weak(n_epochs);
+    let usual = if n <= 10_000 { 500 } else { 200 };
+    let n_epochs = params.n_epochs.unwrap_or(usual);
+    // A handful of epochs would leave a handful of edges.
+    let sampled_in = if n_epochs > 10 { n_epochs } else { usual };
+    let set = FuzzySet::union(&graph, &smooth_knn(&graph.distances)).without_weak(sampled_in);
     let curve = Curve::fit(params.min_dist, params.spread);
     let mut layout = spectral::initial(&set, rows, params.metric, params.n_components, params.seed, watch)?;
     Descent { graph: &set, curve, params, n_epochs }.run(&mut layout, watch)?;

@@ -2,12 +2,15 @@
 
 use crate::cluster::knn::Metric;
 
+/// The descent is compiled for up to so many dimensions.
+const MOST_COMPONENTS: usize = 128;
+
 /// The defaults are `BERTopic`'s: few dimensions and no minimum distance, for clustering rather than for looking at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Params {
     /// How many nearest rows, the row itself among them, count as its neighbourhood: more sees coarser structure.
     pub n_neighbors: usize,
-    /// Dimensions of the layout.
+    /// Dimensions of the layout, at most 128.
     pub n_components: usize,
     /// How close neighbours may come in the layout.
     pub min_dist: f32,
@@ -57,6 +60,16 @@ pub enum ParamsError {
         /// What it may be at least.
         least: usize,
     },
+    /// Too large a count.
+    #[error("`{name}` is {value} but must be at most {most}")]
+    TooLarge {
+        /// The parameter.
+        name: &'static str,
+        /// What it is.
+        value: usize,
+        /// What it may be at most.
+        most: usize,
+    },
     /// A number out of its range.
     #[error("`{name}` is {value} but must be {range}")]
     OutOfRange {
@@ -92,6 +105,10 @@ impl Params {
             if value < least {
                 return Err(ParamsError::TooSmall { name, value, least });
             }
+        }
+        if self.n_components > MOST_COMPONENTS {
+            let (name, value, most) = ("n_components", self.n_components, MOST_COMPONENTS);
+            return Err(ParamsError::TooLarge { name, value, most });
         }
         let positive = |x: f32| x > 0.0 && x.is_finite();
         let not_negative = |x: f32| x >= 0.0 && x.is_finite();

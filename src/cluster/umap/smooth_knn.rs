@@ -1,6 +1,6 @@
 //! Each row's own measure of distance: how far its nearest neighbour is, and how fast nearness fades beyond.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView1, Axis};
 use rayon::prelude::*;
 
 /// The sum of strengths may miss its target by this.
@@ -20,21 +20,40 @@ pub(super) struct Smoothed {
 
 /// Per row of `distances` (`n × k`, rising, without the row itself), in parallel, `O(n k)`.
 ///
-/// Source: McInnes, Healy & Melville 2018, algorithm 3; `smooth_knn_dist` of umap-learn, with its floor under σ.
+/// Source: the UMAP paper, algorithm 3; `smooth_knn_dist` of umap-learn, with its floor under σ.
 /// With `k = 0` every σ is 1.
 pub(super) fn smooth_knn(distances: &Array2<f32>) -> Vec<Smoothed> {
     // The row itself, at distance 0, counts in the means as it does in umap-learn.
     let with_itself = distances.ncols() + 1;
+    let nearest =
+        |distances: ArrayView1<'_, f32>| distances.iter().copied().find(|&d| d > 0.0).unwrap_or(0.0);
+    smoothed(distances, nearest, 0, with_itself)
+}
+
+/// Per row of `distances` (`n × k`, rising) to other rows' neighbours: nobody is nearest as a matter of course, ρ is 0.
+///
+/// Source: `smooth_knn_dist` of umap-learn with a local connectivity of 0, which leaves the nearest out of the sum.
+pub(super) fn smooth_knn_among(distances: &Array2<f32>) -> Vec<Smoothed> {
+    smoothed(distances, |_| 0.0, 1, distances.ncols())
+}
+
+fn smoothed(
+    distances: &Array2<f32>,
+    rho: impl Fn(ArrayView1<'_, f32>) -> f32 + Sync,
+    skipped: usize,
+    count: usize,
+) -> Vec<Smoothed> {
     let sum: f64 = distances.iter().map(|&d| f64::from(d)).sum();
-    let mean = sum / (distances.nrows() * with_itself).max(1) as f64;
-    let target = (with_itself as f64).log2();
+    let mean = sum / (distances.nrows() * count).max(1) as f64;
+    let target = (count as f64).log2();
     distances
         .axis_iter(Axis(0))
         .into_par_iter()
         .map(|distances| {
-            let rho = distances.iter().copied().find(|&d| d > 0.0).unwrap_or(0.0);
-            let excess: Vec<f64> = distances.iter().map(|&d| f64::from(d) - f64::from(rho)).collect();
-            let own_mean = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / with_itself as f64;
+            let rho = rho(distances);
+            let excess: Vec<f64> =
+                distances.iter().skip(skipped).map(|&d| f64::from(d) - f64::from(rho)).collect();
+            let own_mean = distances.iter().map(|&d| f64::from(d)).sum::<f64>() / count as f64;
             let least = LEAST_SHARE * if rho > 0.0 { own_mean } else { mean };
             Smoothed { rho, sigma: bandwidth(&excess, target).max(least) as f32 }
         })

@@ -1,4 +1,5 @@
 //! Where the layout starts: the graph's own slow vibrations, one connected component at a time.
+#![allow(clippy::needless_pass_by_value, reason = "a view is a handle")]
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::{Rng, SeedableRng, rngs::SmallRng};

@@ -1,6 +1,7 @@
 //! Each stage against umap-learn's numbers; `tests/fixtures/cluster/golden_umap.py` made them.
 
 use ndarray::Array2;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::Deserialize;
 
 use super::{eigen, *};
@@ -98,4 +99,97 @@ fn the_spectral_layout_is_umap_learns_up_to_sign() {
         let cosine = ours.dot(&theirs) / (ours.dot(&ours) * theirs.dot(&theirs)).sqrt();
         assert!(cosine.abs() > 0.9999, "{cosine}");
     }
+}
+
+/// `n` rows around `centres` points of the unit cube in `dim` dimensions, and whose they are.
+fn blobs(n: usize, centres: usize, dim: usize, seed: u64) -> (Array2<f32>, Vec<usize>) {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let middle = Array2::from_shape_simple_fn((centres, dim), || rng.random_range(-1.0_f32..1.0));
+    let owners: Vec<usize> = (0..n).map(|i| i % centres).collect();
+    let rows = Array2::from_shape_fn((n, dim), |(i, d)| middle[[owners[i], d]] + rng.random_range(-0.1..0.1));
+    (rows, owners)
+}
+
+fn checked(params: Params) -> Checked {
+    params.check().unwrap()
+}
+
+#[test]
+fn blobs_stay_apart_and_new_rows_join_theirs() {
+    let (rows, owners) = blobs(600, 6, 20, 3);
+    let params = checked(Params { n_epochs: Some(100), ..Params::default() });
+    let fitted = fit(rows.view(), &params, &Unwatched).unwrap();
+    assert_eq!(fitted.layout.dim(), (600, 5));
+    let nearest = knn::nearest(fitted.layout.view(), 5, Metric::Euclidean, &Unwatched).unwrap();
+    let strangers = |graph: &Graph| {
+        graph.indices.indexed_iter().filter(|((i, _), j)| owners[*i] != owners[**j as usize]).count()
+    };
+    assert_eq!(strangers(&nearest), 0);
+    // The same rows once more, a little off, come as new ones.
+    let mut new = rows.clone();
+    new += 0.02;
+    let places = fitted.transform(rows.view(), new.view(), &params, &Unwatched).unwrap();
+    let nearest =
+        knn::nearest_among(places.view(), fitted.layout.view(), 5, Metric::Euclidean, &Unwatched).unwrap();
+    assert_eq!(strangers(&nearest), 0);
+}
+
+#[test]
+fn a_seed_gives_the_same_bits_on_any_number_of_threads_and_another_seed_others() {
+    let (rows, _) = blobs(1_500, 7, 16, 1);
+    let params = |seed| checked(Params { n_epochs: Some(20), seed, ..Params::default() });
+    let on = |threads, seed| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let fitted = fit(rows.view(), &params(seed), &Unwatched).unwrap();
+            let places = fitted.transform(rows.view(), rows.view(), &params(seed), &Unwatched).unwrap();
+            (fitted, places)
+        })
+    };
+    let one = on(1, 5);
+    assert!(one.0.layout.iter().all(|x| x.is_finite()));
+    assert_eq!(one, on(2, 5));
+    assert_eq!(one, on(3, 5));
+    assert_ne!(one.0, on(1, 6).0);
+}
+
+#[test]
+fn few_or_equal_rows_have_a_finite_layout() {
+    for metric in [Metric::Cosine, Metric::Euclidean] {
+        for n in [0, 1, 2, 3, 6, 16, 70, 200] {
+            for rows in [Array2::from_elem((n, 4), 1.0), blobs(n, 1, 4, 2).0] {
+                let params = checked(Params { metric, n_epochs: Some(30), ..Params::default() });
+                let fitted = fit(rows.view(), &params, &Unwatched).unwrap();
+                assert_eq!(fitted.layout.dim(), (n, 5));
+                assert!(fitted.layout.iter().all(|x| x.is_finite()), "{n} rows");
+                let new = Array2::from_elem((3, 4), 0.5);
+                let places = fitted.transform(rows.view(), new.view(), &params, &Unwatched).unwrap();
+                assert!(places.iter().all(|x| x.is_finite()), "{n} rows");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_number_of_dimensions_is_laid_out() {
+    let (rows, _) = blobs(300, 3, 8, 2);
+    for n_components in [1, 2, 3, 4, 5, 7, 9, 20, 40, 70] {
+        let params = checked(Params { n_components, n_epochs: Some(11), ..Params::default() });
+        let layout = fit(rows.view(), &params, &Unwatched).unwrap().layout;
+        assert_eq!(layout.dim(), (300, n_components));
+        let spread = layout.std_axis(ndarray::Axis(0), 0.0);
+        assert!(spread.iter().all(|&spread| spread > 0.01 && spread.is_finite()), "{spread}");
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    let (mut rows, _) = blobs(20, 2, 4, 2);
+    let params = checked(Params::default());
+    let graph = knn::nearest(rows.view(), 14, Metric::Cosine, &Unwatched).unwrap();
+    let error = fit_graph(&graph, rows.slice(ndarray::s![..7, ..]), &params, &Unwatched).unwrap_err();
+    assert_eq!(error, Error::OtherRows { graph: 20, rows: 7 });
+    rows[[3, 0]] = f32::NAN;
+    let error = fit(rows.view(), &params, &Unwatched).unwrap_err();
+    assert_eq!(error, Error::Neighbours(knn::Error::NotFinite { row: 3 }));
 }
