@@ -20,8 +20,10 @@ pub fn signature(secret: &str, body: &[u8]) -> Option<String> {
     // HMAC takes a key of any length; the error is for MACs that don't.
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(body);
-    let digits = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    Some(format!("sha256={digits}"))
+    let digest = mac.finalize().into_bytes();
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.filter_map(|digit| char::from_digit(u32::from(digit), 16));
+    Some("sha256=".chars().chain(digits).collect())
 }
 
 #[cfg(test)]
