@@ -1,4 +1,5 @@
 //! stub
+pub mod logs;
 use crate::document::Rejection;
 use std::time::Duration;
 /// x

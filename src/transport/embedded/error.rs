@@ -16,6 +16,9 @@ pub enum Error {
         /// What it must be.
         must: &'static str,
     },
+    /// No file is named, and standard input is not asked for.
+    #[error("`source.path` is empty; set it to the file to read, or `source.type` to \"stdin\"")]
+    NoInput,
     /// The source cannot be opened or read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::time;
@@ -14,7 +15,8 @@ use crate::document::{Document, Reason, Rejection};
 pub(super) const KEPT_BYTES: usize = 4096;
 
 /// What stands in a line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A JSON object.
     #[default]
@@ -24,7 +26,8 @@ pub enum Format {
 }
 
 /// The names of the fields of a JSON object; an empty name is never looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fields {
     /// A string or a number that is unique in the stream.
     pub id: String,

@@ -65,8 +65,15 @@ impl Default for Params {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checked(Params);
 
+impl Checked {
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.0
+    }
+}
+
 impl Params {
-    /// Checks every parameter.
+    /// Checks every parameter; that the input is there, only [`Source::open`] does.
     ///
     /// # Errors
     /// [`Error::Parameter`] for the first that is wrong.
@@ -148,6 +155,7 @@ impl Source {
     ) -> Result<Self, Error> {
         let path = match &params.0.input {
             Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
+            Input::File(path) if path.as_os_str().is_empty() => return Err(Error::NoInput),
             Input::File(path) => {
                 std::path::absolute(path).map_err(|source| Error::Read { path: path.clone(), source })?
             }

@@ -270,9 +270,9 @@ async fn the_pace_is_kept_though_timers_are_coarse() {
 fn wrong_parameters_are_refused() {
     let good = Params { input: Input::Stdin, ..Params::default() };
     assert!(good.clone().check().is_ok());
+    assert!(matches!(open(Params::default(), &Checkpoint::new()), Err(Error::NoInput)));
     let file = |name: &str| Input::File(name.into());
     for (params, key) in [
-        (Params::default(), "path"),
         (Params { follow: true, ..good.clone() }, "follow"),
         (Params { follow: true, input: file("a.gz"), ..good.clone() }, "follow"),
         (Params { speed: -1.0, ..good.clone() }, "speed"),
