@@ -22,3 +22,5 @@ pub mod transport;
 
 pub mod http;
 pub mod pipeline;
+
+pub mod config;

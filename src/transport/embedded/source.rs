@@ -80,13 +80,6 @@ impl Params {
     pub fn check(self) -> Result<Checked, Error> {
         let refuse = |key, value: String, must| Err(Error::Parameter { key, value, must });
         match &self.input {
-            Input::File(path) if path.as_os_str().is_empty() => {
-                return refuse(
-                    "path",
-                    "empty".into(),
-                    "the path of a file, unless `source.type` is \"stdin\"",
-                );
-            }
             Input::File(path) if self.follow && Compression::of(path).is_some() => {
                 return refuse("follow", "true".into(), "false for a compressed file, which cannot grow");
             }

@@ -1,0 +1,202 @@
+//! Every section as its room's checked parameters, and whose fault it is where a room refuses.
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::layers::{Given, in_words};
+use super::mistake::{Mistake, Origin};
+use super::schema::Schema;
+use super::sections::{Embed, Http, Output, Source, State};
+use crate::model::state::Bounds;
+use crate::pipeline::modeler::Parameters;
+use crate::telemetry::logs;
+use crate::transport::embedded;
+use crate::{embed, keywords, model, notify};
+
+/// The whole configuration; every value in it has been checked by the room that uses it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where documents come from.
+    pub source: embedded::Checked,
+    /// Where the state is kept.
+    pub state: State,
+    /// Where results go.
+    pub output: Output,
+    /// How texts become vectors.
+    pub embed: embed::Checked,
+    /// How documents find their topic, how topics are found anew, and what they are called by.
+    pub parameters: Parameters,
+    /// How keywords are found.
+    pub keywords: keywords::Checked,
+    /// How much the state keeps.
+    pub bounds: Bounds,
+    /// The page, the API and the metrics.
+    pub http: Http,
+    /// Where events are posted to, if anywhere.
+    pub webhook: Option<notify::Checked>,
+    /// How much is logged, and how.
+    pub log: logs::Checked,
+    embed_name: String,
+}
+
+impl Config {
+    /// The model that makes vectors of texts, as a user calls it.
+    pub fn embed_name(&self) -> &str {
+        &self.embed_name
+    }
+}
+
+/// Checks every section; `None` if one of them cannot be used, with the reasons in `mistakes`.
+pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake>) -> Option<Config> {
+    let mut sections = Sections { schema, given, mistakes };
+    let source = sections.judge("source", |s: Source| s.into_params().check().map_err(text));
+    let state = sections.judge("state", |s: State| s.check().map_err(text));
+    let output = sections.judge("output", |s: Output| s.check().map_err(text));
+    let embed = sections.judge("embed", |s: Embed| {
+        let params = s.into_params();
+        let name = params.model.display().to_string();
+        params.check().map(|checked| (checked, name)).map_err(text)
+    });
+    let assign = sections.judge("assign", |p: model::assign::Params| p.check().map_err(text));
+    let refit = sections.judge("refit", |p: model::refit::Params| {
+        p.check().map_err(|errors| errors.first().map(text).unwrap_or_default())
+    });
+    let keywords = sections.judge("keywords", |p: keywords::Params| p.check().map_err(text));
+    let http = sections.judge("http", Ok::<Http, String>);
+    let webhook = sections.judge("notify", |p: notify::Params| p.check().map_err(text));
+    let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
+    let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
+    Some(Config {
+        bounds: Bounds {
+            sample: refit.sample,
+            outliers: refit.outlier_buffer,
+            anchors: refit.anchors,
+            window: state.window_documents,
+            seen: state.remembered_ids,
+            vocabulary: keywords.params().max_vocabulary,
+        },
+        parameters: Parameters { assign, refit, keywords: keywords.params().clone() },
+        source: source?,
+        state,
+        output: output?,
+        embed,
+        embed_name,
+        keywords,
+        http: http?,
+        webhook: webhook?,
+        log: log?,
+    })
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+struct Sections<'a> {
+    schema: &'a Schema,
+    given: &'a [Given],
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Sections<'_> {
+    /// Makes the section `name` of the defaults and what was given, and has `check` judge it.
+    fn judge<S: DeserializeOwned, T>(
+        &mut self,
+        name: &str,
+        check: impl Fn(S) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = effective(self.given, name);
+        let judge = |given: &[&Given]| {
+            let section = assemble(self.schema, name, given);
+            S::deserialize(section).map_err(|e: toml::de::Error| e.message().to_owned()).and_then(&check)
+        };
+        match judge(&given) {
+            Ok(checked) => Some(checked),
+            Err(message) => {
+                let found = blame(name, &given, &message, |given| judge(given).map(drop));
+                self.mistakes.extend(found);
+                None
+            }
+        }
+    }
+}
+
+/// Finds the keys at fault in a section that is refused with `message`.
+///
+/// Rooms report one mistake at a time and don't know where a value came from. So each given value is judged alone
+/// among the defaults, which are fine: what is refused then is that key's fault. If all pass alone, the last key
+/// without which the section passes is at fault.
+fn blame(
+    name: &str,
+    given: &[&Given],
+    message: &str,
+    judge: impl Fn(&[&Given]) -> Result<(), String>,
+) -> Vec<Mistake> {
+    let alone: Vec<Mistake> =
+        given.iter().filter_map(|one| judge(&[*one]).err().map(|message| mistake(one, &message))).collect();
+    if !alone.is_empty() {
+        return alone;
+    }
+    let passes_without = |one: &Given| {
+        let others: Vec<&Given> = given.iter().copied().filter(|other| *other != one).collect();
+        judge(&others).is_ok()
+    };
+    let culprit = given.iter().rev().find(|one| passes_without(one));
+    vec![culprit.map_or_else(
+        || Mistake {
+            key: name.to_owned(),
+            origin: given.last().map_or(Origin::Default, |one| one.origin.clone()),
+            found: String::new(),
+            message: message.to_owned(),
+        },
+        |one| mistake(one, message),
+    )]
+}
+
+/// What was given in the section `name`: of several values for one key the last.
+fn effective<'a>(given: &'a [Given], name: &str) -> Vec<&'a Given> {
+    let prefix = format!("{name}.");
+    let in_section = |one: &&Given| one.path.starts_with(&prefix);
+    let last = |index: usize| given[index + 1..].iter().all(|later| later.path != given[index].path);
+    given
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| last(*index))
+        .map(|(_, one)| one)
+        .filter(in_section)
+        .collect()
+}
+
+/// The section `name` as a TOML table: its defaults, with `given` over them.
+fn assemble(schema: &Schema, name: &str, given: &[&Given]) -> Value {
+    let mut section = Table::new();
+    let values = schema.below(name).chain(given.iter().map(|one| (one.path.as_str(), &one.value)));
+    for (path, value) in values {
+        let below = &path[name.len() + 1..];
+        match below.split_once('.') {
+            None => {
+                section.insert(below.to_owned(), value.clone());
+            }
+            Some((table, key)) => {
+                let inner = section.entry(table).or_insert_with(|| Value::Table(Table::new()));
+                if let Value::Table(inner) = inner {
+                    inner.insert(key.to_owned(), value.clone());
+                }
+            }
+        }
+    }
+    Value::Table(section)
+}
+
+/// The room's message about `one`, where it says key and value with what stood in the layer in their place.
+fn mistake(one: &Given, message: &str) -> Mistake {
+    let leaf = one.path.rsplit('.').next().unwrap_or_default();
+    let (found, message) = match message.split_once(" but ") {
+        Some((subject, rest)) if subject.contains(&format!("{leaf}` is ")) => {
+            (in_words(&one.path, &one.value), format!(" but {rest}"))
+        }
+        _ if message.starts_with(" but ") => (in_words(&one.path, &one.value), message.to_owned()),
+        _ => (String::new(), message.to_owned()),
+    };
+    Mistake { key: one.path.clone(), origin: one.origin.clone(), found, message }
+}

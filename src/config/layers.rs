@@ -1,0 +1,166 @@
+//! What was given over the defaults: key, value and origin, in the order in which it counts.
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use super::mistake::{Mistake, Origin};
+use super::schema::{Schema, type_in_words};
+
+/// A value for a key that exists, of a type that it can have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Given {
+    pub path: String,
+    pub value: Value,
+    pub origin: Origin,
+}
+
+/// The keys of the TOML `text`. What is wrong goes to `mistakes`; a text that is no TOML gives no keys.
+pub(super) fn from_file(file: &Path, text: &str, schema: &Schema, mistakes: &mut Vec<Mistake>) -> Vec<Given> {
+    let (spans, errors) = DeTable::parse_recoverable(text);
+    let line = |at: usize| 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    let values: Table = match toml::from_str(text) {
+        Ok(values) if errors.is_empty() => values,
+        parsed => {
+            let errors = if errors.is_empty() { parsed.err().into_iter().collect() } else { errors };
+            mistakes.extend(errors.into_iter().map(|e| Mistake {
+                key: String::new(),
+                origin: Origin::File(file.to_owned(), line(e.span().map_or(0, |span| span.start))),
+                found: String::new(),
+                message: format!("not toml: {}", e.message()),
+            }));
+            return Vec::new();
+        }
+    };
+    let mut walk = Walk { file, line: &line, schema, given: Vec::new(), mistakes };
+    walk.table("", spans.get_ref(), &values);
+    walk.given
+}
+
+/// Goes through a file's tables; the one parse knows the places, the other the values.
+struct Walk<'a, F> {
+    file: &'a Path,
+    line: &'a F,
+    schema: &'a Schema,
+    given: Vec<Given>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl<F: Fn(usize) -> usize> Walk<'_, F> {
+    fn table(&mut self, prefix: &str, spans: &DeTable<'_>, values: &Table) {
+        for (key, span) in spans {
+            let name: &str = key.get_ref();
+            let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
+            let origin = Origin::File(self.file.to_owned(), (self.line)(key.span().start));
+            match (span.get_ref(), values.get(name)) {
+                (DeValue::Table(spans), Some(Value::Table(values))) if self.schema.is_section(&path) => {
+                    self.table(&path, spans, values);
+                }
+                (_, Some(value)) => match judge(self.schema, path, value, origin) {
+                    Ok(given) => self.given.push(given),
+                    Err(mistake) => self.mistakes.push(mistake),
+                },
+                (_, None) => {}
+            }
+        }
+    }
+}
+
+/// The keys set by variables `TOPICD_SECTION__KEY`; other variables `TOPICD_…` are left alone unless they look like one
+/// whose underscores were not doubled.
+pub(super) fn from_environment(
+    environment: &[(String, String)],
+    schema: &Schema,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<Given> {
+    let mut given = Vec::new();
+    for (name, text) in environment {
+        let Some(rest) = name.strip_prefix("TOPICD_") else { continue };
+        let origin = Origin::Environment(name.clone());
+        if !rest.contains("__") {
+            let meant = schema.paths().find(|path| path.replace('.', "_").eq_ignore_ascii_case(rest));
+            mistakes.extend(meant.map(|path| Mistake {
+                key: path.to_owned(),
+                origin,
+                found: "not set by this variable".into(),
+                message: format!("; did you mean `{}`?", variable(path)),
+            }));
+            continue;
+        }
+        let path = rest.to_ascii_lowercase().replace("__", ".");
+        keep(judge_text(schema, path, text, origin), &mut given, mistakes);
+    }
+    given
+}
+
+/// The name of the variable that sets `path`.
+fn variable(path: &str) -> String {
+    format!("TOPICD_{}", path.to_ascii_uppercase().replace('.', "__"))
+}
+
+/// The keys set by `section.key=value`.
+pub(super) fn from_overrides(
+    overrides: &[String],
+    schema: &Schema,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<Given> {
+    let mut given = Vec::new();
+    for text in overrides {
+        let judged = match text.split_once('=') {
+            Some((path, value)) => judge_text(schema, path.trim().to_owned(), value.trim(), Origin::Flag),
+            None => Err(Mistake {
+                key: text.clone(),
+                origin: Origin::Flag,
+                found: "without a value".into(),
+                message: "; write --set section.key=value".into(),
+            }),
+        };
+        keep(judged, &mut given, mistakes);
+    }
+    given
+}
+
+fn keep(judged: Result<Given, Mistake>, given: &mut Vec<Given>, mistakes: &mut Vec<Mistake>) {
+    match judged {
+        Ok(one) => given.push(one),
+        Err(mistake) => mistakes.push(mistake),
+    }
+}
+
+/// Reads `text` as a TOML value, or as the string that it is where a string may stand.
+fn judge_text(schema: &Schema, path: String, text: &str, origin: Origin) -> Result<Given, Mistake> {
+    let parsed = toml::from_str::<Table>(&format!("v = {text}")).ok().and_then(|mut table| table.remove("v"));
+    match parsed.filter(|value| schema.accept(&path, value).is_some()) {
+        Some(value) => judge(schema, path, &value, origin),
+        None => judge(schema, path, &Value::String(text.to_owned()), origin),
+    }
+}
+
+fn judge(schema: &Schema, path: String, value: &Value, origin: Origin) -> Result<Given, Mistake> {
+    if let Some(value) = schema.accept(&path, value) {
+        return Ok(Given { path, value, origin });
+    }
+    let (found, message) = if schema.default_of(&path).is_some() || schema.is_section(&path) {
+        (in_words(&path, value), format!(" but must be {}", schema.expected(&path)))
+    } else {
+        let hint = match schema.nearest(&path) {
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None => "; config/topicd.toml lists every key".into(),
+        };
+        ("unknown".into(), hint)
+    };
+    Err(Mistake { key: path, origin, found, message })
+}
+
+/// The value of `path` as a message shows it: short ones as they stand, others by their type, and so are secrets.
+pub(super) fn in_words(path: &str, value: &Value) -> String {
+    let text = value.to_string();
+    if path.starts_with("notify.") && !matches!(value, Value::Integer(_)) {
+        return type_in_words(value).to_owned();
+    }
+    if matches!(value, Value::Array(_) | Value::Table(_)) || text.chars().count() > 60 {
+        return type_in_words(value).to_owned();
+    }
+    text
+}

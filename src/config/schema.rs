@@ -1,0 +1,121 @@
+//! `config/topicd.toml` as the list of all keys, with their defaults and types.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::mistake::{Mistake, Mistakes, Origin};
+
+/// Every key by its path, with its default.
+pub(super) struct Schema {
+    defaults: BTreeMap<String, Value>,
+}
+
+impl Schema {
+    /// The schema that this program was built with.
+    pub(super) fn embedded() -> Result<Self, Mistakes> {
+        let table: Table = toml::from_str(super::DEFAULTS).map_err(|e| {
+            let message = format!("the embedded configuration is broken: {}; build anew", e.message());
+            Mistakes(vec![Mistake {
+                key: String::new(),
+                origin: Origin::Default,
+                found: String::new(),
+                message,
+            }])
+        })?;
+        let mut defaults = BTreeMap::new();
+        flatten("", &table, &mut |path, value| {
+            defaults.insert(path, value.clone());
+        });
+        Ok(Self { defaults })
+    }
+
+    /// The default of the key at `path`, if there is such a key.
+    pub(super) fn default_of(&self, path: &str) -> Option<&Value> {
+        self.defaults.get(path)
+    }
+
+    /// True if keys stand below `path`.
+    pub(super) fn is_section(&self, path: &str) -> bool {
+        self.below(path).next().is_some()
+    }
+
+    /// Every key below the section `section` with its default.
+    pub(super) fn below<'a>(&'a self, section: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
+        let prefix = format!("{section}.");
+        self.defaults
+            .iter()
+            .filter(move |(path, _)| path.starts_with(&prefix))
+            .map(|(path, value)| (path.as_str(), value))
+    }
+
+    /// Every key's path.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.defaults.keys().map(String::as_str)
+    }
+
+    /// `value` as the key at `path` takes it (a whole number where a fraction may stand becomes one); `None` if it has
+    /// another type than the default. A default of `"auto"` leaves room for a number.
+    pub(super) fn accept(&self, path: &str, value: &Value) -> Option<Value> {
+        let default = self.default_of(path)?;
+        match (default, value) {
+            (Value::Float(_), Value::Integer(whole)) => Some(Value::Float(*whole as f64)),
+            (Value::String(auto), Value::Integer(_)) if auto == "auto" => Some(value.clone()),
+            _ if default.same_type(value) => Some(value.clone()),
+            _ => None,
+        }
+    }
+
+    /// The type that the key at `path` must have, in words.
+    pub(super) fn expected(&self, path: &str) -> &'static str {
+        match self.default_of(path) {
+            Some(Value::String(auto)) if auto == "auto" => "a whole number or a string such as \"auto\"",
+            Some(value) => type_in_words(value),
+            None => "a table",
+        }
+    }
+
+    /// The key or section that is spelt most like `path`, if one is like it at all.
+    ///
+    /// The last part counts by itself too, so that a key under the wrong section is found.
+    pub(super) fn nearest(&self, path: &str) -> Option<&str> {
+        let leaf = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        let likeness = |candidate: &str| {
+            let whole = strsim::normalized_damerau_levenshtein(path, candidate);
+            let last = strsim::normalized_damerau_levenshtein(&leaf(path), &leaf(candidate));
+            whole.max(last - 0.05)
+        };
+        let sections = self.paths().filter_map(|path| path.rsplit_once('.').map(|(section, _)| section));
+        self.paths()
+            .chain(sections)
+            .map(|candidate| (likeness(candidate), candidate))
+            .filter(|(likeness, _)| *likeness >= 0.6)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, candidate)| candidate)
+    }
+}
+
+/// A value's type, with its article.
+pub(super) fn type_in_words(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
+
+/// Calls `visit` with the path and value of everything in `table` that is no table, or an empty one: in the schema
+/// that is a key whose table the user fills as he likes.
+fn flatten(prefix: &str, table: &Table, visit: &mut impl FnMut(String, &Value)) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(table) if !table.is_empty() => flatten(&path, table, visit),
+            _ => visit(path, value),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The sections whose keys in the file differ from their room's parameters, or that belong to no room.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::embed;
+use crate::transport::embedded::{self, Fields, Format, Input};
+
+/// `[source]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Source {
+    r#type: SourceType,
+    path: PathBuf,
+    format: Format,
+    follow: bool,
+    speed: f64,
+    batch_documents: usize,
+    max_wait_ms: u64,
+    max_document_bytes: u64,
+    fields: Fields,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SourceType {
+    File,
+    Stdin,
+}
+
+impl Source {
+    pub(super) fn into_params(self) -> embedded::Params {
+        embedded::Params {
+            input: match self.r#type {
+                SourceType::File => Input::File(self.path),
+                SourceType::Stdin => Input::Stdin,
+            },
+            format: self.format,
+            fields: self.fields,
+            follow: self.follow,
+            speed: self.speed,
+            max_document_bytes: self.max_document_bytes,
+            batch_documents: self.batch_documents,
+            max_wait_ms: self.max_wait_ms,
+        }
+    }
+}
+
+/// `[embed]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Embed {
+    model: PathBuf,
+    onnxruntime: PathBuf,
+    max_tokens: usize,
+    batch_tokens: usize,
+    threads: usize,
+    precision: embed::Precision,
+}
+
+impl Embed {
+    pub(super) fn into_params(self) -> embed::Params {
+        let given = |path: PathBuf| Some(path).filter(|path| !path.as_os_str().is_empty());
+        embed::Params {
+            model: given(self.model).unwrap_or_else(|| embed::Params::default().model),
+            onnxruntime: given(self.onnxruntime),
+            max_tokens: Some(self.max_tokens).filter(|tokens| *tokens > 0),
+            batch_tokens: self.batch_tokens,
+            threads: self.threads,
+            precision: self.precision,
+        }
+    }
+}
+
+/// `[state]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// The folder of the state; relative paths start at the working directory.
+    pub directory: PathBuf,
+    /// Ids that are remembered to find duplicates.
+    pub remembered_ids: usize,
+    /// Documents in a window of a topic's history.
+    pub window_documents: u64,
+}
+
+impl State {
+    pub(super) fn check(self) -> Result<Self, &'static str> {
+        if self.directory.as_os_str().is_empty() {
+            return Err(NO_FOLDER);
+        }
+        if self.window_documents == 0 {
+            return Err(" but must be at least 1");
+        }
+        Ok(self)
+    }
+}
+
+const NO_FOLDER: &str = " but must be the path of a folder; leave it out for the default";
+
+/// `[output]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The folder of the results; relative paths start at the working directory.
+    pub directory: PathBuf,
+}
+
+impl Output {
+    pub(super) fn check(self) -> Result<Self, &'static str> {
+        if self.directory.as_os_str().is_empty() {
+            return Err(NO_FOLDER);
+        }
+        Ok(self)
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
