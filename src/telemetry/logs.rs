@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// How much is logged and how it is written.
@@ -60,7 +61,7 @@ impl Params {
     pub fn check(self) -> Result<Checked, Error> {
         let unknown = |directive: &str| {
             let level = directive.rsplit('=').next().unwrap_or_default();
-            level.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_err()
+            level.trim().is_empty() || level.trim().parse::<LevelFilter>().is_err()
         };
         if self.level.split(',').any(unknown) || self.level.parse::<EnvFilter>().is_err() {
             return Err(Error::Level { level: self.level });
@@ -73,8 +74,9 @@ impl Params {
 ///
 /// # Errors
 /// [`Error::Twice`], and [`Error::Level`] never for what has been checked.
-pub fn start(Checked(params): Checked) -> Result<(), Error> {
-    let filter = params.level.parse::<EnvFilter>().map_err(|_| Error::Level { level: params.level })?;
+pub fn init(Checked(params): &Checked) -> Result<(), Error> {
+    let level = &params.level;
+    let filter = level.parse::<EnvFilter>().map_err(|_| Error::Level { level: level.clone() })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match params.format {
         Format::Text => lines.with_target(false).finish().try_init()?,

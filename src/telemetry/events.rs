@@ -1,0 +1,214 @@
+//! What happened, in the past tense: each method logs it at its level and counts it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+
+use super::metrics::Metrics;
+use crate::document::Rejection;
+use crate::model::state::Totals;
+
+/// Takes note of what happens. Cheap to clone; all clones count into the same metrics.
+#[derive(Clone)]
+pub struct Telemetry {
+    metrics: Arc<Metrics>,
+    window: Arc<Mutex<Window>>,
+}
+
+/// The metrics cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the metrics: {0}; this is a mistake in the program, please report it")]
+pub struct Error(#[from] prometheus::Error);
+
+impl Telemetry {
+    /// Everything stands at 0.
+    ///
+    /// # Errors
+    /// Never, unless a metric's definition is wrong; a test makes them all.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self { metrics: Arc::new(Metrics::new()?), window: Arc::default() })
+    }
+
+    /// Every metric in Prometheus's text format; nothing if one of them cannot be written, which is logged.
+    pub fn render(&self) -> String {
+        self.metrics.render().unwrap_or_else(|error| {
+            error!(%error, "metrics cannot be written");
+            String::new()
+        })
+    }
+
+    /// The encoder is ready; `report` says what it runs on.
+    pub fn encoder_loaded(&self, name: &str, report: &impl fmt::Debug) {
+        info!(encoder = name, ?report, "encoder loaded");
+    }
+
+    /// The state of the last run, or a new one, is ready.
+    pub fn state_opened(&self, totals: &Totals) {
+        self.metrics.model_version.set(totals.version as i64);
+        let Totals { documents, rejected, version, .. } = totals;
+        info!(documents, rejected, version, "state opened");
+    }
+
+    /// The source gave out a batch and has `lag_bytes` more.
+    pub fn source_advanced(&self, lag_bytes: u64) {
+        self.metrics.source_lag_bytes.set(lag_bytes as i64);
+    }
+
+    /// The source has ended, and everything of it is committed.
+    pub fn stream_ended(&self) {
+        self.metrics.source_lag_bytes.set(0);
+        info!("stream ended");
+    }
+
+    /// A batch was embedded.
+    pub fn batch_embedded(&self, documents: usize, took: Duration) {
+        self.metrics.embed_seconds.observe(took.as_secs_f64());
+        debug!(documents, ?took, "batch embedded");
+    }
+
+    /// The topics of a batch were found.
+    pub fn batch_assigned(&self, took: Duration) {
+        self.metrics.assign_seconds.observe(took.as_secs_f64());
+        debug!(?took, "batch assigned");
+    }
+
+    /// What became of a batch's documents is committed.
+    pub fn documents_assigned(&self, assigned: usize, outliers: usize) {
+        self.metrics.documents.with_label_values(&["assigned"]).inc_by(assigned as u64);
+        self.metrics.documents.with_label_values(&["outlier"]).inc_by(outliers as u64);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(share) = window.share_after(assigned, outliers) {
+            self.metrics.outlier_share.set(share);
+        }
+    }
+
+    /// Input was refused; it is in the dead letters.
+    pub fn documents_rejected(&self, rejections: &[Rejection]) {
+        let Some(first) = rejections.first() else { return };
+        self.metrics.documents.with_label_values(&["rejected"]).inc_by(rejections.len() as u64);
+        for rejection in rejections {
+            self.metrics.dead_letters.with_label_values(&[rejection.reason.code()]).inc();
+            debug!(position = %rejection.position, reason = %rejection.reason, "document rejected");
+        }
+        let (documents, position, reason) = (rejections.len(), &first.position, &first.reason);
+        warn!(documents, first = %position, %reason, "documents rejected");
+    }
+
+    /// A batch and what followed from it are on the disk.
+    pub fn batch_committed(&self, took: Duration) {
+        self.metrics.commit_seconds.observe(took.as_secs_f64());
+        debug!(?took, "batch committed");
+    }
+
+    /// A refit began on its own thread.
+    pub fn refit_started(&self, trigger: &str) {
+        self.metrics.refit_running.set(1);
+        info!(trigger, "refit started");
+    }
+
+    /// A stage of a refit is done.
+    pub fn refit_stage_finished(&self, stage: &str, seconds: f64) {
+        let label = stage.replace([' ', '-'], "_").to_lowercase();
+        self.metrics.refit_stage_seconds.with_label_values(&[&label]).observe(seconds);
+        debug!(stage, seconds, "refit stage finished");
+    }
+
+    /// A refit's result is in force as version `version`; `revised` documents changed their topic.
+    pub fn refit_finished(&self, version: u64, topics: usize, revised: usize, took: Duration) {
+        self.refit_ended("promoted");
+        info!(version, topics, revised, ?took, "refit promoted");
+    }
+
+    /// A refit's result was not better than the version in force, which stays.
+    pub fn refit_rejected(&self, why: &str) {
+        self.refit_ended("rejected");
+        info!(why, "refit rejected");
+    }
+
+    /// A refit came to no result; the version in force stays.
+    pub fn refit_failed(&self, why: &str) {
+        self.refit_ended("failed");
+        error!(why, "refit failed");
+    }
+
+    fn refit_ended(&self, result: &str) {
+        self.metrics.refit_running.set(0);
+        self.metrics.refits.with_label_values(&[result]).inc();
+    }
+
+    /// How many topics there are, by now, and in which version.
+    pub fn topics_changed(&self, live: usize, dormant: usize, version: u64) {
+        self.metrics.topics.with_label_values(&["live"]).set(live as i64);
+        self.metrics.topics.with_label_values(&["dormant"]).set(dormant as i64);
+        self.metrics.model_version.set(version as i64);
+    }
+
+    /// How many outliers wait for a refit, and how many documents the sample holds.
+    pub fn buffers_changed(&self, outliers: usize, sample: usize) {
+        self.metrics.outlier_buffer_documents.set(outliers as i64);
+        self.metrics.sample_documents.set(sample as i64);
+    }
+
+    /// How many batches wait for the room `queue`.
+    pub fn queue_changed(&self, queue: &str, batches: usize) {
+        self.metrics.queue_batches.with_label_values(&[queue]).set(batches as i64);
+    }
+
+    /// Something happened to a topic and is committed.
+    pub fn event_emitted(&self, kind: &str, summary: &str) {
+        self.metrics.events.with_label_values(&[kind]).inc();
+        info!(kind, "{summary}");
+    }
+
+    /// The webhook's receiver took an event.
+    pub fn webhook_delivered(&self) {
+        self.metrics.webhook_deliveries.with_label_values(&["delivered"]).inc();
+        debug!("webhook delivered");
+    }
+
+    /// An event was not taken and will not be posted again; it stands in the events' file.
+    pub fn webhook_gave_up(&self, event: u64, why: &str) {
+        self.metrics.webhook_deliveries.with_label_values(&["gave_up"]).inc();
+        warn!(event, why, "webhook gave up");
+    }
+
+    /// The daemon stops without waiting for these loops any longer.
+    pub fn loops_late(&self, names: &[&str]) {
+        error!(?names, "loops did not end in time");
+    }
+}
+
+/// The outcomes of the last documents, by batch.
+#[derive(Default)]
+struct Window {
+    batches: VecDeque<(usize, usize)>,
+    documents: usize,
+    outliers: usize,
+}
+
+impl Window {
+    /// Batches leave once the others hold so many documents without them.
+    const DOCUMENTS: usize = 1000;
+
+    /// Takes a batch in; the share of outliers then, if there are documents at all.
+    fn share_after(&mut self, assigned: usize, outliers: usize) -> Option<f64> {
+        self.batches.push_back((assigned + outliers, outliers));
+        self.documents += assigned + outliers;
+        self.outliers += outliers;
+        while let Some((documents, outliers)) = self.batches.front().copied() {
+            if self.documents - documents < Self::DOCUMENTS {
+                break;
+            }
+            self.batches.pop_front();
+            self.documents -= documents;
+            self.outliers -= outliers;
+        }
+        (self.documents > 0).then(|| self.outliers as f64 / self.documents as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::checkpoint::{Partition, Position};
+use crate::document::Reason;
+
+fn rejection(reason: Reason) -> Rejection {
+    let position = Position { partition: Partition::new("p"), offset: 1 };
+    Rejection { position, reason, bytes: Vec::new() }
+}
+
+/// Everything that can happen, twice.
+fn busy() -> Telemetry {
+    let telemetry = Telemetry::new().unwrap();
+    let took = Duration::from_millis(20);
+    for _ in 0..2 {
+        telemetry.encoder_loaded("m", &"cpu");
+        telemetry.state_opened(&Totals::default());
+        telemetry.source_advanced(7);
+        telemetry.batch_embedded(3, took);
+        telemetry.batch_assigned(took);
+        telemetry.documents_assigned(3, 1);
+        telemetry.documents_rejected(&[
+            rejection(Reason::EmptyText),
+            rejection(Reason::DuplicateId { id: "x".into() }),
+        ]);
+        telemetry.batch_committed(took);
+        telemetry.refit_started("documents");
+        telemetry.refit_stage_finished("nearest neighbours", 0.2);
+        telemetry.refit_finished(4, 12, 30, took);
+        telemetry.refit_rejected("worse");
+        telemetry.refit_failed("no memory");
+        telemetry.topics_changed(11, 1, 4);
+        telemetry.buffers_changed(5, 6);
+        telemetry.queue_changed("modeler", 2);
+        telemetry.event_emitted("topic.created", "new topic");
+        telemetry.webhook_delivered();
+        telemetry.webhook_gave_up(9, "refused");
+    }
+    telemetry
+}
+
+/// Family name → type, and name → help, of what is rendered.
+fn families(text: &str) -> (BTreeMap<&str, &str>, BTreeMap<&str, &str>) {
+    let part = |prefix: &str| {
+        text.lines().filter_map(move |line| line.strip_prefix(prefix)?.split_once(' ')).collect()
+    };
+    let mut both = [part("# TYPE "), part("# HELP ")].into_iter();
+    (both.next().unwrap(), both.next().unwrap())
+}
+
+#[test]
+fn what_happened_is_counted() {
+    let text = busy().render();
+    for line in [
+        r#"topicd_documents_total{outcome="assigned"} 6"#,
+        r#"topicd_documents_total{outcome="outlier"} 2"#,
+        r#"topicd_documents_total{outcome="rejected"} 4"#,
+        r#"topicd_dead_letters_total{reason="empty_text"} 2"#,
+        r#"topicd_embed_seconds_bucket{le="0.025"} 2"#,
+        "topicd_assign_seconds_count 2",
+        "topicd_commit_seconds_count 2",
+        "topicd_outlier_share 0.25",
+        "topicd_outlier_buffer_documents 5",
+        "topicd_sample_documents 6",
+        r#"topicd_queue_batches{queue="modeler"} 2"#,
+        r#"topicd_refits_total{result="promoted"} 2"#,
+        r#"topicd_refits_total{result="rejected"} 2"#,
+        r#"topicd_refits_total{result="failed"} 2"#,
+        r#"topicd_refit_stage_seconds_count{stage="nearest_neighbours"} 2"#,
+        "topicd_refit_running 0",
+        r#"topicd_topics{state="live"} 11"#,
+        r#"topicd_topics{state="dormant"} 1"#,
+        "topicd_model_version 4",
+        r#"topicd_events_total{type="topic.created"} 2"#,
+        r#"topicd_webhook_deliveries_total{result="gave_up"} 2"#,
+        "topicd_source_lag_bytes 7",
+        concat!(r#"topicd_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+    ] {
+        assert!(text.lines().any(|found| found == line), "`{line}` is missing in\n{text}");
+    }
+    assert!(text.contains("process_resident_memory_bytes "), "what the process itself uses");
+}
+
+/// Prometheus's naming rules, as `promtool check metrics` has them.
+#[test]
+fn names_and_helps_follow_the_rules() {
+    let text = busy().render();
+    let (types, helps) = families(&text);
+    let ours: BTreeSet<&&str> = types.keys().filter(|name| name.starts_with("topicd_")).collect();
+    assert_eq!(ours.len(), 18, "{ours:?}");
+    for name in ours {
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
+        assert_eq!(types[*name] == "counter", name.ends_with("_total"), "{name} is a {}", types[*name]);
+        assert_eq!(types[*name] == "histogram", name.ends_with("_seconds"), "{name} is a {}", types[*name]);
+        assert!(helps[*name].len() > 10 && !helps[*name].ends_with('.'), "{name}: {}", helps[*name]);
+    }
+}
+
+#[test]
+fn a_fresh_daemon_shows_its_counters_at_0() {
+    let text = Telemetry::new().unwrap().render();
+    for line in [
+        r#"topicd_documents_total{outcome="rejected"} 0"#,
+        r#"topicd_refits_total{result="failed"} 0"#,
+        r#"topicd_webhook_deliveries_total{result="gave_up"} 0"#,
+    ] {
+        assert!(text.contains(line), "`{line}` is missing in\n{text}");
+    }
+}
+
+#[test]
+fn labels_do_not_grow_with_the_stream() {
+    let telemetry = busy();
+    let series =
+        |telemetry: &Telemetry| telemetry.render().lines().filter(|l| l.starts_with("topicd_")).count();
+    let before = series(&telemetry);
+    for i in 0..500 {
+        telemetry.documents_rejected(&[rejection(Reason::DuplicateId { id: i.to_string().into() })]);
+        telemetry.event_emitted("topic.created", &format!("topic {i}"));
+        telemetry.refit_failed(&format!("reason {i}"));
+        telemetry.webhook_gave_up(i, "refused");
+    }
+    assert_eq!(series(&telemetry), before);
+}
+
+#[test]
+fn the_outlier_share_is_that_of_the_last_documents() {
+    let mut window = Window::default();
+    assert_eq!(window.share_after(0, 0), None);
+    assert_eq!(window.share_after(0, 500), Some(1.0));
+    assert_eq!(window.share_after(500, 0), Some(0.5));
+    assert_eq!(window.share_after(500, 0), Some(0.0), "the first 500 have left");
+}
