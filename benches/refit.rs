@@ -103,7 +103,7 @@ fn write_npy(path: &str, array: &Array2<f32>) {
     fs_err::write(path, bytes).unwrap();
 }
 
-/// An `n × d` array of `float16` as NumPy writes it.
+/// An `n × d` array of `float16` as `NumPy` writes it.
 fn read_npy(path: &str) -> Array2<f32> {
     let bytes = fs_err::read(path).unwrap();
     let header_length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));

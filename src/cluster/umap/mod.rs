@@ -1,8 +1,8 @@
 //! UMAP: a layout of few dimensions in which near rows stay near.
 //!
-//! Stages, one file each: nearest neighbours (`knn`), [`smooth_knn`], [`fuzzy_set`], [`spectral`] with [`eigen`], the
-//! [`curve`], and the descent in [`layout`]. Source: the UMAP paper, arXiv 1802.03426, and
-//! umap-learn 0.5.12, with which the golden tests compare each stage.
+//! Stages, one file each: nearest neighbours (`knn`), `smooth_knn`, `fuzzy_set`, `spectral` with `eigen`, the `curve`,
+//! and the descent in `layout`. Source: the UMAP paper, arXiv 1802.03426, and umap-learn 0.5.12, with which the golden
+//! tests compare each stage.
 #![allow(clippy::needless_pass_by_value, reason = "a view is a handle")]
 
 mod curve;
