@@ -1,0 +1,359 @@
+// The live page: asks the API once a second and changes what changed.
+// Names, keywords and documents come from strangers: they reach the page through textContent only.
+"use strict";
+
+const POLL_MS = 1000, HIDDEN_MS = 10000, TIMEOUT_MS = 5000, LONGEST_WAIT_MS = 15000;
+const EVENTS_SHOWN = 300, EVENTS_PER_ANSWER = 500, TRENDING_MS = 10 * 60 * 1000;
+const KIND = {
+  "topic.created": "created", "topic.merged": "merged", "topic.split": "split",
+  "topic.keywords_changed": "keywords changed", "topic.trending": "trending", "topic.dormant": "dormant",
+  "topic.revived": "revived", "model.published": "published",
+};
+
+const at = (id) => document.getElementById(id);
+const number = new Intl.NumberFormat(), percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+
+/** An element with a class, text and children. */
+function make(name, kind, text, ...children) {
+  const element = document.createElement(name);
+  if (kind) element.className = kind;
+  if (text !== undefined && text !== null) element.textContent = text;
+  element.append(...children);
+  return element;
+}
+
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// ---------------------------------------------------------------------------------------------------------- asking
+
+async function ask(path) {
+  const answer = await fetch(path, { headers: { accept: "application/json" }, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.json();
+}
+
+let failures = 0, lastSeen = null, seq = 0, version = null, first = true;
+
+async function poll() {
+  try {
+    const known = await ask("api/topics");
+    if (version !== null && known.version < version) forgetEvents(); // another state than before: its events count anew
+    version = known.version;
+    await drainEvents();
+    showFigures(known);
+    showTopics(known);
+    failures = 0;
+    lastSeen = Date.now();
+    if (first) revealLinked();
+    first = false;
+  } catch {
+    failures += 1;
+  }
+  showStatus();
+  const wait = failures ? Math.min(POLL_MS * 2 ** (failures - 1), LONGEST_WAIT_MS) : document.hidden ? HIDDEN_MS : POLL_MS;
+  setTimeout(poll, wait);
+}
+
+function showStatus() {
+  const lost = failures >= 2 || (failures > 0 && lastSeen === null);
+  document.body.classList.toggle("lost", lost);
+  at("status").dataset.state = lost ? "lost" : lastSeen === null ? "waiting" : "live";
+  const since = lastSeen === null ? "" : `; as of ${new Date(lastSeen).toLocaleTimeString()}`;
+  say(at("status-text"), lost ? `disconnected${since}` : lastSeen === null ? "connecting" : "live");
+}
+
+// --------------------------------------------------------------------------------------------------------- figures
+
+const samples = []; // [ms, documents] of the last ten seconds
+
+function showFigures({ version, documents, outliers, topics }) {
+  const now = performance.now();
+  if (samples.length && documents < samples[samples.length - 1][1]) samples.length = 0;
+  samples.push([now, documents]);
+  while (now - samples[0][0] > 10000 && samples.length > 2) samples.shift();
+  const [then, before] = samples[0];
+  const rate = now > then ? (documents - before) / ((now - then) / 1000) : 0;
+  say(at("documents"), number.format(documents));
+  say(at("rate"), rate >= 10 ? number.format(Math.round(rate)) : rate.toFixed(1));
+  const asleep = topics.filter((topic) => topic.state === "dormant").length;
+  say(at("count"), number.format(topics.length - asleep) + (asleep ? ` + ${number.format(asleep)} dormant` : ""));
+  say(at("outliers"), documents ? percent.format(outliers / documents) : "–");
+  say(at("version"), number.format(version));
+}
+
+// ---------------------------------------------------------------------------------------------------------- topics
+
+const rows = new Map(); // topic id → what its two rows are made of
+let latest = { topics: [] }, found = null;
+
+function showTopics(known) {
+  latest = known;
+  const largest = Math.max(1, ...known.topics.map((topic) => topic.size));
+  const present = new Set();
+  for (const topic of known.topics) {
+    present.add(topic.id);
+    let row = rows.get(topic.id);
+    if (!row) {
+      row = makeRow(topic.id);
+      rows.set(topic.id, row);
+      if (!first) flash(row.main, "fresh");
+    }
+    update(row, topic, known.version, largest);
+  }
+  for (const [id, row] of rows) {
+    if (present.has(id)) continue;
+    row.main.remove();
+    row.details.remove();
+    rows.delete(id);
+  }
+  arrange();
+}
+
+function makeRow(id) {
+  const row = { topic: null, open: false, detailsOf: "" };
+  row.name = make("button", "name");
+  row.name.type = "button";
+  row.name.setAttribute("aria-expanded", "false");
+  row.name.setAttribute("aria-controls", `details-${id}`);
+  row.name.addEventListener("click", () => toggle(row));
+  row.badges = make("span");
+  row.words = make("div", "words");
+  row.spark = svg("svg", { class: "spark", viewBox: "0 0 100 24", preserveAspectRatio: "none", role: "img" });
+  row.bar = make("i");
+  row.amount = make("span", "amount");
+  row.main = make("tr", "", null,
+    make("td", "number", id),
+    make("td", "topic", null, row.name, row.badges, row.words),
+    make("td", "trend", null, row.spark),
+    make("td", "size", null, make("div", "meter", null, row.bar, row.amount)));
+  for (const element of [row.main, ...row.main.cells]) element.setAttribute("role", element === row.main ? "row" : "cell");
+  row.inside = make("td");
+  row.inside.colSpan = 4;
+  row.details = make("tr", "details", null, row.inside);
+  row.details.id = `details-${id}`;
+  row.details.hidden = true;
+  row.details.setAttribute("role", "row");
+  row.inside.setAttribute("role", "cell");
+  return row;
+}
+
+function update(row, topic, version, largest) {
+  row.topic = topic;
+  say(row.name, topic.name);
+  const inName = new Set(topic.name.split(", "));
+  say(row.words, topic.keywords.map((word) => word.term).filter((term) => !inName.has(term)).join(" · "));
+  row.main.classList.toggle("asleep", topic.state === "dormant");
+  row.bar.style.width = `${(100 * topic.size) / largest}%`;
+  say(row.amount, number.format(topic.size));
+  showBadges(row, topic, version);
+  const history = topic.history ?? [];
+  const drawn = history.join();
+  if (row.spark.dataset.of !== drawn) {
+    row.spark.dataset.of = drawn;
+    drawSpark(row.spark, history);
+  }
+  if (row.open) fillDetails(row);
+}
+
+function showBadges(row, topic, version) {
+  const badges = [];
+  if (topic.created_version === version && version > 1) badges.push(["new", "new"]);
+  if (Date.now() - (trending.get(topic.id) ?? 0) < TRENDING_MS) badges.push(["trending", "▲ trending"]);
+  if (topic.state === "dormant") badges.push(["dormant", "dormant"]);
+  const match = found?.get(topic.id);
+  if (match !== undefined) badges.push(["match", match.toFixed(2)]);
+  const shown = badges.join(";");
+  if (row.badges.dataset.of === shown) return;
+  row.badges.dataset.of = shown;
+  row.badges.replaceChildren(...badges.map(([kind, text]) => make("span", `badge ${kind}`, text)));
+}
+
+/** Documents per window as a line over an area; the newest on the right. */
+function drawSpark(spark, history) {
+  const last = history.slice(-32), most = Math.max(1, ...last);
+  spark.setAttribute("aria-label", last.length ? `recent documents: ${last.slice(-8).join(", ")}` : "no history yet");
+  if (last.length < 2) return spark.replaceChildren();
+  const step = 100 / (last.length - 1);
+  const points = last.map((count, i) => `${(i * step).toFixed(1)},${(22 - (20 * count) / most).toFixed(1)}`);
+  spark.replaceChildren(
+    svg("polygon", { points: `0,24 ${points.join(" ")} 100,24`, fill: "currentColor", opacity: 0.13 }),
+    svg("polyline", { points: points.join(" "), fill: "none", stroke: "currentColor", "stroke-width": 1.5, "vector-effect": "non-scaling-stroke", "stroke-linejoin": "round" }));
+}
+
+function svg(name, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+function toggle(row, open = !row.open) {
+  row.open = open;
+  row.name.setAttribute("aria-expanded", String(open));
+  row.details.hidden = !open;
+  if (open) fillDetails(row);
+}
+
+function fillDetails(row) {
+  const { keywords, representative, created_version, split_from } = row.topic;
+  const shown = JSON.stringify([keywords, representative]);
+  if (row.detailsOf === shown) return;
+  row.detailsOf = shown;
+  const best = Math.max(1e-9, ...keywords.map((word) => word.score));
+  const scores = make("dl", "scores");
+  for (const { term, score } of keywords) {
+    const bar = make("i");
+    bar.style.width = `${Math.max(0, (65 * score) / best)}%`;
+    scores.append(make("dt", "", term), make("dd", "", null, bar, score.toPrecision(2)));
+  }
+  const parts = [make("h3", "", "Keywords by c-TF-IDF"), scores, make("h3", "", "Documents in its middle")];
+  for (const { id, text } of representative) parts.push(make("blockquote", "", null, make("div", "", text), make("cite", "", id)));
+  if (!representative.length) parts.push(make("p", "facts", "none kept"));
+  const split = split_from === undefined || split_from === null ? "" : `, split from topic ${split_from}`;
+  parts.push(make("p", "facts", `since version ${created_version}${split}`));
+  row.inside.replaceChildren(...parts);
+}
+
+/** Puts the rows in the order asked for and hides those that the filter leaves out. Rows in place are not touched, so
+    that focus and selection stay. */
+function arrange() {
+  const order = at("order").value, word = found ? "" : at("query").value.trim().toLowerCase();
+  const recent = (topic) => (topic.history ?? []).slice(-3).reduce((sum, count) => sum + count, 0);
+  const rank = {
+    size: (a, b) => b.size - a.size || a.id - b.id,
+    recent: (a, b) => recent(b) - recent(a) || b.size - a.size,
+    newest: (a, b) => b.created_version - a.created_version || b.id - a.id,
+  }[order];
+  const near = (topic) => found?.get(topic.id) ?? -2;
+  const topics = [...latest.topics].sort(found ? (a, b) => near(b) - near(a) : rank);
+  const body = at("rows");
+  let place = body.firstElementChild, visible = 0;
+  for (const topic of topics) {
+    const row = rows.get(topic.id);
+    const text = [topic.id, topic.name, ...topic.keywords.map((keyword) => keyword.term)].join(" ").toLowerCase();
+    const shown = found ? found.has(topic.id) : text.includes(word);
+    row.main.hidden = !shown;
+    row.details.hidden = !(shown && row.open);
+    visible += shown;
+    if (row.main === place) {
+      place = row.details.nextElementSibling;
+    } else {
+      body.insertBefore(row.main, place);
+      body.insertBefore(row.details, place);
+    }
+  }
+  at("empty").hidden = visible > 0;
+  say(at("empty"), latest.topics.length ? "No topic has this word; press Enter to find topics by meaning." : "No topics yet. They appear after the first refit, once enough documents have come.");
+  body.parentElement.hidden = visible === 0;
+}
+
+function flash(element, kind) {
+  element.classList.remove(kind);
+  void element.offsetWidth; // lets the animation start anew
+  element.classList.add(kind);
+}
+
+function reveal(id) {
+  const row = rows.get(id);
+  if (!row) return;
+  leaveFound();
+  at("query").value = "";
+  arrange();
+  toggle(row, true);
+  row.main.scrollIntoView({ block: "center", behavior: "smooth" });
+  row.name.focus({ preventScroll: true });
+  flash(row.main, "marked");
+}
+
+/** `#topic-27` in the address leads to topic 27. */
+function revealLinked() {
+  const linked = /^#topic-(\d+)$/.exec(location.hash);
+  if (linked) reveal(Number(linked[1]));
+}
+
+async function findByMeaning(question) {
+  const note = at("found");
+  try {
+    const { topics } = await ask(`api/find?limit=10&q=${encodeURIComponent(question)}`);
+    found = new Map(topics.map((topic) => [topic.id, topic.similarity]));
+    say(note, `Topics nearest in meaning to “${question}”; clear the field for all.`);
+  } catch {
+    found = null;
+    say(note, "The question could not be answered.");
+  }
+  note.hidden = false;
+  showTopics(latest);
+}
+
+function leaveFound() {
+  found = null;
+  at("found").hidden = true;
+}
+
+at("find").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const question = at("query").value.trim();
+  if (question) findByMeaning(question);
+});
+at("query").addEventListener("input", () => {
+  leaveFound();
+  showTopics(latest);
+});
+at("order").addEventListener("change", arrange);
+window.addEventListener("hashchange", revealLinked);
+
+// ---------------------------------------------------------------------------------------------------------- events
+
+const trending = new Map(); // topic id → when it was last said to be trending
+
+async function drainEvents() {
+  for (;;) {
+    const { events } = await ask(`api/events?after=${seq}`);
+    const fresh = events.filter((event) => event.seq > seq);
+    for (const event of fresh) showEvent(event);
+    if (fresh.length) seq = fresh[fresh.length - 1].seq;
+    if (fresh.length < EVENTS_PER_ANSWER) break;
+  }
+  at("quiet").hidden = at("events").childElementCount > 0;
+}
+
+function showEvent(event) {
+  const when = new Date(event.time), list = at("events");
+  if (event.type === "topic.trending") trending.set(event.topic, when.getTime());
+  const time = make("time", "", when.toLocaleTimeString());
+  time.dateTime = event.time;
+  time.title = when.toLocaleString();
+  const summary = make("p");
+  if (event.topic === null || event.topic === undefined) {
+    summary.textContent = event.summary;
+  } else {
+    const go = make("button", "", event.summary);
+    go.type = "button";
+    go.addEventListener("click", () => reveal(event.topic));
+    summary.append(go);
+  }
+  const item = make("li", "", null, time, make("span", "kind", KIND[event.type] ?? event.type), summary);
+  item.dataset.kind = event.type;
+  item.hidden = hiddenKind(event.type);
+  list.prepend(item);
+  while (list.childElementCount > EVENTS_SHOWN) list.lastElementChild.remove();
+}
+
+function hiddenKind(kind) {
+  const wanted = at("kind").value;
+  return wanted !== "" && wanted !== kind;
+}
+
+function forgetEvents() {
+  seq = 0;
+  trending.clear();
+  at("events").replaceChildren();
+}
+
+at("kind").addEventListener("change", () => {
+  for (const item of at("events").children) item.hidden = hiddenKind(item.dataset.kind);
+});
+
+poll();
