@@ -23,4 +23,6 @@ pub mod transport;
 pub mod http;
 pub mod pipeline;
 
+pub mod cli;
 pub mod config;
+pub mod daemon;

@@ -21,9 +21,9 @@ impl Check {
             }
             Err(config::Error::Mistakes(mistakes)) => {
                 if settings.json {
-                    print_json(&serde_json::json!({ "mistakes": mistakes.iter().map(ToString::to_string).collect::<Vec<_>>() }))?;
+                    print_json(&serde_json::json!({ "mistakes": mistakes.0.iter().map(ToString::to_string).collect::<Vec<_>>() }))?;
                 } else {
-                    mistakes.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
+                    mistakes.0.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
                 }
                 Ok(ExitCode::FAILURE)
             }

@@ -1,6 +1,6 @@
 //! `topicd fit FILE`: the notebook's job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,17 +43,13 @@ pub(super) struct Fit {
 
 impl Fit {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let mut set = settings.set.clone();
-        set.push("source.type=file".to_owned());
-        set.push(format!("source.path={}", self.file.display()));
-        set.push("source.follow=false".to_owned());
-        set.push("source.speed=0.0".to_owned());
+        let mut set = source_settings(settings, &self.file);
         if let Some(folder) = &self.state {
             set.push(format!("state.directory={}", folder.display()));
             set.push(format!("output.directory={}", folder.join("output").display()));
         }
         set.extend(self.min_cluster_size.map(|size| format!("refit.min_cluster_size={size}")));
-        let config = crate::config::load(settings.config.as_deref(), &set)?;
+        let config = settings.load_with(&set)?;
         let started = Instant::now();
         let bars = Bars::new(!settings.json);
         bars.say(&format!("loading the encoder from `{}`", config.embed_name()));
@@ -81,8 +77,18 @@ impl Fit {
     }
 }
 
+/// The settings that make `file` the source, read once and at once.
+pub(super) fn source_settings(settings: &Settings, file: &Path) -> Vec<String> {
+    let mut set = settings.set.clone();
+    set.push("source.type=file".to_owned());
+    set.push(format!("source.path={}", file.display()));
+    set.push("source.follow=false".to_owned());
+    set.push("source.speed=0.0".to_owned());
+    set
+}
+
 /// Everything that the source holds.
-async fn read(config: &Config, dim: usize) -> anyhow::Result<Batch> {
+pub(super) async fn read(config: &Config, dim: usize) -> anyhow::Result<Batch> {
     let seen = Seen::new(usize::MAX);
     let mut source = Source::open(config.source.clone(), Some(dim), &crate::checkpoint::Checkpoint::new(), seen)?;
     let mut corpus = Batch::default();

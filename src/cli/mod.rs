@@ -3,6 +3,7 @@
 mod answers;
 mod assign;
 mod check;
+mod evaluate;
 mod find;
 mod fit;
 mod progress;
@@ -66,6 +67,8 @@ enum Command {
     Find(find::Find),
     /// Read texts from stdin, one a line, and print their topics with weights; nothing is stored
     Assign(assign::Assign),
+    /// Replay a known stream and print how good the topics were
+    Evaluate(evaluate::Evaluate),
     /// Check a configuration and print every mistake
     Check(check::Check),
 }
@@ -80,6 +83,7 @@ impl Cli {
             Command::Topic(command) => command.run(&self.settings),
             Command::Find(command) => command.run(&self.settings),
             Command::Assign(command) => command.run(&self.settings),
+            Command::Evaluate(command) => command.run(&self.settings),
             Command::Check(command) => command.run(&self.settings),
         }
     }
@@ -88,7 +92,12 @@ impl Cli {
 impl Settings {
     /// The configuration that file, environment and flags make.
     fn load(&self) -> Result<Config, config::Error> {
-        config::load(self.config.as_deref(), &self.set)
+        self.load_with(&self.set)
+    }
+
+    /// Likewise, with `set` in place of the flags' settings.
+    fn load_with(&self, set: &[String]) -> Result<Config, config::Error> {
+        config::load(self.config.as_deref(), set)
     }
 }
 

@@ -14,9 +14,9 @@ use crate::embed::{self, Embedder};
 use crate::http;
 use crate::model::state::State;
 use crate::model::version::BrokenEntry;
-use crate::notify::Webhook;
+use crate::notify::webhook::Webhook;
 use crate::pipeline::assigner::{Assigner, Judge};
-use crate::pipeline::modeler::{Modeler, Parameters};
+use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
@@ -100,7 +100,7 @@ impl Daemon {
         let (told, told_last) = watch::channel(opened.state.totals().events);
         let (commands, command_queue) = command::queue();
         let mut loops = Loops::new(stop.clone(), telemetry.clone());
-        if let Some(webhook) = &config.webhook {
+        if let Some(webhook) = config.webhook.clone() {
             let webhook = Webhook::new(webhook)?;
             let (outbox, told) = (opened.store.outbox(), told.subscribe());
             let notifier = Notifier { outbox, webhook, told, telemetry: telemetry.clone() };

@@ -3,4 +3,4 @@
 mod assemble;
 mod supervise;
 
-pub use assemble::{Daemon, Error};
+pub use assemble::{Daemon, Error, judge};

@@ -112,7 +112,8 @@ pub fn fit(
     })
 }
 
-fn embed(
+/// Embeds documents slice by slice; nobody has judged them yet.
+pub fn embed(
     mut documents: Vec<Document>,
     judge: &Judge,
     rejections: &mut Vec<Rejection>,

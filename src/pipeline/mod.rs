@@ -7,6 +7,7 @@ pub mod modeler;
 pub mod notifier;
 pub mod refitter;
 pub mod replay;
+pub mod score;
 
 /// Now, in ms since 1970.
 fn now_ms() -> i64 {

@@ -1,0 +1,176 @@
+//! `topicd evaluate FILE`: judge settings on data that is known.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use half::f16;
+use serde_json::{Map, Value, json};
+
+use crate::cli::progress::Bars;
+use crate::cli::{Settings, block_on, fit, print, print_json};
+use crate::config::Config;
+use crate::daemon;
+use crate::document::Document;
+use crate::embed::Embedder;
+use crate::kernel::unit::UnitRows;
+use crate::pipeline::replay::{Replayed, replay};
+use crate::pipeline::score::score;
+
+/// Replay a stream through the same code as the daemon, and print how good the topics were.
+///
+/// Labels (field `label`) are optional; without them only counts are printed. The same file, seed and settings give
+/// the same answer.
+///
+/// Example: topicd evaluate stream.jsonl.gz --embeddings stream.npy --seeds 5
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    /// The stream, JSON Lines, also .gz and .zst
+    file: PathBuf,
+    /// The documents' embeddings, one row a line: .npy with float16 or float32
+    #[arg(long, value_name = "FILE.npy")]
+    embeddings: Option<PathBuf>,
+    /// Replays, each with a seed of its own
+    #[arg(long, default_value_t = 5)]
+    seeds: u64,
+    /// Write each document's last topic, one a line, to this file (with --seeds 1)
+    #[arg(long, value_name = "FILE")]
+    topics: Option<PathBuf>,
+}
+
+impl Evaluate {
+    pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let set = fit::source_settings(settings, &self.file);
+        let config = settings.load_with(&set)?;
+        let bars = Bars::new(!settings.json);
+        let (documents, rows) = self.documents(&config, &bars)?;
+        let mut all = Vec::new();
+        for round in 0..self.seeds.max(1) {
+            let seed = config.parameters.refit.seed + round;
+            let mut set = set.clone();
+            set.push(format!("refit.seed={seed}"));
+            let config = settings.load_with(&set)?;
+            let started = Instant::now();
+            let (tokenizer, parameters) = (config.keywords.tokenizer(), config.parameters);
+            let replayed = replay(&documents, &rows, &tokenizer, &parameters, config.bounds, &bars)?;
+            bars.finish();
+            if let Some(path) = &self.topics {
+                write_topics(path, &replayed)?;
+            }
+            let figures = figures(&documents, &replayed, seed, started.elapsed().as_secs_f64())?;
+            show(&figures, settings.json)?;
+            all.push(figures);
+        }
+        show(&mean(&all), settings.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn documents(&self, config: &Config, bars: &Bars) -> anyhow::Result<(Vec<Document>, UnitRows)> {
+        if let Some(path) = &self.embeddings {
+            let rows = read_npy(path)?;
+            let corpus = block_on(fit::read(config, rows.dim()))?;
+            if corpus.documents.len() != rows.n() {
+                bail!(
+                    "`{}` has {} rows but `{}` has {} documents ({} lines were refused)",
+                    path.display(),
+                    rows.n(),
+                    self.file.display(),
+                    corpus.documents.len(),
+                    corpus.rejections.len()
+                );
+            }
+            return Ok((corpus.documents, rows));
+        }
+        let embedder = Arc::new(Embedder::open(&config.embed)?);
+        let corpus = block_on(fit::read(config, embedder.dim()))?;
+        let judge = daemon::judge(config, embedder);
+        let judged = crate::pipeline::fit::embed(corpus.documents, &judge, &mut Vec::new(), bars)?;
+        let rows = UnitRows::from_rows(judge.embedder.dim(), judged.iter().map(|judged| &*judged.embedding))?;
+        Ok((judged.into_iter().map(|judged| judged.document).collect(), rows))
+    }
+}
+
+/// Rows of a `.npy` file, float16 or float32, `n × d`.
+fn read_npy(path: &Path) -> anyhow::Result<UnitRows> {
+    let why = || format!("cannot read embeddings from `{}`", path.display());
+    let mut bytes = Vec::new();
+    fs_err::File::open(path)?.read_to_end(&mut bytes)?;
+    let header = npyz::NpyFile::new(&bytes[..]).with_context(why)?;
+    let &[n, d] = header.shape() else {
+        bail!("`{}` has {} axes; embeddings have two, documents and numbers", path.display(), header.shape().len());
+    };
+    let values: Vec<f32> = match header.try_data::<f16>() {
+        Ok(halves) => halves.map(|half| half.map(f16::to_f32)).collect::<Result<_, _>>().with_context(why)?,
+        Err(header) => match header.try_data::<f32>() {
+            Ok(floats) => floats.collect::<Result<_, _>>().with_context(why)?,
+            Err(header) => bail!("`{}` holds {}, not float16 or float32", path.display(), header.dtype().descr()),
+        },
+    };
+    let rows = ndarray::Array2::from_shape_vec((n as usize, d as usize), values).with_context(why)?;
+    UnitRows::normalise(rows).with_context(why)
+}
+
+fn write_topics(path: &Path, replayed: &Replayed) -> anyhow::Result<()> {
+    let lines: Vec<String> =
+        replayed.last.iter().map(|topic| crate::model::topic::TopicId::to_record(*topic).to_string()).collect();
+    fs_err::write(path, lines.join("\n") + "\n")?;
+    Ok(())
+}
+
+fn figures(documents: &[Document], replayed: &Replayed, seed: u64, seconds: f64) -> anyhow::Result<Map<String, Value>> {
+    let Value::Object(mut figures) = serde_json::to_value(score(documents, replayed))? else {
+        bail!("figures are an object");
+    };
+    let fits: Vec<f64> = replayed.reports.iter().flat_map(|report| report.stages.iter().map(|stage| stage.1)).collect();
+    figures.insert("seed".to_owned(), json!(seed));
+    figures.insert("seconds".to_owned(), json!(seconds));
+    figures.insert("documents_per_second".to_owned(), json!(documents.len() as f64 / seconds));
+    figures.insert("refits".to_owned(), json!(fits.len()));
+    figures.insert("refit_seconds".to_owned(), json!(fits.iter().sum::<f64>()));
+    figures.insert("peak_mib".to_owned(), json!(peak_mib()));
+    Ok(figures)
+}
+
+/// The most memory that this process ever had, in MiB; 0 where the system doesn't say.
+fn peak_mib() -> f64 {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// The mean of each figure; of delays for each label, and the worst where one never came.
+fn mean(all: &[Map<String, Value>]) -> Map<String, Value> {
+    let mut mean = Map::new();
+    let Some(first) = all.first() else { return mean };
+    for key in first.keys().filter(|key| *key != "seed") {
+        let values: Vec<f64> = all.iter().filter_map(|figures| figures[key].as_f64()).collect();
+        if values.len() == all.len() {
+            mean.insert(key.clone(), json!(values.iter().sum::<f64>() / values.len() as f64));
+        }
+    }
+    let mut delays = Map::new();
+    for label in first["detection_delay"].as_object().into_iter().flat_map(Map::keys) {
+        let each: Option<Vec<f64>> = all.iter().map(|figures| figures["detection_delay"][label].as_f64()).collect();
+        delays.insert(label.clone(), json!(each.map(|each| each.iter().sum::<f64>() / each.len() as f64)));
+    }
+    mean.insert("detection_delay".to_owned(), Value::Object(delays));
+    mean.insert("mean_of".to_owned(), json!(all.len()));
+    mean
+}
+
+fn show(figures: &Map<String, Value>, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print_json(figures);
+    }
+    let title = figures.get("seed").map_or("mean".to_owned(), |seed| format!("seed {seed}"));
+    let mut text = format!("{title}\n");
+    for (key, value) in figures.iter().filter(|(key, _)| *key != "seed") {
+        let value = value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number:.3}"));
+        text.push_str(&format!("  {key:<22} {value}\n"));
+    }
+    print(&text)
+}

@@ -1,0 +1,118 @@
+//! How good a replay was, judged by what humans called the documents.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
+use serde::Serialize;
+
+use crate::cluster::agreement;
+use crate::document::Document;
+use crate::model::topic::TopicId;
+use crate::pipeline::replay::Replayed;
+
+/// Documents at a stream's start whose label on arrival is not judged: there are no topics yet.
+const WARM_UP: usize = 5120;
+/// A label is new if its first document comes after this share of the stream.
+const NEW_AFTER: f64 = 0.05;
+/// The document of a new label from which on its topic is expected.
+const EXPECTED_FROM: usize = 100;
+
+/// The figures; `None` where the stream has no labels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// Adjusted mutual information of labels and last topics, outliers counted as one more topic.
+    pub ami_all: Option<f64>,
+    /// The same over documents that have a topic.
+    pub ami_in: Option<f64>,
+    /// Adjusted Rand index over documents that have a topic.
+    pub ari_in: Option<f64>,
+    /// Adjusted mutual information of labels and topics on arrival, after the first 5,120 documents.
+    pub arrival_ami_all: Option<f64>,
+    /// Share of those documents that had a topic on arrival.
+    pub arrival_coverage: f64,
+    /// Topics at the end that hold a document.
+    pub topics: usize,
+    /// Share of documents without a topic at the end.
+    pub outliers: f64,
+    /// Documents whose topic changed while nothing said so.
+    pub silent_moves: usize,
+    /// New label → documents from its 100th to a topic whose majority it is; absent if none came.
+    pub detection_delay: BTreeMap<String, Option<usize>>,
+}
+
+/// Judges `replayed` by the labels of `documents`.
+pub fn score(documents: &[Document], replayed: &Replayed) -> Score {
+    let labels: Option<Vec<&str>> = documents.iter().map(|document| document.label.as_deref()).collect();
+    let late = WARM_UP.min(documents.len());
+    let arrived = &replayed.arrival[late..];
+    let topics: std::collections::BTreeSet<TopicId> = replayed.last.iter().flatten().copied().collect();
+    let outliers = replayed.last.iter().filter(|topic| topic.is_none()).count();
+    let mut score = Score {
+        ami_all: None,
+        ami_in: None,
+        ari_in: None,
+        arrival_ami_all: None,
+        arrival_coverage: share(arrived.iter().filter(|topic| topic.is_some()).count(), arrived.len()),
+        topics: topics.len(),
+        outliers: share(outliers, documents.len()),
+        silent_moves: replayed.silent_moves,
+        detection_delay: BTreeMap::new(),
+    };
+    if let Some(labels) = labels {
+        let labels: Vec<i64> = numbered(&labels);
+        let inside: Vec<usize> = (0..labels.len()).filter(|row| replayed.last[*row].is_some()).collect();
+        let pick = |all: &[i64]| -> Vec<i64> { inside.iter().map(|row| all[*row]).collect() };
+        let last = as_numbers(&replayed.last);
+        score.ami_all = agreement::adjusted_mutual_information(&labels, &last).ok();
+        score.ami_in = agreement::adjusted_mutual_information(&pick(&labels), &pick(&last)).ok();
+        score.ari_in = agreement::adjusted_rand_index(&pick(&labels), &pick(&last)).ok();
+        let arrival = as_numbers(arrived);
+        score.arrival_ami_all = agreement::adjusted_mutual_information(&labels[late..], &arrival).ok();
+        score.detection_delay = delays(documents, replayed);
+    }
+    score
+}
+
+fn share(part: usize, of: usize) -> f64 {
+    part as f64 / of.max(1) as f64
+}
+
+fn as_numbers(topics: &[Option<TopicId>]) -> Vec<i64> {
+    topics.iter().map(|topic| TopicId::to_record(*topic)).collect()
+}
+
+fn numbered<T: Hash + Eq + Copy>(labels: &[T]) -> Vec<i64> {
+    let mut numbers = std::collections::HashMap::new();
+    labels
+        .iter()
+        .map(|label| {
+            let next = numbers.len() as i64;
+            *numbers.entry(*label).or_insert(next)
+        })
+        .collect()
+}
+
+fn delays(documents: &[Document], replayed: &Replayed) -> BTreeMap<String, Option<usize>> {
+    let mut rows: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (row, document) in documents.iter().enumerate() {
+        rows.entry(document.label.as_deref().unwrap_or_default()).or_default().push(row);
+    }
+    let after = (documents.len() as f64 * NEW_AFTER) as usize;
+    let new = rows.into_iter().filter(|(_, rows)| rows[0] >= after && rows.len() >= EXPECTED_FROM);
+    new.map(|(label, rows)| (label.to_owned(), delay(documents, replayed, label, rows[EXPECTED_FROM - 1]))).collect()
+}
+
+/// Documents from row `from` to the first version in which most of some topic's documents are called `label`.
+fn delay(documents: &[Document], replayed: &Replayed, label: &str, from: usize) -> Option<usize> {
+    let found = replayed.versions.iter().find(|(_, topics)| {
+        let mut counts: BTreeMap<TopicId, (usize, usize)> = BTreeMap::new();
+        for (document, topic) in documents.iter().zip(topics) {
+            let Some(topic) = topic else { continue };
+            let (ours, all) = counts.entry(*topic).or_insert((0, 0));
+            *ours += usize::from(document.label.as_deref() == Some(label));
+            *all += 1;
+        }
+        counts.values().any(|(ours, all)| ours * 2 > *all)
+    });
+    found.map(|(seen, _)| seen.saturating_sub(from + 1))
+}
