@@ -28,7 +28,7 @@ pub enum Format {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { level: "info".into(), format: Format::Text }
+        Self { level: "info,ort=warn".into(), format: Format::Text }
     }
 }
 
