@@ -35,7 +35,9 @@ impl<'a> Answers<'a> {
                 let (model, overview) = (Box::new(state.model()?), Arc::new(state.overview()));
                 Ok(Self::State { config, model, overview, encoder: identity.encoder })
             }
-            Err(store::Error::Locked { .. }) => Ok(Self::Daemon { base: format!("http://{}", config.http.listen) }),
+            Err(store::Error::Locked { .. }) => {
+                Ok(Self::Daemon { base: format!("http://{}", config.http.listen) })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -73,7 +75,8 @@ impl<'a> Answers<'a> {
                 for texts in texts.chunks(TEXTS) {
                     let asked = serde_json::json!({ "texts": texts });
                     let mut answer = post(format!("{base}/api/assign"), &asked)?;
-                    assigned.extend(serde_json::from_value::<Vec<AssignedRecord>>(answer["assigned"].take())?);
+                    assigned
+                        .extend(serde_json::from_value::<Vec<AssignedRecord>>(answer["assigned"].take())?);
                 }
                 Ok(assigned)
             }
@@ -102,7 +105,11 @@ fn post(url: String, body: &Value) -> anyhow::Result<Value> {
 }
 
 async fn answer_of(url: &str, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
-    let why = || format!("the state is in use by another process, but no daemon answers at `{url}`; set `http.listen` to the daemon's address");
+    let why = || {
+        format!(
+            "the state is in use by another process, but no daemon answers at `{url}`; set `http.listen` to the daemon's address"
+        )
+    };
     let response = request.send().await.with_context(why)?;
     let status = response.status();
     let answer: Value = response.json().await.with_context(why)?;

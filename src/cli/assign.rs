@@ -23,7 +23,8 @@ impl Assign {
         let mut bytes = Vec::new();
         std::io::stdin().lock().read_to_end(&mut bytes)?;
         let text = String::from_utf8_lossy(&bytes);
-        let texts: Vec<&str> = if self.whole { vec![text.trim()] } else { text.lines().map(str::trim).collect() };
+        let texts: Vec<&str> =
+            if self.whole { vec![text.trim()] } else { text.lines().map(str::trim).collect() };
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
         for (text, assigned) in texts.iter().zip(answers.assign(&texts)?) {
             if settings.json {

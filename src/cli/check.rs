@@ -16,12 +16,18 @@ impl Check {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         match settings.load() {
             Ok(_) => {
-                if settings.json { print_json(&serde_json::json!({ "mistakes": [] }))? } else { print("no mistakes\n")? }
+                if settings.json {
+                    print_json(&serde_json::json!({ "mistakes": [] }))?
+                } else {
+                    print("no mistakes\n")?
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Err(config::Error::Mistakes(mistakes)) => {
                 if settings.json {
-                    print_json(&serde_json::json!({ "mistakes": mistakes.0.iter().map(ToString::to_string).collect::<Vec<_>>() }))?;
+                    print_json(
+                        &serde_json::json!({ "mistakes": mistakes.0.iter().map(ToString::to_string).collect::<Vec<_>>() }),
+                    )?;
                 } else {
                     mistakes.0.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
                 }

@@ -101,13 +101,19 @@ fn read_npy(path: &Path) -> anyhow::Result<UnitRows> {
     fs_err::File::open(path)?.read_to_end(&mut bytes)?;
     let header = npyz::NpyFile::new(&bytes[..]).with_context(why)?;
     let &[n, d] = header.shape() else {
-        bail!("`{}` has {} axes; embeddings have two, documents and numbers", path.display(), header.shape().len());
+        bail!(
+            "`{}` has {} axes; embeddings have two, documents and numbers",
+            path.display(),
+            header.shape().len()
+        );
     };
     let values: Vec<f32> = match header.try_data::<f16>() {
         Ok(halves) => halves.map(|half| half.map(f16::to_f32)).collect::<Result<_, _>>().with_context(why)?,
         Err(header) => match header.try_data::<f32>() {
             Ok(floats) => floats.collect::<Result<_, _>>().with_context(why)?,
-            Err(header) => bail!("`{}` holds {}, not float16 or float32", path.display(), header.dtype().descr()),
+            Err(header) => {
+                bail!("`{}` holds {}, not float16 or float32", path.display(), header.dtype().descr())
+            }
         },
     };
     let rows = ndarray::Array2::from_shape_vec((n as usize, d as usize), values).with_context(why)?;
@@ -115,17 +121,26 @@ fn read_npy(path: &Path) -> anyhow::Result<UnitRows> {
 }
 
 fn write_topics(path: &Path, replayed: &Replayed) -> anyhow::Result<()> {
-    let lines: Vec<String> =
-        replayed.last.iter().map(|topic| crate::model::topic::TopicId::to_record(*topic).to_string()).collect();
+    let lines: Vec<String> = replayed
+        .last
+        .iter()
+        .map(|topic| crate::model::topic::TopicId::to_record(*topic).to_string())
+        .collect();
     fs_err::write(path, lines.join("\n") + "\n")?;
     Ok(())
 }
 
-fn figures(documents: &[Document], replayed: &Replayed, seed: u64, seconds: f64) -> anyhow::Result<Map<String, Value>> {
+fn figures(
+    documents: &[Document],
+    replayed: &Replayed,
+    seed: u64,
+    seconds: f64,
+) -> anyhow::Result<Map<String, Value>> {
     let Value::Object(mut figures) = serde_json::to_value(score(documents, replayed))? else {
         bail!("figures are an object");
     };
-    let fits: Vec<f64> = replayed.reports.iter().flat_map(|report| report.stages.iter().map(|stage| stage.1)).collect();
+    let fits: Vec<f64> =
+        replayed.reports.iter().flat_map(|report| report.stages.iter().map(|stage| stage.1)).collect();
     figures.insert("seed".to_owned(), json!(seed));
     figures.insert("seconds".to_owned(), json!(seconds));
     figures.insert("documents_per_second".to_owned(), json!(documents.len() as f64 / seconds));
@@ -154,7 +169,8 @@ fn mean(all: &[Map<String, Value>]) -> Map<String, Value> {
     }
     let mut delays = Map::new();
     for label in first["detection_delay"].as_object().into_iter().flat_map(Map::keys) {
-        let each: Option<Vec<f64>> = all.iter().map(|figures| figures["detection_delay"][label].as_f64()).collect();
+        let each: Option<Vec<f64>> =
+            all.iter().map(|figures| figures["detection_delay"][label].as_f64()).collect();
         delays.insert(label.clone(), json!(each.map(|each| each.iter().sum::<f64>() / each.len() as f64)));
     }
     mean.insert("detection_delay".to_owned(), Value::Object(delays));

@@ -90,7 +90,8 @@ pub(super) fn source_settings(settings: &Settings, file: &Path) -> Vec<String> {
 /// Everything that the source holds.
 pub(super) async fn read(config: &Config, dim: usize) -> anyhow::Result<Batch> {
     let seen = Seen::new(usize::MAX);
-    let mut source = Source::open(config.source.clone(), Some(dim), &crate::checkpoint::Checkpoint::new(), seen)?;
+    let mut source =
+        Source::open(config.source.clone(), Some(dim), &crate::checkpoint::Checkpoint::new(), seen)?;
     let mut corpus = Batch::default();
     while let Some(batch) = source.receive().await? {
         corpus.documents.extend(batch.documents);
@@ -126,5 +127,9 @@ fn report(fitted: &Fitted, settings: &Settings, started: Instant) -> anyhow::Res
     print(&table::topics(&record))?;
     let stages: Vec<String> =
         fitted.stages.iter().map(|(stage, seconds)| format!("{stage} {seconds:.1} s")).collect();
-    print(&format!("{seconds:.1} s in all: {}; {} lines refused\n", stages.join(", "), fitted.rejections.len()))
+    print(&format!(
+        "{seconds:.1} s in all: {}; {} lines refused\n",
+        stages.join(", "),
+        fitted.rejections.len()
+    ))
 }

@@ -37,7 +37,8 @@ pub(super) fn one_line(text: &str, characters: usize) -> String {
 pub(super) fn topics(record: &TopicsRecord) -> String {
     let mut table = table(&["id", "size", "name", "keywords", "representative document"]);
     for topic in &record.topics {
-        let document = topic.representative.first().map_or_else(String::new, |first| one_line(&first.text, TEXT));
+        let document =
+            topic.representative.first().map_or_else(String::new, |first| one_line(&first.text, TEXT));
         let name = one_line(&topic.name, 40);
         table.add_row([topic.id.to_string(), topic.size.to_string(), name, words(&topic.keywords), document]);
     }

@@ -149,11 +149,7 @@ impl Daemon {
 
 /// The parts that judge a document, from the configuration.
 pub fn judge(config: &Config, embedder: Arc<Embedder>) -> Judge {
-    Judge {
-        embedder,
-        tokenizer: config.keywords.tokenizer(),
-        params: config.parameters.assign.clone(),
-    }
+    Judge { embedder, tokenizer: config.keywords.tokenizer(), params: config.parameters.assign.clone() }
 }
 
 fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {

@@ -35,8 +35,11 @@ impl Loops {
     }
 
     /// Starts a loop.
-    pub(super) fn spawn<E>(&mut self, name: &'static str, run: impl Future<Output = Result<(), E>> + Send + 'static)
-    where
+    pub(super) fn spawn<E>(
+        &mut self,
+        name: &'static str,
+        run: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) where
         E: std::error::Error + Send + Sync + 'static,
     {
         self.names.push(name);

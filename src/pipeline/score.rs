@@ -99,7 +99,8 @@ fn delays(documents: &[Document], replayed: &Replayed) -> BTreeMap<String, Optio
     }
     let after = (documents.len() as f64 * NEW_AFTER) as usize;
     let new = rows.into_iter().filter(|(_, rows)| rows[0] >= after && rows.len() >= EXPECTED_FROM);
-    new.map(|(label, rows)| (label.to_owned(), delay(documents, replayed, label, rows[EXPECTED_FROM - 1]))).collect()
+    new.map(|(label, rows)| (label.to_owned(), delay(documents, replayed, label, rows[EXPECTED_FROM - 1])))
+        .collect()
 }
 
 /// Documents from row `from` to the first version in which most of some topic's documents are called `label`.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::topicd::{Home, documents, wait_for};
+use crate::topicd::{Home, cache, documents, wait_for};
 
 /// A source of numbers that differ from run to run, so that every run kills at other moments.
 fn random(bound: u64) -> u64 {
@@ -24,13 +24,22 @@ fn check_exactly_once(home: &Home, ids: &[String]) {
             *arrivals.entry(id.clone()).or_insert(0) += 1;
         }
         let before = last.insert(id.clone(), (revision, record["topic"].as_i64().unwrap()));
-        assert_eq!(revision, before.map_or(1, |(revision, _)| revision + 1), "revisions of {id} follow each other");
+        assert_eq!(
+            revision,
+            before.map_or(1, |(revision, _)| revision + 1),
+            "revisions of {id} follow each other"
+        );
     }
-    assert_eq!(arrivals.keys().cloned().collect::<Vec<_>>(), ids, "every document has an assignment");
+    let missing: Vec<&String> = ids.iter().filter(|id| !arrivals.contains_key(*id)).collect();
+    assert!(
+        missing.is_empty() && arrivals.len() == ids.len(),
+        "every document has an assignment, but {missing:?}"
+    );
     assert!(arrivals.values().all(|count| *count == 1), "and only one");
 
     let events = home.records("events.jsonl");
-    let numbers: Vec<u64> = events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect();
+    let numbers: Vec<u64> =
+        events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>(), "no event is missing or doubled");
 
     let merged: BTreeMap<i64, i64> = (events.iter())
@@ -72,17 +81,16 @@ fn kill_at_random_moments(home: &Home, kills: usize, longest_ms: u64) {
 
 #[test]
 fn fifty_kills_over_the_news() {
-    let cache = std::env::var_os("TOPICD_CACHE").map_or_else(
-        || std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/topicd"),
-        std::path::PathBuf::from,
-    );
-    let news = cache.join("data/news.jsonl");
-    let news = fs_err::read_to_string(news).expect("the news are there after `deploy/test` has set the machine up");
-    let mut ids: Vec<String> = news
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())
-        .collect();
-    ids.sort_unstable();
+    let news = cache().join("data/news.jsonl");
+    let news =
+        fs_err::read_to_string(news).expect("the news are there after `deploy/test` has set the machine up");
+    let articles = news.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let with_text = articles.filter(|article| {
+        !format!("{}{}", article["title"].as_str().unwrap(), article["text"].as_str().unwrap())
+            .trim()
+            .is_empty()
+    });
+    let ids: Vec<String> = with_text.map(|article| article["id"].as_str().unwrap().to_owned()).collect();
     let home = Home::new(&news).set("embed.max_tokens=32").set("source.batch_documents=16");
     kill_at_random_moments(&home, 50, 900);
     check_exactly_once(&home, &ids);
@@ -90,8 +98,7 @@ fn fifty_kills_over_the_news() {
 
 #[test]
 fn a_term_signal_ends_the_run_in_order() {
-    let mut ids: Vec<String> = (0..600).map(|number| format!("d{number}")).collect();
-    ids.sort_unstable();
+    let ids: Vec<String> = (0..600).map(|number| format!("d{number}")).collect();
     let home = Home::new(&documents(600)).set("refit.first_documents=100").set("source.speed=400.0");
     let mut daemon = home.start();
     wait_for("some documents", || {

@@ -8,33 +8,33 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything may take that is waited for.
-pub const DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// A folder with a state, outputs and a source.
-pub struct Home {
+pub(crate) struct Home {
     folder: tempfile::TempDir,
     settings: Vec<String>,
 }
 
 impl Home {
-    pub fn new(documents: &str) -> Self {
+    pub(crate) fn new(documents: &str) -> Self {
         let home = Self { folder: tempfile::tempdir().unwrap(), settings: Vec::new() };
         fs_err::write(home.path("documents.jsonl"), documents).unwrap();
         home
     }
 
     /// A further setting, such as `refit.first_documents=100`.
-    pub fn set(mut self, setting: &str) -> Self {
+    pub(crate) fn set(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
         self
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// `topicd` with `arguments`, not started yet.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_topicd"));
         command.args(arguments).current_dir(self.folder.path());
         for setting in ["source.path=documents.jsonl", "http.listen=127.0.0.1:0"] {
@@ -48,19 +48,19 @@ impl Home {
     }
 
     /// Runs `topicd` to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs `topicd` to its end, which must be a good one; its stdout.
-    pub fn good(&self, arguments: &[&str]) -> String {
+    pub(crate) fn good(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts `topicd run --events` and waits for its address.
-    pub fn start(&self) -> Daemon {
+    pub(crate) fn start(&self) -> Daemon {
         let mut child = self.command(&["run", "--events"]).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
@@ -79,30 +79,30 @@ impl Home {
     }
 
     /// The lines of an output file.
-    pub fn records(&self, file: &str) -> Vec<Value> {
+    pub(crate) fn records(&self, file: &str) -> Vec<Value> {
         read_records(&self.path("topicd-data/output").join(file))
     }
 }
 
-pub fn read_records(path: &Path) -> Vec<Value> {
+pub(crate) fn read_records(path: &Path) -> Vec<Value> {
     let text = fs_err::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A running daemon; killed when dropped.
-pub struct Daemon {
-    pub child: Child,
-    pub base: String,
+pub(crate) struct Daemon {
+    pub(crate) child: Child,
+    pub(crate) base: String,
 }
 
 impl Daemon {
     /// The answer to a GET, when it is a good one.
-    pub fn get(&self, path: &str) -> Option<String> {
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
         let response = ureq(&self.base, path).ok()?;
         Some(response)
     }
 
-    pub fn json(&self, path: &str) -> Option<Value> {
+    pub(crate) fn json(&self, path: &str) -> Option<Value> {
         serde_json::from_str(&self.get(path)?).ok()
     }
 }
@@ -131,7 +131,7 @@ fn ureq(base: &str, path: &str) -> std::io::Result<String> {
 }
 
 /// Waits until `condition` gives a value.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
@@ -142,19 +142,83 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Documents about `topics` subjects, told apart by their words, `n` in all.
-pub fn documents(n: usize) -> String {
-    const SUBJECTS: [&[&str]; 4] = [
-        &["football", "goal", "league", "striker", "coach", "stadium", "penalty", "midfield", "match", "referee"],
-        &["market", "shares", "bank", "inflation", "investors", "stocks", "bonds", "profit", "earnings", "trading"],
-        &["virus", "vaccine", "hospital", "patients", "doctors", "infection", "symptoms", "clinic", "disease", "nurses"],
-        &["planet", "rocket", "orbit", "telescope", "astronaut", "galaxy", "satellite", "moon", "launch", "comet"],
-    ];
+const SUBJECTS: [&[&str]; 4] = [
+    &["football", "goal", "league", "striker", "coach", "stadium", "penalty", "midfield", "match", "referee"],
+    &[
+        "market",
+        "shares",
+        "bank",
+        "inflation",
+        "investors",
+        "stocks",
+        "bonds",
+        "profit",
+        "earnings",
+        "trading",
+    ],
+    &[
+        "virus",
+        "vaccine",
+        "hospital",
+        "patients",
+        "doctors",
+        "infection",
+        "symptoms",
+        "clinic",
+        "disease",
+        "nurses",
+    ],
+    &[
+        "planet",
+        "rocket",
+        "orbit",
+        "telescope",
+        "astronaut",
+        "galaxy",
+        "satellite",
+        "moon",
+        "launch",
+        "comet",
+    ],
+];
+
+/// Documents about four subjects, told apart by their words, `n` in all.
+pub(crate) fn documents(n: usize) -> String {
     let mut text = String::new();
+    let mut random: u64 = 1;
     for number in 0..n {
         let words = SUBJECTS[number % SUBJECTS.len()];
-        let picked: Vec<&str> = (0..8).map(|at| words[(number * 7 + at * at * 3 + number / 11) % words.len()]).collect();
-        text.push_str(&format!("{{\"id\":\"d{number}\",\"text\":\"The {} report number {number}\"}}\n", picked.join(" ")));
+        let picked: Vec<&str> = (0..8)
+            .map(|_| {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                words[(random >> 33) as usize % words.len()]
+            })
+            .collect();
+        text.push_str(&format!("{{\"id\":\"d{number}\",\"text\":\"The {}.\"}}\n", picked.join(" ")));
     }
     text
+}
+
+/// The folder that `deploy/test` fills.
+pub(crate) fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/topicd");
+    std::env::var_os("TOPICD_CACHE").map_or_else(home, PathBuf::from)
+}
+
+/// There is a topic for most subjects, and each topic's best keywords come from one subject.
+pub(crate) fn check_pure(topics: &[Value]) {
+    let mut found = std::collections::BTreeSet::new();
+    for topic in topics {
+        let words: Vec<&str> = topic["keywords"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .take(5)
+            .map(|word| word["term"].as_str().unwrap())
+            .collect();
+        let subject = SUBJECTS.iter().position(|subject| words.iter().all(|word| subject.contains(word)));
+        found.insert(subject.unwrap_or_else(|| panic!("the keywords {words:?} come from several subjects")));
+    }
+    assert!(found.len() >= 3, "only {found:?} of four subjects");
 }
