@@ -101,20 +101,26 @@ impl Metrics {
             )?,
             registry: registry.clone(),
         };
+        metrics.start(&made)?;
+        Ok(metrics)
+    }
+
+    /// What is known from the start: the program, its process, and counters at 0.
+    fn start(&self, made: &Maker<'_>) -> Result<(), Error> {
         made.gauges("build_info", "1, labelled with the version of topicd", "version")?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        registry.register(Box::new(ProcessCollector::for_self()))?;
+        self.registry.register(Box::new(ProcessCollector::for_self()))?;
         for (family, values) in [
-            (&metrics.documents, &["assigned", "outlier", "rejected"][..]),
-            (&metrics.refits, &["promoted", "rejected", "failed"]),
-            (&metrics.webhook_deliveries, &["delivered", "gave_up"]),
+            (&self.documents, &["assigned", "outlier", "rejected"][..]),
+            (&self.refits, &["promoted", "rejected", "failed"]),
+            (&self.webhook_deliveries, &["delivered", "gave_up"]),
         ] {
             for value in values {
                 family.with_label_values(&[value]);
             }
         }
-        Ok(metrics)
+        Ok(())
     }
 
     /// Everything in Prometheus's text format.
