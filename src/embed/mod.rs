@@ -44,8 +44,8 @@ pub struct Params {
     pub onnxruntime: Option<PathBuf>,
     /// Tokens of a text that count, special ones included; by default what the model was made for. At least 8.
     pub max_tokens: Option<usize>,
-    /// Tokens that go through the model at once, padding counted. At least 1. Memory grows with it: at 8,192 tokens
-    /// MiniLM takes some 200 MB.
+    /// Tokens that go through the model at once, padding counted. At least 1. More is slower: ten texts already fill
+    /// the multiplications, larger batches leave the CPU's caches and are padded more. Memory grows with it.
     pub batch_tokens: usize,
     /// Threads of inference; 0 for all cores.
     pub threads: usize,
@@ -72,7 +72,7 @@ impl Default for Params {
             model: PathBuf::from("all-MiniLM-L6-v2"),
             onnxruntime: None,
             max_tokens: None,
-            batch_tokens: 8192,
+            batch_tokens: 2048,
             threads: 0,
             precision: Precision::Auto,
         }
