@@ -114,8 +114,12 @@ impl<'a> Player<'a> {
             self.arrival.push(judged.assignment.topic);
             self.recorded.push(judged.assignment.topic);
         }
-        let outcome =
-            Outcome { model: self.model.clone(), judged, rejections: Vec::new(), checkpoint: Checkpoint::new() };
+        let outcome = Outcome {
+            model: self.model.clone(),
+            judged,
+            rejections: Vec::new(),
+            checkpoint: Checkpoint::new(),
+        };
         self.state.absorb(outcome.evidence(self.state.sampling()), 0);
     }
 

@@ -10,12 +10,32 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
     (&["keywords"], &["kernel", "keywords"], PURE),
     (&["document", "checkpoint"], &["kernel", "document", "checkpoint"], PURE),
     (&["model"], MODEL, PURE),
-    (&["record", "figure"], &["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "figure"], PURE),
-    (&["telemetry"], &["document", "checkpoint", "model", "embed", "telemetry"], &["sled::", "rdkafka::", "axum::"]),
+    (
+        &["record", "figure"],
+        &["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "figure"],
+        PURE,
+    ),
+    (
+        &["telemetry"],
+        &["document", "checkpoint", "model", "embed", "telemetry"],
+        &["sled::", "rdkafka::", "axum::"],
+    ),
     (&["transport"], &with_model("transport"), &["sled::", "ort::", "axum::", "clap::", "prometheus::"]),
-    (&["embed"], &with_model("embed"), &["sled::", "rdkafka::", "axum::", "clap::", "prometheus::", "tokio::"]),
-    (&["store"], &with_model("store"), &["rdkafka::", "ort::", "axum::", "clap::", "prometheus::", "tokio::"]),
-    (&["notify"], &with_model("notify"), &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::"]),
+    (
+        &["embed"],
+        &with_model("embed"),
+        &["sled::", "rdkafka::", "axum::", "clap::", "prometheus::", "tokio::"],
+    ),
+    (
+        &["store"],
+        &with_model("store"),
+        &["rdkafka::", "ort::", "axum::", "clap::", "prometheus::", "tokio::"],
+    ),
+    (
+        &["notify"],
+        &with_model("notify"),
+        &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::"],
+    ),
     (&["pipeline"], &UP_TO_PIPELINE, LOOPS),
     (&["http"], &UP_TO_HTTP, LOOPS),
 ];
@@ -27,18 +47,54 @@ const fn with_model(room: &'static str) -> [&'static str; 9] {
 }
 
 const UP_TO_PIPELINE: [&str; 14] = [
-    "kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "telemetry", "transport",
-    "embed", "store", "notify", "pipeline",
+    "kernel",
+    "ann",
+    "cluster",
+    "keywords",
+    "document",
+    "checkpoint",
+    "model",
+    "record",
+    "telemetry",
+    "transport",
+    "embed",
+    "store",
+    "notify",
+    "pipeline",
 ];
 const UP_TO_HTTP: [&str; 14] = [
-    "kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "telemetry", "transport",
-    "embed", "store", "notify", "http",
+    "kernel",
+    "ann",
+    "cluster",
+    "keywords",
+    "document",
+    "checkpoint",
+    "model",
+    "record",
+    "telemetry",
+    "transport",
+    "embed",
+    "store",
+    "notify",
+    "http",
 ];
 
 /// Pure rooms get time, files and sockets as values.
 const PURE: &[&str] = &[
-    "tokio", "rdkafka::", "sled::", "axum::", "ort::", "prometheus::", "tracing::", "std::fs", "fs_err", "std::net",
-    "SystemTime", "Timestamp::now", "Instant::now", "std::env",
+    "tokio",
+    "rdkafka::",
+    "sled::",
+    "axum::",
+    "ort::",
+    "prometheus::",
+    "tracing::",
+    "std::fs",
+    "fs_err",
+    "std::net",
+    "SystemTime",
+    "Timestamp::now",
+    "Instant::now",
+    "std::env",
 ];
 const LOOPS: &[&str] = &["clap::", "toml::", "std::env", "prometheus::"];
 
@@ -72,7 +128,8 @@ fn room(path: &Path) -> String {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.file_stem().is_some_and(|name| name == "tests") || path.components().any(|part| part.as_os_str() == "tests")
+    path.file_stem().is_some_and(|name| name == "tests")
+        || path.components().any(|part| part.as_os_str() == "tests")
 }
 
 /// Code without comments, and without the tests at a file's end.
@@ -88,7 +145,8 @@ fn every_room_names_only_those_below_it() {
     let mut faults = Vec::new();
     for path in source_files().into_iter().filter(|path| !is_test(path)) {
         let room = room(&path);
-        let Some((_, may_name, must_not)) = FLOORS.iter().find(|(rooms, ..)| rooms.contains(&room.as_str())) else {
+        let Some((_, may_name, must_not)) = FLOORS.iter().find(|(rooms, ..)| rooms.contains(&room.as_str()))
+        else {
             let upper = ["lib", "main", "config", "daemon", "cli"];
             assert!(upper.contains(&room.as_str()), "`{room}` stands on no floor; add it to the table");
             continue;
@@ -111,7 +169,8 @@ fn every_room_names_only_those_below_it() {
 
 /// The rooms after `crate::`: one name, or several in braces.
 fn first_names(rest: &str) -> Vec<String> {
-    let name = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let name =
+        |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     if let Some(list) = rest.strip_prefix('{') {
         let mut depth = 0;
         let mut names = vec![String::new()];

@@ -9,11 +9,15 @@ const DIM: usize = 384;
 
 #[test]
 fn a_tour_of_bad_input() {
-    let good = |id: &str| json!({ "id": id, "text": "a good document about football" }).to_string().into_bytes();
+    let good =
+        |id: &str| json!({ "id": id, "text": "a good document about football" }).to_string().into_bytes();
     let embedding = |values: serde_json::Value| {
-        json!({ "id": values.to_string().len(), "text": "with a vector", "embedding": values }).to_string().into_bytes()
+        json!({ "id": values.to_string().len(), "text": "with a vector", "embedding": values })
+            .to_string()
+            .into_bytes()
     };
-    let mut nan = format!("{{\"id\":\"nan\",\"text\":\"x\",\"embedding\":[NaN{}]}}", ",1.0".repeat(DIM - 1)).into_bytes();
+    let mut nan = format!("{{\"id\":\"nan\",\"text\":\"x\",\"embedding\":[NaN{}]}}", ",1.0".repeat(DIM - 1))
+        .into_bytes();
     let huge = format!("{{\"id\":\"huge\",\"text\":\"{}\"}}", "x".repeat(50 << 20)).into_bytes();
     let lines: Vec<(Option<&str>, Vec<u8>)> = vec![
         (None, good("first")),
@@ -40,12 +44,17 @@ fn a_tour_of_bad_input() {
     fs_err::write(home.path("documents.jsonl"), &bytes).unwrap();
     home.good(&["run", "--exit-at-end"]);
 
-    let assigned: Vec<String> =
-        home.records("assignments.jsonl").iter().map(|record| record["id"].as_str().unwrap().to_owned()).collect();
+    let assigned: Vec<String> = home
+        .records("assignments.jsonl")
+        .iter()
+        .map(|record| record["id"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(assigned, ["first", "last"]);
     let letters = home.records("dead-letters.jsonl");
-    let expected: Vec<(&str, &[u8])> =
-        lines.iter().filter_map(|(reason, line)| Some((reason.as_ref().copied()?, line.as_slice()))).collect();
+    let expected: Vec<(&str, &[u8])> = lines
+        .iter()
+        .filter_map(|(reason, line)| Some((reason.as_ref().copied()?, line.as_slice())))
+        .collect();
     assert_eq!(letters.len(), expected.len());
     let mut offset = 0;
     let mut offsets = Vec::new();

@@ -11,14 +11,18 @@ use crate::topicd::{Home, documents};
 fn fit_topics_find_and_assign() {
     let home = Home::new(&documents(400));
     let fitted: Value =
-        serde_json::from_str(&home.good(&["fit", "documents.jsonl", "--min-cluster-size", "20", "--json"])).unwrap();
+        serde_json::from_str(&home.good(&["fit", "documents.jsonl", "--min-cluster-size", "20", "--json"]))
+            .unwrap();
     assert_eq!(fitted["model"]["topics"].as_array().unwrap().len(), 4, "{fitted}");
     let table = home.good(&["topics"]);
     assert!(table.contains("4 topics, 400 documents"), "{table}");
 
     let found: Value = serde_json::from_str(&home.good(&["find", "a rocket to the moon", "--json"])).unwrap();
     let best = &found[0];
-    assert!(best["keywords"].to_string().contains("orbit") || best["keywords"].to_string().contains("rocket"), "{found}");
+    assert!(
+        best["keywords"].to_string().contains("orbit") || best["keywords"].to_string().contains("rocket"),
+        "{found}"
+    );
     let topic = home.good(&["topic", &best["id"].to_string()]);
     assert!(topic.contains("representative documents"), "{topic}");
     let missing = home.run(&["topic", "99"]);
@@ -40,7 +44,11 @@ fn fit_topics_find_and_assign() {
 #[test]
 fn check_names_every_mistake_at_once() {
     let home = Home::new("");
-    fs_err::write(home.path("bad.toml"), "[refit]\nmin_cluster_sise = 3\nmin_samples = 0\n\n[sorce]\npath = \"x\"\n").unwrap();
+    fs_err::write(
+        home.path("bad.toml"),
+        "[refit]\nmin_cluster_sise = 3\nmin_samples = 0\n\n[sorce]\npath = \"x\"\n",
+    )
+    .unwrap();
     let output = home.run(&["check", "--config", "bad.toml"]);
     assert!(!output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();

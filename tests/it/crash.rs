@@ -24,13 +24,18 @@ fn check_exactly_once(home: &Home, ids: &[String]) {
             *arrivals.entry(id.clone()).or_insert(0) += 1;
         }
         let before = last.insert(id.clone(), (revision, record["topic"].as_i64().unwrap()));
-        assert_eq!(revision, before.map_or(1, |(revision, _)| revision + 1), "revisions of {id} follow each other");
+        assert_eq!(
+            revision,
+            before.map_or(1, |(revision, _)| revision + 1),
+            "revisions of {id} follow each other"
+        );
     }
     assert_eq!(arrivals.keys().cloned().collect::<Vec<_>>(), ids, "every document has an assignment");
     assert!(arrivals.values().all(|count| *count == 1), "and only one");
 
     let events = home.records("events.jsonl");
-    let numbers: Vec<u64> = events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect();
+    let numbers: Vec<u64> =
+        events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect();
     assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>(), "no event is missing or doubled");
 
     let merged: BTreeMap<i64, i64> = (events.iter())
@@ -77,7 +82,8 @@ fn fifty_kills_over_the_news() {
         std::path::PathBuf::from,
     );
     let news = cache.join("data/news.jsonl");
-    let news = fs_err::read_to_string(news).expect("the news are there after `deploy/test` has set the machine up");
+    let news =
+        fs_err::read_to_string(news).expect("the news are there after `deploy/test` has set the machine up");
     let mut ids: Vec<String> = news
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned())

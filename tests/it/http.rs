@@ -18,7 +18,8 @@ fn topics_events_answers_and_health() {
     assert_eq!(sizes + topics["outliers"].as_u64().unwrap(), 400);
 
     let events = daemon.json("/api/events?after=0").unwrap();
-    let kinds: Vec<&str> = events["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        events["events"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == "topic.created").count(), 4);
     assert!(kinds.contains(&"model.published"));
 
@@ -26,7 +27,11 @@ fn topics_events_answers_and_health() {
     let words = answer["topics"][0]["keywords"].to_string();
     assert!(words.contains("shares") || words.contains("stocks"), "{answer}");
     // The command line asks the daemon that has the state open.
-    let table = home.command(&["topics"]).args(["--set", &format!("http.listen={}", daemon.base.trim_start_matches("http://"))]).output().unwrap();
+    let table = home
+        .command(&["topics"])
+        .args(["--set", &format!("http.listen={}", daemon.base.trim_start_matches("http://"))])
+        .output()
+        .unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("4 topics, 400 documents"), "{table}");
 

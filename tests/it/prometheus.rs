@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::topicd::{Daemon, Home, documents, wait_for};
 
-
 #[test]
 fn prometheus_scrapes_what_the_dashboard_asks_for() {
     let home = Home::new(&documents(300)).set("refit.first_documents=150");
@@ -15,7 +14,11 @@ fn prometheus_scrapes_what_the_dashboard_asks_for() {
         .replace("127.0.0.1:9464", daemon.base.trim_start_matches("http://"))
         .replace("15s", "1s");
     fs_err::write(home.path("prometheus.yml"), config).unwrap();
-    fs_err::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yml"), home.path("alerts.yml")).unwrap();
+    fs_err::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yml"),
+        home.path("alerts.yml"),
+    )
+    .unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new("prometheus")
         .args(["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"])
@@ -35,11 +38,13 @@ fn prometheus_scrapes_what_the_dashboard_asks_for() {
     });
     assert_eq!(documents, 300.0);
     assert_eq!(query("up"), Some(1.0));
-    let version = wait_for("the model's version", || query("topicd_model_version").filter(|version| *version >= 2.0));
+    let version =
+        wait_for("the model's version", || query("topicd_model_version").filter(|version| *version >= 2.0));
     assert_eq!(Some(version), daemon.json("/api/topics").unwrap()["version"].as_f64());
     let rules = prometheus.json("/api/v1/rules").unwrap();
     assert!(!rules["data"]["groups"].as_array().unwrap().is_empty(), "{rules}");
-}#[test]
+}
+#[test]
 fn prometheus_scrapes_what_the_dashboard_asks_for() {
     let home = Home::new(&documents(300)).set("refit.first_documents=150");
     let daemon = home.start();
@@ -47,7 +52,11 @@ fn prometheus_scrapes_what_the_dashboard_asks_for() {
         .replace("127.0.0.1:9464", daemon.base.trim_start_matches("http://"))
         .replace("15s", "1s");
     fs_err::write(home.path("prometheus.yml"), config).unwrap();
-    fs_err::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yml"), home.path("alerts.yml")).unwrap();
+    fs_err::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yml"),
+        home.path("alerts.yml"),
+    )
+    .unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let child = Command::new("prometheus")
         .args(["--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"])
@@ -67,7 +76,8 @@ fn prometheus_scrapes_what_the_dashboard_asks_for() {
     });
     assert_eq!(documents, 300.0);
     assert_eq!(query("up"), Some(1.0));
-    let version = wait_for("the model's version", || query("topicd_model_version").filter(|version| *version >= 2.0));
+    let version =
+        wait_for("the model's version", || query("topicd_model_version").filter(|version| *version >= 2.0));
     assert_eq!(Some(version), daemon.json("/api/topics").unwrap()["version"].as_f64());
     let rules = prometheus.json("/api/v1/rules").unwrap();
     assert!(!rules["data"]["groups"].as_array().unwrap().is_empty(), "{rules}");

@@ -145,16 +145,56 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 /// Documents about `topics` subjects, told apart by their words, `n` in all.
 pub fn documents(n: usize) -> String {
     const SUBJECTS: [&[&str]; 4] = [
-        &["football", "goal", "league", "striker", "coach", "stadium", "penalty", "midfield", "match", "referee"],
-        &["market", "shares", "bank", "inflation", "investors", "stocks", "bonds", "profit", "earnings", "trading"],
-        &["virus", "vaccine", "hospital", "patients", "doctors", "infection", "symptoms", "clinic", "disease", "nurses"],
-        &["planet", "rocket", "orbit", "telescope", "astronaut", "galaxy", "satellite", "moon", "launch", "comet"],
+        &[
+            "football", "goal", "league", "striker", "coach", "stadium", "penalty", "midfield", "match",
+            "referee",
+        ],
+        &[
+            "market",
+            "shares",
+            "bank",
+            "inflation",
+            "investors",
+            "stocks",
+            "bonds",
+            "profit",
+            "earnings",
+            "trading",
+        ],
+        &[
+            "virus",
+            "vaccine",
+            "hospital",
+            "patients",
+            "doctors",
+            "infection",
+            "symptoms",
+            "clinic",
+            "disease",
+            "nurses",
+        ],
+        &[
+            "planet",
+            "rocket",
+            "orbit",
+            "telescope",
+            "astronaut",
+            "galaxy",
+            "satellite",
+            "moon",
+            "launch",
+            "comet",
+        ],
     ];
     let mut text = String::new();
     for number in 0..n {
         let words = SUBJECTS[number % SUBJECTS.len()];
-        let picked: Vec<&str> = (0..8).map(|at| words[(number * 7 + at * at * 3 + number / 11) % words.len()]).collect();
-        text.push_str(&format!("{{\"id\":\"d{number}\",\"text\":\"The {} report number {number}\"}}\n", picked.join(" ")));
+        let picked: Vec<&str> =
+            (0..8).map(|at| words[(number * 7 + at * at * 3 + number / 11) % words.len()]).collect();
+        text.push_str(&format!(
+            "{{\"id\":\"d{number}\",\"text\":\"The {} report number {number}\"}}\n",
+            picked.join(" ")
+        ));
     }
     text
 }
