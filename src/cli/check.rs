@@ -17,17 +17,16 @@ impl Check {
         match settings.load() {
             Ok(_) => {
                 if settings.json {
-                    print_json(&serde_json::json!({ "mistakes": [] }))?
+                    print_json(&serde_json::json!({ "mistakes": [] }))?;
                 } else {
-                    print("no mistakes\n")?
+                    print("no mistakes\n")?;
                 }
                 Ok(ExitCode::SUCCESS)
             }
             Err(config::Error::Mistakes(mistakes)) => {
                 if settings.json {
-                    print_json(
-                        &serde_json::json!({ "mistakes": mistakes.0.iter().map(ToString::to_string).collect::<Vec<_>>() }),
-                    )?;
+                    let texts: Vec<String> = mistakes.0.iter().map(ToString::to_string).collect();
+                    print_json(&serde_json::json!({ "mistakes": texts }))?;
                 } else {
                     mistakes.0.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
                 }

@@ -1,5 +1,6 @@
 //! `topicd evaluate FILE`: judge settings on data that is known.
 
+use std::fmt::Write;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -186,7 +187,7 @@ fn show(figures: &Map<String, Value>, json: bool) -> anyhow::Result<()> {
     let mut text = format!("{title}\n");
     for (key, value) in figures.iter().filter(|(key, _)| *key != "seed") {
         let value = value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number:.3}"));
-        text.push_str(&format!("  {key:<22} {value}\n"));
+        writeln!(text, "  {key:<22} {value}")?;
     }
     print(&text)
 }

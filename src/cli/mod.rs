@@ -45,7 +45,7 @@ struct Settings {
     /// TOML file with the settings that differ from the defaults
     #[arg(long, short, global = true, value_name = "FILE", env = "TOPICD_CONFIG")]
     config: Option<PathBuf>,
-    /// One setting, e.g. refit.min_cluster_size=30; stronger than file and environment
+    /// One setting, e.g. `refit.min_cluster_size=30`; stronger than file and environment
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print JSON for programs in place of text for people

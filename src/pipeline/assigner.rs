@@ -119,7 +119,7 @@ impl Judge {
                 }
                 (None, Some(Err(error))) => rejections.push(refused(document, error.to_string())),
                 (None, None) => {
-                    rejections.push(refused(document, "the encoder gave no embedding".to_owned()))
+                    rejections.push(refused(document, "the encoder gave no embedding".to_owned()));
                 }
             }
         }

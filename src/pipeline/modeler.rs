@@ -114,12 +114,11 @@ impl<P: ModelerPort> Modeler<P> {
                         tokio::task::block_in_place(|| self.adopt(&refit, fitted))?;
                     }
                 }
-                outcome = self.port.receive(), if !ended => match outcome {
-                    Some(outcome) => tokio::task::block_in_place(|| self.absorb(&outcome))?,
-                    None => {
-                        ended = true;
-                        self.telemetry.stream_ended();
-                    }
+                outcome = self.port.receive(), if !ended => if let Some(outcome) = outcome {
+                    tokio::task::block_in_place(|| self.absorb(&outcome))?;
+                } else {
+                    ended = true;
+                    self.telemetry.stream_ended();
                 },
                 Some(command) = commands.recv() => self.answer(command, &mut refitting)?,
             }

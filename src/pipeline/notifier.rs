@@ -34,7 +34,7 @@ impl Notifier {
                 match outcome {
                     Outcome::Delivered { .. } => self.telemetry.webhook_delivered(),
                     Outcome::GaveUp { .. } => {
-                        self.telemetry.webhook_gave_up(event.number, &outcome.to_string())
+                        self.telemetry.webhook_gave_up(event.number, &outcome.to_string());
                     }
                 }
                 self.outbox.done(event.number)?;

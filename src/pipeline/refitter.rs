@@ -14,6 +14,9 @@ use crate::model::refit::select::Snapshot;
 use crate::model::refit::trigger::Trigger;
 use crate::telemetry::Telemetry;
 
+/// Stage → seconds, in the order in which they ran.
+pub type Stages = Vec<(String, f64)>;
+
 /// A refit under way.
 #[derive(Debug)]
 pub struct Refitting {
@@ -21,7 +24,7 @@ pub struct Refitting {
     pub trigger: Trigger,
     /// Documents absorbed when its snapshot was taken.
     pub documents: u64,
-    finished: oneshot::Receiver<(Result<Fitted, run::Error>, Vec<(String, f64)>)>,
+    finished: oneshot::Receiver<(Result<Fitted, run::Error>, Stages)>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -29,7 +32,7 @@ pub struct Refitting {
 #[derive(Debug)]
 pub enum Ended {
     /// Clusters, and the seconds that each stage took.
-    Fitted(Fitted, Vec<(String, f64)>),
+    Fitted(Fitted, Stages),
     /// Nothing; the version in force stays.
     Failed(run::Error),
     /// Its thread is gone.
@@ -80,7 +83,7 @@ struct Stopwatch {
 }
 
 impl Stopwatch {
-    fn finish(&self) -> Vec<(String, f64)> {
+    fn finish(&self) -> Stages {
         let stages = self.stages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (stage, _, seconds) in stages.iter() {
             self.telemetry.refit_stage_finished(stage, *seconds);

@@ -117,10 +117,9 @@ pub fn reconcile(fitted: &Fitted, suspicions: &[Suspicion], pinned: &BTreeSet<To
             merge(&mut plan, &mut loyal, &overlap, cluster, (*other, *first), suspicions, pinned);
         }
     }
-    for cluster in 0..targets.len() {
-        if targets[cluster].is_none() {
-            targets[cluster] = Some(split_or_birth(&mut plan, &overlap, cluster, suspicions, pinned));
-        }
+    let homeless = targets.iter_mut().enumerate().filter(|(_, target)| target.is_none());
+    for (cluster, target) in homeless {
+        *target = Some(split_or_birth(&mut plan, &overlap, cluster, suspicions, pinned));
     }
     plan.labels = fitted.members.iter().map(|fit| label(fit, &targets, &loyal, &overlap)).collect();
     plan

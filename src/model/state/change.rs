@@ -67,6 +67,7 @@ pub enum Op {
 }
 
 /// Why a document is kept, and the topic that it has now.
+#[expect(clippy::struct_excessive_bools, reason = "each is a reason of its own, and any of them may hold")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its topic.

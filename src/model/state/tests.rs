@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -199,9 +199,9 @@ proptest! {
                 let documents: Vec<_> = numbers.iter().map(|number| (*number, 0, None)).collect();
                 state.absorb(evidence(&state, &documents), 1);
             }
-            let sampled: BTreeMap<Arc<str>, ()> = (state.held().iter())
+            let sampled: BTreeSet<Arc<str>> = (state.held().iter())
                 .filter(|(_, _, standing)| standing.sampled)
-                .map(|(_, kept, _)| (kept.id.clone(), ()))
+                .map(|(_, kept, _)| kept.id.clone())
                 .collect();
             sampled
         };
