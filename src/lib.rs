@@ -11,6 +11,7 @@ pub mod keywords;
 
 pub mod checkpoint;
 pub mod document;
+pub mod figure;
 pub mod model;
 pub mod record;
 

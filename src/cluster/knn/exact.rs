@@ -162,19 +162,17 @@ impl Task for OfferBoth<'_> {
 /// Whether any of the products clears the floor of its row or of its column.
 #[inline(always)]
 fn any_enters(left: &Block, right: &Block, i: usize, j: usize, products: &[f32]) -> bool {
+    let Ok(products) = <&[f32; LANES]>::try_from(products) else { return true };
+    let Ok(floors) = <&[f32; LANES]>::try_from(&right.floors[j..j + LANES]) else { return true };
+    let Ok(half_squares) = <&[f32; LANES]>::try_from(&right.half_squares[j..j + LANES]) else { return true };
     let (floor, half_square) = (left.floors[i], left.half_squares[i]);
     let mut any = false;
-    if let Ok(products) = <&[f32; LANES]>::try_from(products) {
-        let (floors, half_squares) = (&right.floors[j..j + LANES], &right.half_squares[j..j + LANES]);
-        for lane in 0..LANES {
-            let (for_left, for_right) = (products[lane] - half_squares[lane], products[lane] - half_square);
-            any |= for_left >= floor;
-            any |= for_right >= floors[lane];
-        }
-        any
-    } else {
-        true
+    for lane in 0..LANES {
+        // Both floors as floors of the product: the nearer one decides.
+        let floor = (floor + half_squares[lane]).min(floors[lane] + half_square);
+        any |= products[lane] >= floor;
     }
+    any
 }
 
 #[inline(never)]

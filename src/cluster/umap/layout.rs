@@ -5,7 +5,7 @@
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 
-use super::{curve::Curve, fuzzy_set::FuzzySet, params::Params};
+use super::{curve::Curve, fuzzy_set::FuzzySet, params::Params, sampling::Samples};
 use crate::{
     cluster::watch::{self, Cancelled, Watch},
     kernel::wide::{self, Task},
@@ -80,18 +80,18 @@ impl Descent<'_> {
     ) -> Result<(), Cancelled> {
         let mut points: Vec<[f32; D]> = points(at);
         let among: Option<Vec<[f32; D]>> = among.map(self::points);
-        let strongest = self.graph.strongest().max(f32::MIN_POSITIVE);
-        let rates: Vec<f32> = self.graph.strengths.iter().map(|strength| strength / strongest).collect();
-        let groups = self.groups(&rates);
-        let turns = if among.is_some() { 1 } else { TURNS.min(groups.len()) };
+        let mut samples = Samples::new(self.graph);
         for epoch in 1..self.n_epochs {
             watch::check(watch)?;
             watch.progress("layout", epoch, self.n_epochs);
+            samples.advance(epoch);
+            let groups = samples.groups();
+            let turns = if among.is_some() { 1 } else { TURNS.min(groups.len()) };
             for turn in 0..turns {
                 let groups: Vec<&[u32; LANES]> = groups.iter().skip(turn).step_by(turns).collect();
                 let moves = |group| Moves {
                     descent: self,
-                    rates: &rates,
+                    samples: &samples,
                     points: &points,
                     others: among.as_deref().unwrap_or(&points),
                     pulls: if among.is_some() { 1 } else { 2 },
@@ -112,19 +112,6 @@ impl Descent<'_> {
         }
         Ok(())
     }
-
-    /// The points in groups that go side by side: of like numbers of samples, so that few lanes wait for others. The last
-    /// is filled up with its last point.
-    fn groups(&self, rates: &[f32]) -> Vec<[u32; LANES]> {
-        let expected: Vec<f32> =
-            self.graph.starts.windows(2).map(|edges| rates[edges[0]..edges[1]].iter().sum()).collect();
-        let mut order: Vec<u32> = (0..self.graph.n() as u32).collect();
-        order.sort_by(|&i, &j| expected[j as usize].total_cmp(&expected[i as usize]));
-        order
-            .chunks(LANES)
-            .map(|chunk| std::array::from_fn(|lane| chunk[lane.min(chunk.len() - 1)]))
-            .collect()
-    }
 }
 
 fn points<const D: usize>(rows: &Array2<f32>) -> Vec<[f32; D]> {
@@ -135,7 +122,7 @@ fn points<const D: usize>(rows: &Array2<f32>) -> Vec<[f32; D]> {
 /// The samples of a group of points in one epoch; gives where they lead, by dimension and lane.
 struct Moves<'a, const D: usize> {
     descent: &'a Descent<'a>,
-    rates: &'a [f32],
+    samples: &'a Samples<'a>,
     points: &'a [[f32; D]],
     others: &'a [[f32; D]],
     pulls: usize,
@@ -148,7 +135,7 @@ impl<const D: usize> Task for Moves<'_, D> {
 
     #[inline(always)]
     fn run(self) -> [[f32; LANES]; D] {
-        let Descent { graph, curve, params, n_epochs } = self.descent;
+        let Descent { curve, params, n_epochs, .. } = self.descent;
         let forces = Forces {
             curve: *curve,
             rate: params.learning_rate * (1.0 - self.epoch as f32 / *n_epochs as f32),
@@ -156,58 +143,38 @@ impl<const D: usize> Task for Moves<'_, D> {
         };
         let epoch_seed = mix(params.seed ^ (self.epoch as u64) << 32);
         let mut seeds = [[0; LANES]; 2];
-        let mut sampled: Vec<u32> = Vec::with_capacity(LANES * 32);
-        let mut starts = [0; LANES];
-        let mut counts = [0; LANES];
+        let mut sampled: [&[u32]; LANES] = [&[]; LANES];
         let mut at = [[0.0; LANES]; D];
         for (lane, &i) in self.group.iter().enumerate() {
             let seed = mix(epoch_seed ^ u64::from(i));
             (seeds[0][lane], seeds[1][lane]) = (seed as u32, (seed >> 32) as u32);
-            let edges = graph.starts[i as usize]..graph.starts[i as usize + 1];
-            starts[lane] = sampled.len();
-            sample(&graph.neighbours[edges.clone()], &self.rates[edges], self.epoch, &mut sampled);
-            counts[lane] = sampled.len() - starts[lane];
+            sampled[lane] = self.samples.of(i as usize);
             for d in 0..D {
                 at[d][lane] = self.points[i as usize][d];
             }
         }
-        let most = counts.iter().copied().max().unwrap_or(0);
-        for turn in 0..most {
-            let mut others = [0; LANES];
+        // Groups are sorted: the first has most.
+        for sample in 0..sampled[0].len() {
+            let mut neighbours = [0; LANES];
             let mut rates = [0.0; LANES];
             for lane in 0..LANES {
-                if turn < counts[lane] {
-                    others[lane] = sampled[starts[lane] + turn];
+                if let Some(&neighbour) = sampled[lane].get(sample) {
+                    neighbours[lane] = neighbour;
                     rates[lane] = forces.rate;
                 }
             }
+            let neighbours = gathered(self.others, &neighbours);
             // Once for the edge from here to there, once for the edge from there to here.
             for _ in 0..self.pulls {
-                forces.pull(&mut at, self.others, &others, &rates);
+                forces.pull(&mut at, &neighbours, &rates);
             }
             for push in 0..params.negative_sample_rate {
-                let others = draw(&seeds, turn * params.negative_sample_rate + push, self.others.len());
-                forces.push(&mut at, self.others, &others, &rates);
+                let drawn = draw(&seeds, sample * params.negative_sample_rate + push, self.others.len());
+                forces.push(&mut at, &gathered(self.others, &drawn), &rates);
             }
         }
         at
     }
-}
-
-/// Appends the neighbours whose turn it is in this epoch: the `m`-th sample of an edge of rate `r` is due in epoch
-/// `m / r`.
-#[inline(always)]
-fn sample(neighbours: &[u32], rates: &[f32], epoch: usize, sampled: &mut Vec<u32>) {
-    let from = sampled.len();
-    sampled.resize(from + neighbours.len(), 0);
-    let (now, before) = (epoch as f32, (epoch - 1) as f32);
-    let mut count = 0;
-    for (&j, &rate) in neighbours.iter().zip(rates) {
-        // Written every time and kept or not: which edges are due is not for a branch predictor to know.
-        sampled[from + count] = j;
-        count += usize::from((rate * now) as u32 != (rate * before) as u32);
-    }
-    sampled.truncate(from + count);
 }
 
 /// How points move each other in one epoch.
@@ -223,8 +190,7 @@ impl Forces {
     fn pull<const D: usize>(
         &self,
         at: &mut [[f32; LANES]; D],
-        points: &[[f32; D]],
-        others: &[u32; LANES],
+        others: &[[f32; LANES]; D],
         rates: &[f32; LANES],
     ) {
         let Curve { a, b } = self.curve;
@@ -233,7 +199,7 @@ impl Forces {
             let slope = -2.0 * a * b * power / (squared * (a * power + 1.0));
             if squared > 0.0 { slope } else { 0.0 }
         };
-        step(at, points, others, rates, slope);
+        step(at, others, rates, slope);
     }
 
     /// Each lane's point away from its other.
@@ -241,38 +207,42 @@ impl Forces {
     fn push<const D: usize>(
         &self,
         at: &mut [[f32; LANES]; D],
-        points: &[[f32; D]],
-        others: &[u32; LANES],
+        others: &[[f32; LANES]; D],
         rates: &[f32; LANES],
     ) {
         let Curve { a, b } = self.curve;
         let slope =
             |squared: f32| 2.0 * self.repulsion * b / ((SOFTENING + squared) * (a * power(squared, b) + 1.0));
-        step(at, points, others, rates, slope);
+        step(at, others, rates, slope);
     }
+}
+
+/// Where the others are, by dimension and lane.
+#[inline(always)]
+fn gathered<const D: usize>(points: &[[f32; D]], others: &[u32; LANES]) -> [[f32; LANES]; D] {
+    let mut gathered = [[0.0; LANES]; D];
+    for lane in 0..LANES {
+        let other = &points[others[lane] as usize];
+        for d in 0..D {
+            gathered[d][lane] = other[d];
+        }
+    }
+    gathered
 }
 
 /// Moves each lane's point along the line to its other by `slope` of their squared distance, times its rate.
 #[inline(always)]
 fn step<const D: usize>(
     at: &mut [[f32; LANES]; D],
-    points: &[[f32; D]],
-    others: &[u32; LANES],
+    others: &[[f32; LANES]; D],
     rates: &[f32; LANES],
     slope: impl Fn(f32) -> f32,
 ) {
-    let mut differences = [[0.0_f32; LANES]; D];
-    for lane in 0..LANES {
-        let other = &points[others[lane] as usize];
-        for d in 0..D {
-            differences[d][lane] = other[d];
-        }
-    }
     let mut squares = [0.0_f32; LANES];
     for d in 0..D {
         for lane in 0..LANES {
-            differences[d][lane] = at[d][lane] - differences[d][lane];
-            squares[lane] += differences[d][lane] * differences[d][lane];
+            let difference = at[d][lane] - others[d][lane];
+            squares[lane] += difference * difference;
         }
     }
     let mut slopes = [0.0_f32; LANES];
@@ -281,7 +251,7 @@ fn step<const D: usize>(
     }
     for d in 0..D {
         for lane in 0..LANES {
-            let step = (slopes[lane] * differences[d][lane]).clamp(-LARGEST_STEP, LARGEST_STEP);
+            let step = (slopes[lane] * (at[d][lane] - others[d][lane])).clamp(-LARGEST_STEP, LARGEST_STEP);
             at[d][lane] += rates[lane] * step;
         }
     }
@@ -347,21 +317,6 @@ mod tests {
             }
         }
         assert!(power(0.0, 0.79) < 1e-20);
-    }
-
-    #[test]
-    fn an_edge_is_sampled_as_often_as_its_rate_says() {
-        let (neighbours, rates) = ([0, 1, 2], [1.0, 0.5, 0.1]);
-        let mut counts = [0; 3];
-        let mut sampled = Vec::new();
-        for epoch in 1..=100 {
-            sampled.clear();
-            sample(&neighbours, &rates, epoch, &mut sampled);
-            for &j in &sampled {
-                counts[j as usize] += 1;
-            }
-        }
-        assert_eq!(counts, [100, 50, 10]);
     }
 
     #[test]

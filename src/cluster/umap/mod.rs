@@ -10,6 +10,7 @@ mod eigen;
 mod fuzzy_set;
 mod layout;
 mod params;
+mod sampling;
 mod smooth_knn;
 mod spectral;
 mod transform;
