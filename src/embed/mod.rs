@@ -19,6 +19,7 @@ mod tokenize;
 mod tests;
 
 use std::{
+    fmt,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
@@ -124,11 +125,23 @@ pub struct Report {
     pub notes: Vec<Note>,
 }
 
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (model, library) = (self.model.display(), self.onnxruntime.display());
+        write!(
+            f,
+            "{} on {} threads, {} tokens of a text; {model}, {library}",
+            self.provider, self.threads, self.max_tokens
+        )?;
+        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+    }
+}
+
 /// Something that an operator may want to know.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Note {
     /// A faster provider refused the model, or is not in this build of ONNX Runtime; the next one was tried.
-    #[error("{provider:?} is not available: {reason}")]
+    #[error("{provider} is not available: {reason}")]
     ProviderRefused {
         /// Which.
         provider: Provider,

@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded once a process, and which of its providers a model runs on.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::Mutex,
 };
@@ -48,6 +49,16 @@ pub enum Provider {
     OpenVinoFp32,
     /// ONNX Runtime's own kernels, fp32.
     Cpu,
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OpenVinoBf16 => "OpenVINO bf16",
+            Self::OpenVinoFp32 => "OpenVINO fp32",
+            Self::Cpu => "ONNX Runtime fp32",
+        })
+    }
 }
 
 impl Provider {

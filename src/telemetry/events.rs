@@ -41,8 +41,8 @@ impl Telemetry {
     }
 
     /// The encoder is ready; `report` says what it runs on.
-    pub fn encoder_loaded(&self, name: &str, report: &impl fmt::Debug) {
-        info!(encoder = name, ?report, "encoder loaded");
+    pub fn encoder_loaded(&self, name: &str, report: &impl fmt::Display) {
+        info!(encoder = name, %report, "encoder loaded");
     }
 
     /// The state of the last run, or a new one, is ready.
