@@ -13,7 +13,7 @@ use half::f16;
 use serde_json::{Map, Value, json};
 
 use crate::cli::progress::Bars;
-use crate::cli::{Settings, block_on, fit, print, print_json};
+use crate::cli::{Settings, block_on, fit, print, print_json, table};
 use crate::config::Config;
 use crate::daemon;
 use crate::document::Document;
@@ -63,6 +63,9 @@ impl Evaluate {
                 write_topics(path, &replayed)?;
             }
             let figures = figures(&documents, &replayed, seed, started.elapsed().as_secs_f64())?;
+            if !settings.json {
+                print(&refits(&replayed))?;
+            }
             show(&figures, settings.json)?;
             all.push(figures);
         }
@@ -149,6 +152,28 @@ fn figures(
     figures.insert("refit_seconds".to_owned(), json!(fits.iter().sum::<f64>()));
     figures.insert("peak_mib".to_owned(), json!(peak_mib()));
     Ok(figures)
+}
+
+/// A line for each refit.
+fn refits(replayed: &Replayed) -> String {
+    let mut table = table::table(&[
+        "refit", "documents", "fitted", "min_cluster_size", "clusters", "topics", "outliers", "moved", "seconds",
+    ]);
+    for (report, (documents, _)) in replayed.reports.iter().zip(&replayed.versions) {
+        let seconds: f64 = report.stages.iter().map(|(_, seconds)| seconds).sum();
+        table.add_row([
+            report.number.to_string(),
+            documents.to_string(),
+            report.members.to_string(),
+            report.min_cluster_size.to_string(),
+            report.clusters.to_string(),
+            report.topics.to_string(),
+            format!("{} → {}", report.outliers_before, report.outliers_after),
+            report.moved.to_string(),
+            format!("{seconds:.1}"),
+        ]);
+    }
+    format!("{table}\n")
 }
 
 /// The most memory that this process ever had, in MiB; 0 where the system doesn't say.

@@ -11,7 +11,8 @@ const WORDS: usize = 8;
 /// Characters of a representative document in a cell.
 const TEXT: usize = 70;
 
-fn table(header: &[&str]) -> Table {
+/// An empty table.
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());

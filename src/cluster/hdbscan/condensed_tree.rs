@@ -106,13 +106,18 @@ impl CondensedTree {
     ///
     /// As `stability / total`, except that an infinite λ counts as the largest finite one. The shares of clusters on
     /// different trees can be compared, which stabilities (in 1 / distance) can't.
-    pub fn stability_shares(&self) -> Vec<f64> {
+    ///
+    /// With an `exponent` above 1, λ is raised to it first: density grows with a power of λ, so late, dense clusters
+    /// weigh more against an early one that holds them all. 1 is HDBSCAN\*'s own stability.
+    pub fn stability_shares(&self, exponent: f64) -> Vec<f64> {
         let finite = self.lambda_of.iter().copied().filter(|lambda| lambda.is_finite()).fold(0.0, f64::max);
         let stabilities: Vec<f64> = self
             .ids()
             .map(|id| {
                 let cluster = self.cluster(id);
-                let stay = |lambda: f64| lambda.min(finite) - cluster.birth.min(finite);
+                // Relative to the largest, so that no power overflows.
+                let mass = |lambda: f64| (lambda.min(finite) / finite).powf(exponent);
+                let stay = |lambda: f64| mass(lambda) - mass(cluster.birth);
                 let own: f64 = self.own_rows(id).iter().map(|&row| stay(self.lambda_of(row as usize))).sum();
                 let children = cluster.children.iter().flatten().map(|&child| self.cluster(child));
                 own + children.map(|child| stay(child.birth) * child.size as f64).sum::<f64>()

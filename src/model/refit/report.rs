@@ -26,6 +26,10 @@ pub struct Report {
     pub outliers_after: usize,
     /// Documents whose topic it changed.
     pub moved: usize,
+    /// Clusters that it found.
+    pub clusters: u32,
+    /// Topics after it.
+    pub topics: usize,
     /// HDBSCAN's `min_cluster_size` in it.
     pub min_cluster_size: usize,
     /// Stage → seconds, in the order in which they ran.

@@ -21,6 +21,13 @@ use crate::model::refit::Checked;
 use crate::model::refit::select::Snapshot;
 use crate::model::topic::TopicId;
 
+/// Exponent of λ in a cluster's stability.
+///
+/// With 1, as in HDBSCAN\*, the first cut of 5,000 newsgroup posts was 8 clusters, two of them with 70 % of all
+/// posts (ARI 0.22 – 0.26 over two layouts); with 1.5 it was 43 – 45 (0.41 – 0.47), with 2 46 – 49 (0.37 – 0.39). On
+/// all 18,000 posts, where HDBSCAN\*'s own cut rarely collapses, 1 and 1.5 are equal (AMI 0.520 and 0.519).
+const DENSITY_EXPONENT: f64 = 1.5;
+
 /// Neighbours that decide whether an outlier of the fit is taken into a topic.
 const ABSORBING_NEIGHBOURS: usize = 15;
 
@@ -118,14 +125,13 @@ fn fitted(
 /// The clusters of `tree` that are worth most by stability and by continuing `before`, the members' topics in the
 /// version in force.
 fn cut(tree: &CondensedTree, before: &[Option<TopicId>], continuity: f64) -> Vec<ClusterId> {
-    let stability = |id: ClusterId| (id != ClusterId::ROOT).then(|| tree.cluster(id).stability);
-    let eom = tree.select(stability);
-    let total: f64 = eom.iter().map(|id| tree.cluster(*id).stability).sum();
+    let shares = tree.stability_shares(DENSITY_EXPONENT);
+    let stability = |id: ClusterId| (id != ClusterId::ROOT).then(|| shares[id.index()]);
     let mut sizes: BTreeMap<TopicId, f64> = BTreeMap::new();
     before.iter().flatten().for_each(|topic| *sizes.entry(*topic).or_insert(0.0) += 1.0);
     let labelled: f64 = sizes.values().sum();
-    if labelled == 0.0 || total <= 0.0 || !total.is_finite() {
-        return eom;
+    if labelled == 0.0 {
+        return tree.select(stability);
     }
     tree.select(|id| {
         let mut shared: BTreeMap<TopicId, f64> = BTreeMap::new();
@@ -136,7 +142,7 @@ fn cut(tree: &CondensedTree, before: &[Option<TopicId>], continuity: f64) -> Vec
         let continued = (shared.iter())
             .map(|(topic, shared)| shared * shared / (size + sizes[topic] - shared))
             .fold(0.0, f64::max);
-        Some(stability(id)? / total + continuity * continued / labelled)
+        Some(stability(id)? + continuity * continued / labelled)
     })
 }
 

@@ -201,6 +201,8 @@ impl State {
             outliers_before: outliers(|fit| fit.before.is_none()),
             outliers_after: outliers(|fit| fit.cluster.is_none()),
             moved,
+            clusters: fitted.clusters,
+            topics: self.topics.len(),
             min_cluster_size: fitted.min_cluster_size,
             stages: told.stages.clone(),
             fates,
