@@ -153,24 +153,30 @@ impl<const D: usize> Task for Moves<'_, D> {
                 at[d][lane] = self.points[i as usize][d];
             }
         }
+        let mut neighbours = [[0.0; LANES]; D];
+        let mut strangers = vec![[[0.0; LANES]; D]; params.negative_sample_rate];
         // Groups are sorted: the first has most.
         for sample in 0..sampled[0].len() {
-            let mut neighbours = [0; LANES];
+            let mut due = [0; LANES];
             let mut rates = [0.0; LANES];
             for lane in 0..LANES {
                 if let Some(&neighbour) = sampled[lane].get(sample) {
-                    neighbours[lane] = neighbour;
+                    due[lane] = neighbour;
                     rates[lane] = forces.rate;
                 }
             }
-            let neighbours = gathered(self.others, &neighbours);
+            // All are fetched before the first is used: the fetching is most of the time, and so overlaps.
+            gather(self.others, &due, &mut neighbours);
+            for (push, strangers) in strangers.iter_mut().enumerate() {
+                let drawn = draw(&seeds, sample * params.negative_sample_rate + push, self.others.len());
+                gather(self.others, &drawn, strangers);
+            }
             // Once for the edge from here to there, once for the edge from there to here.
             for _ in 0..self.pulls {
                 forces.pull(&mut at, &neighbours, &rates);
             }
-            for push in 0..params.negative_sample_rate {
-                let drawn = draw(&seeds, sample * params.negative_sample_rate + push, self.others.len());
-                forces.push(&mut at, &gathered(self.others, &drawn), &rates);
+            for strangers in &strangers {
+                forces.push(&mut at, strangers, &rates);
             }
         }
         at
@@ -219,15 +225,13 @@ impl Forces {
 
 /// Where the others are, by dimension and lane.
 #[inline(always)]
-fn gathered<const D: usize>(points: &[[f32; D]], others: &[u32; LANES]) -> [[f32; LANES]; D] {
-    let mut gathered = [[0.0; LANES]; D];
+fn gather<const D: usize>(points: &[[f32; D]], others: &[u32; LANES], gathered: &mut [[f32; LANES]; D]) {
     for lane in 0..LANES {
         let other = &points[others[lane] as usize];
         for d in 0..D {
             gathered[d][lane] = other[d];
         }
     }
-    gathered
 }
 
 /// Moves each lane's point along the line to its other by `slope` of their squared distance, times its rate.
