@@ -9,6 +9,7 @@ use std::{path::Path, sync::Mutex, time::Instant};
 use half::f16;
 use ndarray::Array2;
 use topicd::cluster::{
+    hdbscan,
     knn::{self, Metric},
     umap,
     watch::Watch,
@@ -43,7 +44,10 @@ fn main() {
         let start = Instant::now();
         let graph = knn::nearest(rows.view(), 14, Metric::Cosine, &stopwatch).unwrap();
         let fitted = umap::fit_graph(&graph, rows.view(), &params, &stopwatch).unwrap();
+        let hdbscan = hdbscan::Params { min_cluster_size: 50, ..hdbscan::Params::default() }.check().unwrap();
+        let clustered = hdbscan::fit(fitted.layout.view(), &hdbscan, &stopwatch).unwrap();
         let total_s = start.elapsed().as_secs_f64();
+        let clusters = clustered.labels.iter().flatten().max().map_or(0, |&label| label + 1);
         if let Some(queries) = option("--recall") {
             let queries = rows.slice(ndarray::s![..queries.parse::<usize>().unwrap(), ..]);
             // Among all rows each query finds itself too.
@@ -60,6 +64,7 @@ fn main() {
         }
         let mut line = serde_json::json!({
             "corpus": corpus, "n": rows.nrows(), "seed": seed, "threads": threads, "total_s": total_s,
+            "clusters": clusters,
         });
         for (stage, seconds) in stopwatch.stages(start) {
             line[stage] = seconds.into();

@@ -37,11 +37,11 @@ impl Descent<'_> {
     /// where the turns before left them. So no two threads write the same point, random numbers are a function of
     /// (seed, epoch, point), and the same seed gives the same bits on any number of threads.
     ///
-    /// Tried and lost, on newsgroups at 5 seeds, judged by the clusters that HDBSCAN's eom cuts (`min_cluster_size` 50): a
-    /// single turn an epoch, where neighbours swap their places instead of meeting (63 small clusters); a neighbour that,
-    /// as in umap-learn, springs back at each pull (trustworthiness 0.971 instead of 0.967, but two runs in five, as with
-    /// umap-learn itself, end in 2 clusters); that for the first half of the epochs (no difference); AVX-512's own
-    /// gathers (no faster, the points come from the second-level cache either way).
+    /// Tried and lost, on newsgroups, judged by the clusters that HDBSCAN's eom cuts (`min_cluster_size` 50; 23 – 40 in five
+    /// runs of this): 16 turns an epoch (63 clusters, once); a neighbour that springs back at each pull, which comes nearer
+    /// to umap-learn (trustworthiness 0.971 instead of 0.967, umap-learn 0.972), but ends in 2 clusters in one run of three,
+    /// as two of five of umap-learn's do; that for the first half of the epochs (no difference); AVX-512's own gathers (no
+    /// faster, the points come from the second-level cache either way).
     ///
     /// Time `O(n_epochs · edges · d)`. Source: the UMAP paper, algorithm 5; `optimize_layout_euclidean`.
     pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
