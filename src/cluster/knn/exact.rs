@@ -75,7 +75,7 @@ pub(super) fn nearest(
 /// The rows in an order where each block holds rows that are near the same one of as many pivots as there are blocks.
 ///
 /// A block that has met itself then knows many of its rows' neighbours, and most of what comes later ends at the
-/// comparison with the floors: measured on 44,949 × 384, it takes a quarter off the whole.
+/// comparison with the floors: measured on 44,949 × 384, it takes a fifth off the whole.
 fn by_likeness(rows: &Array2<f32>) -> Vec<usize> {
     let n = rows.nrows();
     let pivots: Vec<usize> = (0..n).step_by(BLOCK).collect();
