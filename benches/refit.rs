@@ -9,6 +9,7 @@ use std::{path::Path, sync::Mutex, time::Instant};
 use half::f16;
 use ndarray::Array2;
 use topicd::cluster::{
+    hdbscan,
     knn::{self, Metric},
     umap,
     watch::Watch,
@@ -43,12 +44,27 @@ fn main() {
         let start = Instant::now();
         let graph = knn::nearest(rows.view(), 14, Metric::Cosine, &stopwatch).unwrap();
         let fitted = umap::fit_graph(&graph, rows.view(), &params, &stopwatch).unwrap();
+        let hdbscan = hdbscan::Params { min_cluster_size: 50, ..hdbscan::Params::default() }.check().unwrap();
+        let clustered = hdbscan::fit(fitted.layout.view(), &hdbscan, &stopwatch).unwrap();
         let total_s = start.elapsed().as_secs_f64();
+        let clusters = clustered.labels.iter().flatten().max().map_or(0, |&label| label + 1);
+        if let Some(queries) = option("--recall") {
+            let queries = rows.slice(ndarray::s![..queries.parse::<usize>().unwrap(), ..]);
+            // Among all rows each query finds itself too.
+            let exact = knn::nearest_among(queries, rows.view(), 15, Metric::Cosine, &stopwatch).unwrap();
+            let others =
+                |row: usize| exact.indices.row(row).into_iter().filter(move |&&j| j as usize != row).take(14);
+            let found =
+                |row: usize| others(row).filter(|j| graph.indices.row(row).iter().any(|i| i == *j)).count();
+            let found: usize = (0..exact.n()).map(found).sum();
+            println!("{}", serde_json::json!({ "recall": found as f64 / (14 * exact.n()) as f64 }));
+        }
         if let Some(folder) = option("--dump") {
             write_npy(&format!("{folder}/{corpus}-{seed}.npy"), &fitted.layout);
         }
         let mut line = serde_json::json!({
             "corpus": corpus, "n": rows.nrows(), "seed": seed, "threads": threads, "total_s": total_s,
+            "clusters": clusters,
         });
         for (stage, seconds) in stopwatch.stages(start) {
             line[stage] = seconds.into();

@@ -59,6 +59,10 @@ impl Avx2 {
 pub(super) const TILE: usize = 16;
 /// Values of one row of a tile of `bf16`: the step along the dimensions.
 pub(super) const STEP: usize = 32;
+/// A row of a tile in a cache line of its own: tiles across two lines load at less than half the speed.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct TileRow(pub(super) [u16; STEP]);
 /// Rows of one call to [`Amx::products`].
 pub(super) const STRIP: usize = 2 * TILE;
 
@@ -80,8 +84,8 @@ impl Amx {
     ///
     /// # Panics
     /// If the lengths don't fit each other, or `m` is not a multiple of 32.
-    pub(super) fn products(self, rows: &[u16], columns: &[u16], steps: usize, out: &mut [f32]) {
-        let panel = steps * TILE * STEP;
+    pub(super) fn products(self, rows: &[TileRow], columns: &[TileRow], steps: usize, out: &mut [f32]) {
+        let panel = steps * TILE;
         let width = columns.len() / panel * TILE;
         assert_eq!(rows.len(), 2 * panel);
         assert_eq!(columns.len(), width / TILE * panel);
@@ -165,8 +169,14 @@ unsafe fn configure_tiles() {
 /// # Safety
 /// Tiles are configured; `rows` and `columns` point at two panels of `steps` tiles each; `out` at 32 rows of 32 values,
 /// `width` values apart.
-unsafe fn multiply_tiles(rows: *const u16, columns: *const u16, steps: usize, out: *mut f32, width: usize) {
-    const TILE_BYTES: usize = TILE * STEP * size_of::<u16>();
+unsafe fn multiply_tiles(
+    rows: *const TileRow,
+    columns: *const TileRow,
+    steps: usize,
+    out: *mut f32,
+    width: usize,
+) {
+    const TILE_BYTES: usize = TILE * size_of::<TileRow>();
     // SAFETY: by the contract above each load reads 1,024 bytes of a panel and each store writes 16 × 64 bytes of `out`.
     unsafe {
         asm!(
@@ -193,7 +203,7 @@ unsafe fn multiply_tiles(rows: *const u16, columns: *const u16, steps: usize, ou
             d = inout(reg) columns.byte_add(steps * TILE_BYTES) => _,
             steps = inout(reg) steps => _,
             tile = const TILE_BYTES,
-            row = in(reg) STEP * size_of::<u16>(),
+            row = in(reg) size_of::<TileRow>(),
             out = in(reg) out,
             below = in(reg) out.add(TILE * width),
             stride = in(reg) width * size_of::<f32>(),

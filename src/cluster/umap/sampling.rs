@@ -45,7 +45,7 @@ impl<'a> Samples<'a> {
             let edges = starts[0]..starts[counts.len()];
             let (own, rest) = due.split_at_mut(edges.len());
             due = rest;
-            tasks.push(Due {
+            tasks.push(Finding {
                 neighbours: &self.graph.neighbours[edges.clone()],
                 rates: &self.rates[edges],
                 starts,
@@ -82,7 +82,7 @@ impl<'a> Samples<'a> {
 }
 
 /// Some points' part of [`Samples::advance`].
-struct Due<'a> {
+struct Finding<'a> {
     neighbours: &'a [u32],
     rates: &'a [f32],
     starts: &'a [usize],
@@ -91,7 +91,7 @@ struct Due<'a> {
     due: &'a mut [u32],
 }
 
-impl Task for Due<'_> {
+impl Task for Finding<'_> {
     type Output = ();
 
     #[inline(always)]
