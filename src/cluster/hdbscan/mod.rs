@@ -109,6 +109,11 @@ pub enum Error {
 /// near ties); ties of mutual reachability are decided by plain distance, so that the order of the rows doesn't
 /// matter; labels are numbered by the birth of the clusters; the minimum spanning tree is exact, where `hdbscan`'s
 /// is by default approximate.
+///
+/// Measured by `benches/peers` on 2 cores, 44,949 × 5 (a layout of ACL abstracts), `min_cluster_size` 50: 0.11 s and
+/// 17 MiB, where fast_hdbscan takes 0.50 s and hdbscan 0.85 s (267 and 280 MiB). The tree weighs as much as hdbscan's
+/// exact one; the labels' ARI with it is 0.9985, and hdbscan's with itself 0.9986 when the rows are shuffled: the rest
+/// is how ties happen to be broken.
 pub fn fit(rows: ArrayView2<'_, f32>, params: &Checked, watch: &dyn Watch) -> Result<Hdbscan, Error> {
     const STAGES: usize = 4;
     check_rows(rows)?;
