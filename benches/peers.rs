@@ -33,7 +33,10 @@ fn main() -> Outcome<()> {
         ["hdbscan", rows, size, repetitions, labels] => {
             cluster_only(&read(rows)?, size.parse()?, repetitions.parse()?, labels)?
         }
-        _ => return Ok(println!("this is topicd's side of benches/peers; run that")),
+        _ => {
+            println!("this is topicd's side of benches/peers; run that");
+            return Ok(());
+        }
     };
     println!("{}", with_peak(answer)?);
     Ok(())
