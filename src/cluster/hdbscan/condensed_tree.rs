@@ -33,8 +33,8 @@ pub struct Cluster {
     pub death: f64,
     /// Rows in it at its birth.
     pub size: usize,
-    /// Excess of mass: the sum over its rows of how long (in λ) they stayed. Infinite where more than `min_samples`
-    /// rows coincide, as in `hdbscan`.
+    /// Excess of mass: the sum over its rows of how long (in λ) they stayed. Infinite where enough rows for a
+    /// cluster, and more than `min_samples`, coincide; never NaN.
     pub stability: f64,
     /// Its part of [`CondensedTree::rows`].
     span: Range<usize>,

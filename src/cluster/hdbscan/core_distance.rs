@@ -89,6 +89,7 @@ impl Nearest {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as sorting calls it")]
 fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
     a.squared_distance.total_cmp(&b.squared_distance).then(a.position.cmp(&b.position))
 }

@@ -63,8 +63,7 @@ impl CondensedTree {
         let score = |row: usize| {
             let (densest, lambda) = (densest[self.cluster_of(row).index()], self.lambda_of(row));
             match (densest, lambda) {
-                (0.0, _) => 0.0,
-                (_, f64::INFINITY) => 0.0,
+                (0.0, _) | (_, f64::INFINITY) => 0.0,
                 (f64::INFINITY, _) => 1.0,
                 _ => (densest - lambda) / densest,
             }
@@ -87,7 +86,7 @@ impl CondensedTree {
     }
 
     /// How long each selected cluster lives, from 0 (ephemeral) to 1 (over all densities): `credited` stability over
-    /// rows and the largest λ.
+    /// rows and the largest λ. Never above 1, though `hdbscan` credits a single cluster with rows that it calls noise.
     pub(super) fn persistence_of(
         &self,
         selection: &[ClusterId],
@@ -103,7 +102,7 @@ impl CondensedTree {
             if largest == 0.0 || largest.is_infinite() || size == 0 {
                 1.0
             } else {
-                credited[id.index()] / (size as f64 * largest)
+                (credited[id.index()] / (size as f64 * largest)).min(1.0)
             }
         };
         selection.iter().zip(sizes).map(persistence).collect()

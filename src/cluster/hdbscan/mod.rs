@@ -7,6 +7,7 @@
 //!
 //! Sources: Campello, Moulavi, Sander 2013, "Density-Based Clustering Based on Hierarchical Density Estimates";
 //! McInnes & Healy 2017, "Accelerated Hierarchical Density Based Clustering".
+#![allow(clippy::doc_markdown, reason = "McInnes is a name")]
 
 mod boruvka;
 mod condensed_tree;
@@ -18,6 +19,9 @@ mod params;
 mod predict;
 mod selection;
 mod single_linkage;
+#[cfg(test)]
+mod tests;
+
 use ndarray::ArrayView2;
 
 pub use self::condensed_tree::{Cluster, ClusterId, CondensedTree};
@@ -65,6 +69,9 @@ pub enum Error {
         /// What stands there.
         value: f32,
     },
+    /// Rows without values have no distance either.
+    #[error("the rows have no columns; give each at least one value")]
+    NoColumns,
     /// More rows than their numbers can count.
     #[error("`{0}` rows are more than 2147483647; cluster a sample")]
     TooManyRows(usize),
@@ -102,6 +109,11 @@ pub enum Error {
 /// near ties); ties of mutual reachability are decided by plain distance, so that the order of the rows doesn't
 /// matter; labels are numbered by the birth of the clusters; the minimum spanning tree is exact, where `hdbscan`'s
 /// is by default approximate.
+///
+/// Measured by `benches/peers` on 2 cores, 44,949 × 5 (a layout of ACL abstracts), `min_cluster_size` 50: 0.11 s and
+/// 17 MiB, where fast_hdbscan takes 0.50 s and hdbscan 0.85 s (267 and 280 MiB). The tree weighs as much as hdbscan's
+/// exact one; the labels' ARI with it is 0.9985, and hdbscan's with itself 0.9986 when the rows are shuffled: the rest
+/// is how ties happen to be broken.
 pub fn fit(rows: ArrayView2<'_, f32>, params: &Checked, watch: &dyn Watch) -> Result<Hdbscan, Error> {
     const STAGES: usize = 4;
     check_rows(rows)?;
@@ -109,10 +121,10 @@ pub fn fit(rows: ArrayView2<'_, f32>, params: &Checked, watch: &dyn Watch) -> Re
     let min_samples = params.min_samples(n);
     watch.progress("core_distances", 0, STAGES);
     watch::check(watch)?;
-    let mut edges = minimum_spanning_tree(rows, min_samples, watch)?;
+    let edges = minimum_spanning_tree(rows, min_samples, watch)?;
     watch.progress("single_linkage", 2, STAGES);
     watch::check(watch)?;
-    let single_linkage = single_linkage::single_linkage(n, std::mem::take(&mut edges));
+    let single_linkage = single_linkage::single_linkage(n, edges);
     let params = params.params();
     let condensed_tree = condensed_tree::condense_tree(n, &single_linkage, params.min_cluster_size);
     watch.progress("select_clusters", 3, STAGES);
@@ -161,6 +173,9 @@ fn minimum_spanning_tree(
 fn check_rows(rows: ArrayView2<'_, f32>) -> Result<(), Error> {
     if rows.nrows() > i32::MAX as usize {
         return Err(Error::TooManyRows(rows.nrows()));
+    }
+    if rows.nrows() > 0 && rows.ncols() == 0 {
+        return Err(Error::NoColumns);
     }
     let bad = |value: &f32| !value.is_finite() || value.abs() > kd_tree::LARGEST;
     match rows.indexed_iter().find(|(_, value)| bad(value)) {

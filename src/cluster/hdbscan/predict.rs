@@ -17,7 +17,8 @@ pub struct Predictor<'a> {
     /// Squared, by position.
     core_distances: Vec<f32>,
     labels_of_clusters: Vec<Option<u32>>,
-    min_samples: usize,
+    /// λ below which a row is noise whatever its cluster: that of the least dense row in a single cluster, else 0.
+    least_lambda: f64,
 }
 
 /// Where a new row belongs.
@@ -54,7 +55,8 @@ impl<'a> Predictor<'a> {
             );
         }
         let labels_of_clusters = fitted.condensed_tree.labels_of_clusters(&fitted.selection);
-        Ok(Self { fitted, tree, core_distances, labels_of_clusters, min_samples: fitted.min_samples })
+        let least_lambda = if fitted.selection == [ClusterId::ROOT] { least_lambda(fitted) } else { 0.0 };
+        Ok(Self { fitted, tree, core_distances, labels_of_clusters, least_lambda })
     }
 
     /// Says for each of `m × d` new rows to which cluster it would belong, without changing the clusters.
@@ -62,7 +64,8 @@ impl<'a> Predictor<'a> {
     /// Noise for everything if nothing was fitted. About `O(m · min_samples · log n)`, in parallel; each answer is
     /// independent of the other rows.
     ///
-    /// Source: `hdbscan`'s `approximate_predict`.
+    /// Source: `hdbscan`'s `approximate_predict`. Where we differ: it calls everything noise if the root is the only
+    /// cluster; here a row as dense as the least dense row of that cluster is in it.
     pub fn predict(&self, points: ArrayView2<'_, f32>) -> Result<Vec<Prediction>, Error> {
         check_rows(points)?;
         if self.tree.n() == 0 {
@@ -78,15 +81,17 @@ impl<'a> Predictor<'a> {
         };
         let predictions = (0..points.nrows())
             .into_par_iter()
-            .map_init(|| Nearest::new((2 * self.min_samples).max(1)), predict)
+            .map_init(|| Nearest::new((2 * self.fitted.min_samples).max(1)), predict)
             .collect();
         Ok(predictions)
     }
 
     fn predict_one(&self, nearest: &mut Nearest, point: &[f32]) -> Prediction {
         let neighbours = nearest.search(&self.tree, point, None);
-        let core =
-            neighbours.get(self.min_samples).or(neighbours.last()).map_or(0.0, |last| last.squared_distance);
+        let core = neighbours
+            .get(self.fitted.min_samples)
+            .or(neighbours.last())
+            .map_or(0.0, |last| last.squared_distance);
         let reachability = |neighbour: &super::core_distance::Neighbour| {
             let other = self.core_distances[neighbour.position as usize];
             (core.max(other).max(neighbour.squared_distance), neighbour.position)
@@ -96,7 +101,7 @@ impl<'a> Predictor<'a> {
         let row = self.tree.rows()[position as usize];
         let lambda = 1.0 / f64::from(squared).sqrt();
         let cluster = self.cluster_at(row, lambda);
-        let label = self.labels_of_clusters[cluster.index()];
+        let label = self.labels_of_clusters[cluster.index()].filter(|_| lambda >= self.least_lambda);
         let probability = label.map_or(0.0, |label| {
             let death = self.fitted.condensed_tree.cluster(self.fitted.selection[label as usize]).death;
             if death == 0.0 || lambda >= death { 1.0 } else { lambda / death }
@@ -115,4 +120,9 @@ impl<'a> Predictor<'a> {
         }
         id
     }
+}
+
+fn least_lambda(fitted: &Hdbscan) -> f64 {
+    let labelled = (0..).zip(&fitted.labels).filter(|(_, label)| label.is_some());
+    labelled.map(|(row, _)| fitted.condensed_tree.lambda_of(row)).fold(f64::INFINITY, f64::min)
 }

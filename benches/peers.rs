@@ -1,0 +1,132 @@
+//! topicd's side of `benches/peers`, which runs it: one job a process, so that its peak memory is its own.
+//!
+//! `peers all-in rows.npy min_cluster_size repetitions labels.npy layout.npy` lays out and clusters,
+//! `peers layout rows.npy seed layout.npy` lays out once, `peers hdbscan rows.npy min_cluster_size repetitions
+//! labels.npy` clusters. Each prints a JSON object with the seconds of each repetition.
+#![allow(clippy::print_stdout, missing_docs)]
+
+use std::error::Error;
+use std::time::Instant;
+
+use half::f16;
+use ndarray::Array2;
+use npyz::{AutoSerialize, NpyFile, WriterBuilder};
+use topicd::cluster::hdbscan::{self, Hdbscan};
+use topicd::cluster::umap;
+use topicd::cluster::watch::Unwatched;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let answer = match arguments[..] {
+        ["all-in", rows, size, repetitions, labels, layout] => {
+            all_in(&read(rows)?, size.parse()?, repetitions.parse()?, labels, layout)?
+        }
+        ["layout", rows, seed, layout] => {
+            let start = Instant::now();
+            let fitted = lay_out(&read(rows)?, seed.parse()?)?;
+            write_array(layout, &fitted)?;
+            serde_json::json!({ "seconds": [start.elapsed().as_secs_f64()] })
+        }
+        ["hdbscan", rows, size, repetitions, labels] => {
+            cluster_only(&read(rows)?, size.parse()?, repetitions.parse()?, labels)?
+        }
+        _ => {
+            println!("this is topicd's side of benches/peers; run that");
+            return Ok(());
+        }
+    };
+    println!("{}", with_peak(answer)?);
+    Ok(())
+}
+
+/// Adds the largest resident set that this process had.
+fn with_peak(mut answer: serde_json::Value) -> Outcome<serde_json::Value> {
+    let status = fs_err::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no `VmHWM`")?;
+    answer["peak_kib"] = line.trim_end_matches("kB").trim().parse::<u64>()?.into();
+    Ok(answer)
+}
+
+fn all_in(
+    rows: &Array2<f32>,
+    min_cluster_size: usize,
+    repetitions: usize,
+    labels: &str,
+    layout: &str,
+) -> Outcome<serde_json::Value> {
+    let (mut seconds, mut layout_seconds) = (Vec::new(), Vec::new());
+    for repetition in 0..repetitions {
+        let start = Instant::now();
+        let laid_out = lay_out(rows, 42)?;
+        layout_seconds.push(start.elapsed().as_secs_f64());
+        let found = cluster(&laid_out, min_cluster_size)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        if repetition + 1 == repetitions {
+            write_array(layout, &laid_out)?;
+            write_labels(labels, &found)?;
+        }
+    }
+    Ok(serde_json::json!({ "seconds": seconds, "layout_seconds": layout_seconds }))
+}
+
+fn cluster_only(
+    rows: &Array2<f32>,
+    min_cluster_size: usize,
+    repetitions: usize,
+    labels: &str,
+) -> Outcome<serde_json::Value> {
+    let (mut seconds, mut weight) = (Vec::new(), 0.0);
+    for repetition in 0..repetitions {
+        let start = Instant::now();
+        let found = cluster(rows, min_cluster_size)?;
+        seconds.push(start.elapsed().as_secs_f64());
+        weight = found.single_linkage.iter().map(|merge| merge.distance).sum::<f64>();
+        if repetition + 1 == repetitions {
+            write_labels(labels, &found)?;
+        }
+    }
+    Ok(serde_json::json!({ "seconds": seconds, "weight": [weight] }))
+}
+
+fn lay_out(rows: &Array2<f32>, seed: u64) -> Outcome<Array2<f32>> {
+    let params = umap::Params { seed, ..umap::Params::default() }.check()?;
+    Ok(umap::fit(rows.view(), &params, &Unwatched)?.layout)
+}
+
+fn cluster(layout: &Array2<f32>, min_cluster_size: usize) -> Outcome<Hdbscan> {
+    let params = hdbscan::Params { min_cluster_size, ..hdbscan::Params::default() }.check()?;
+    Ok(hdbscan::fit(layout.view(), &params, &Unwatched)?)
+}
+
+/// An `n × d` array of `float16` or `float32`.
+fn read(path: &str) -> Outcome<Array2<f32>> {
+    let bytes = fs_err::read(path)?;
+    let file = NpyFile::new(&bytes[..])?;
+    let shape = (file.shape()[0] as usize, file.shape()[1] as usize);
+    let values = if file.dtype().descr().contains("f2") {
+        file.into_vec::<f16>()?.into_iter().map(f16::to_f32).collect()
+    } else {
+        file.into_vec::<f32>()?
+    };
+    Ok(Array2::from_shape_vec(shape, values)?)
+}
+
+fn write_array(path: &str, array: &Array2<f32>) -> Outcome<()> {
+    write(path, &[array.nrows() as u64, array.ncols() as u64], array.iter().copied())
+}
+
+fn write_labels(path: &str, found: &Hdbscan) -> Outcome<()> {
+    let labels = found.labels.iter().map(|label| label.map_or(-1, |label| label as i32));
+    write(path, &[found.labels.len() as u64], labels)
+}
+
+fn write<T: AutoSerialize>(path: &str, shape: &[u64], values: impl Iterator<Item = T>) -> Outcome<()> {
+    let mut bytes = Vec::new();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd()?;
+    writer.extend(values)?;
+    writer.finish()?;
+    Ok(fs_err::write(path, bytes)?)
+}
