@@ -18,8 +18,8 @@ fn main() -> ExitCode {
 /// The error and its causes, one a line, on stderr.
 fn report(error: &anyhow::Error) {
     use std::io::Write;
-    let mut text = format!("topicd: {error}\n");
-    error.chain().skip(1).for_each(|cause| text.push_str(&format!("  because: {cause}\n")));
+    let causes = error.chain().skip(1).map(|cause| format!("  because: {cause}"));
+    let lines: Vec<String> = std::iter::once(format!("topicd: {error}")).chain(causes).collect();
     // Nobody is left to tell when stderr is gone.
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    drop(writeln!(std::io::stderr(), "{}", lines.join("\n")));
 }

@@ -157,7 +157,15 @@ fn figures(
 /// A line for each refit.
 fn refits(replayed: &Replayed) -> String {
     let mut table = table::table(&[
-        "refit", "documents", "fitted", "min_cluster_size", "clusters", "topics", "outliers", "moved", "seconds",
+        "refit",
+        "documents",
+        "fitted",
+        "min_cluster_size",
+        "clusters",
+        "topics",
+        "outliers",
+        "moved",
+        "seconds",
     ]);
     for (report, (documents, _)) in replayed.reports.iter().zip(&replayed.versions) {
         let seconds: f64 = report.stages.iter().map(|(_, seconds)| seconds).sum();

@@ -1,7 +1,7 @@
 //! Pictures of topics as SVG text: values in, text out.
 //!
 //! A picture stands alone: no script, no font and no style from elsewhere, colours for light and dark. Names and
-//! keywords come from strangers; [`Svg`](svg::Svg) escapes all text, and there is no other way to put text into one.
+//! keywords come from strangers; `svg::Svg` escapes all text, and there is no other way to put text into one.
 
 mod bar_chart;
 mod heat_map;

@@ -1,25 +1,21 @@
 //! Every kind of bad input goes to the dead letters with its reason, and the stream goes on.
 
 use base64::Engine;
-use serde_json::json;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::topicd::Home;
 
 const DIM: usize = 384;
 
-#[test]
-fn a_tour_of_bad_input() {
+/// A reason and a line that must be refused for it; none where the line is good.
+fn lines() -> Vec<(Option<&'static str>, Vec<u8>)> {
     let good =
         |id: &str| json!({ "id": id, "text": "a good document about football" }).to_string().into_bytes();
-    let embedding = |values: serde_json::Value| {
-        json!({ "id": values.to_string().len(), "text": "with a vector", "embedding": values })
-            .to_string()
-            .into_bytes()
+    let embedding = |id: &str, values: &str| {
+        format!(r#"{{"id":"{id}","text":"with a vector","embedding":[{values}]}}"#).into_bytes()
     };
-    let mut nan = format!("{{\"id\":\"nan\",\"text\":\"x\",\"embedding\":[NaN{}]}}", ",1.0".repeat(DIM - 1))
-        .into_bytes();
-    let huge = format!("{{\"id\":\"huge\",\"text\":\"{}\"}}", "x".repeat(50 << 20)).into_bytes();
-    let lines: Vec<(Option<&str>, Vec<u8>)> = vec![
+    vec![
         (None, good("first")),
         (Some("not_json"), b"not json at all".to_vec()),
         (Some("not_json"), b"{\"id\":\"cut\",\"text\":\"never ends".to_vec()),
@@ -28,56 +24,55 @@ fn a_tour_of_bad_input() {
         (Some("empty_text"), b"{\"id\":\"empty\",\"text\":\"  \\n \"}".to_vec()),
         (Some("wrong_type"), b"{\"id\":\"typed\",\"text\":42}".to_vec()),
         (Some("not_utf8"), b"{\"id\":\"bytes\",\"text\":\"\xff\xfe\"}".to_vec()),
-        (Some("too_long"), huge),
-        (Some("embedding_length"), embedding(json!([1.0, 2.0]))),
-        (Some("embedding_value"), embedding(json!(vec![0.0; DIM]))),
-        (Some("embedding_value"), std::mem::take(&mut nan)),
+        (Some("too_long"), format!(r#"{{"id":"huge","text":"{}"}}"#, "x".repeat(50 << 20)).into_bytes()),
+        (Some("embedding_length"), embedding("short", "1.0,2.0")),
+        (Some("embedding_value"), embedding("zero", &format!("0.0{}", ",0.0".repeat(DIM - 1)))),
+        (Some("embedding_value"), embedding("nan", &format!("NaN{}", ",1.0".repeat(DIM - 1)))),
         (Some("duplicate_id"), good("first")),
         (None, good("last")),
-    ];
+    ]
+}
+
+#[test]
+fn a_tour_of_bad_input() {
+    let lines = lines();
     let home = Home::new("");
-    let mut bytes = Vec::new();
-    lines.iter().for_each(|(_, line)| {
-        bytes.extend_from_slice(line);
-        bytes.push(b'\n');
-    });
-    fs_err::write(home.path("documents.jsonl"), &bytes).unwrap();
+    let all: Vec<&[u8]> = lines.iter().map(|(_, line)| &**line).collect();
+    fs_err::write(home.path("documents.jsonl"), [&all.join(&b'\n')[..], b"\n"].concat()).unwrap();
     home.good(&["run", "--exit-at-end"]);
 
-    let assigned: Vec<String> = home
-        .records("assignments.jsonl")
-        .iter()
-        .map(|record| record["id"].as_str().unwrap().to_owned())
-        .collect();
+    let assignments = home.records("assignments.jsonl");
+    let assigned: Vec<&str> = assignments.iter().map(|record| record["id"].as_str().unwrap()).collect();
     assert_eq!(assigned, ["first", "last"]);
-    let letters = home.records("dead-letters.jsonl");
-    let expected: Vec<(&str, &[u8])> = lines
+
+    let offsets = lines.iter().scan(0, |end, (_, line)| {
+        let offset = *end;
+        *end += line.len() + 1;
+        Some(offset)
+    });
+    let expected: Vec<(&str, usize, &[u8])> = lines
         .iter()
-        .filter_map(|(reason, line)| Some((reason.as_ref().copied()?, line.as_slice())))
+        .zip(offsets)
+        .filter_map(|((reason, line), offset)| Some(((*reason)?, offset, &**line)))
         .collect();
+    let letters = home.records("dead-letters.jsonl");
     assert_eq!(letters.len(), expected.len());
-    let mut offset = 0;
-    let mut offsets = Vec::new();
-    for (reason, line) in &lines {
-        if reason.is_some() {
-            offsets.push(offset);
-        }
-        offset += line.len() as u64 + 1;
-    }
-    for ((letter, (reason, line)), offset) in letters.iter().zip(expected).zip(offsets) {
+    for (letter, (reason, offset, line)) in letters.iter().zip(expected) {
         assert_eq!(letter["reason"], reason, "{letter}");
         assert_eq!(letter["offset"], offset, "{letter}");
-        let original = match letter["original"].as_str() {
-            Some(text) => text.as_bytes().to_vec(),
-            None => base64::engine::general_purpose::STANDARD
-                .decode(letter["original_base64"].as_str().unwrap())
-                .unwrap(),
-        };
+        let original = original(letter);
         if reason == "too_long" {
             assert!(line.starts_with(&original) && !original.is_empty());
         } else {
             assert_eq!(original, line, "the original bytes of {reason}");
         }
         assert!(!letter["detail"].as_str().unwrap().is_empty());
+    }
+}
+
+fn original(letter: &Value) -> Vec<u8> {
+    match letter["original"].as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => STANDARD.decode(letter["original_base64"].as_str().unwrap()).unwrap(),
     }
 }

@@ -127,8 +127,10 @@ proptest! {
             prop_assert!(cluster.stability >= 0.0, "stability {}", cluster.stability);
             prop_assert!(cluster.birth.is_finite());
         }
-        let shares = found.condensed_tree.stability_shares();
-        prop_assert!(shares.iter().all(|share| share.is_finite() && *share >= 0.0));
+        for exponent in [1.0, 1.5] {
+            let shares = found.condensed_tree.stability_shares(exponent);
+            prop_assert!(shares.iter().all(|share| share.is_finite() && *share >= 0.0));
+        }
         for (label, exemplars) in (0..).zip(&found.exemplars) {
             prop_assert!(!exemplars.is_empty());
             let inside = |&row: &u32| found.condensed_tree.rows_under(found.selection[label]).contains(&row);
@@ -254,7 +256,7 @@ fn two_piles_of_duplicates_are_two_clusters() {
     assert_eq!(found.labels[25..], vec![found.labels[25]; 35]);
     assert_ne!(found.labels[0], found.labels[25]);
     assert!(found.selection.iter().all(|&id| found.condensed_tree.cluster(id).stability == f64::INFINITY));
-    let shares = found.condensed_tree.stability_shares();
+    let shares = found.condensed_tree.stability_shares(1.0);
     let total: f64 = found.selection.iter().map(|id| shares[id.index()]).sum();
     assert!(shares.iter().all(|share| share.is_finite()) && total <= 1.0, "{shares:?}");
     let predictions = Predictor::new(rows.view(), &found).unwrap().predict(rows.view()).unwrap();
