@@ -1,4 +1,5 @@
-//! The state on disk, in sled: each [`Change`](crate::model::state::Change) and the checkpoint that belongs to it in one atomic batch.
+//! The state on disk, in sled: each [`Change`](crate::model::state::change::Change) and the checkpoint that belongs
+//! to it in one atomic batch.
 //!
 //! Everything lies in one tree, because only a single tree's batch is atomic in sled 0.34 without a transaction;
 //! [`layout`] names the keys. What a batch of documents teaches is written as a journal entry; a refit writes every

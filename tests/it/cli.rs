@@ -32,7 +32,12 @@ fn fit_topics_find_and_assign() {
 
     let mut assign = home.command(&["assign", "--json"]);
     let mut child = assign.stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"The goal of the striker in the football match\n\n").unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"astronomy news: the comet and the orbit and the rocket and the moon.\n\n")
+        .unwrap();
     let output = child.wait_with_output().unwrap();
     let assigned: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(assigned["topic"].as_i64().unwrap() >= 0, "{assigned}");
