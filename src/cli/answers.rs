@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::cli::block_on;
 use crate::config::Config;
 use crate::embed::Embedder;
-use crate::kernel::unit::UnitRows;
 use crate::model::state::overview::Overview;
 use crate::model::version::TopicModel;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
@@ -52,7 +51,8 @@ impl<'a> Answers<'a> {
     pub(super) fn nearest(&self, text: &str, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
         match self {
             Self::State { config, model, encoder, .. } => {
-                let rows = embed(config, encoder, &[text])?;
+                let embedder = open(config, encoder)?;
+                let rows = embedder.embed_queries(&[text])?.rows;
                 Ok(answer::find(model, rows.row(0), limit))
             }
             Self::Daemon { base } => {
@@ -67,7 +67,7 @@ impl<'a> Answers<'a> {
     pub(super) fn assign(&self, texts: &[&str]) -> anyhow::Result<Vec<AssignedRecord>> {
         match self {
             Self::State { config, model, encoder, .. } => {
-                let rows = embed(config, encoder, texts)?;
+                let rows = open(config, encoder)?.embed(texts)?.rows;
                 Ok(answer::assigned(model, &rows, &config.parameters.assign))
             }
             Self::Daemon { base } => {
@@ -84,7 +84,8 @@ impl<'a> Answers<'a> {
     }
 }
 
-fn embed(config: &Config, encoder: &str, texts: &[&str]) -> anyhow::Result<UnitRows> {
+/// The configured encoder, if it is the one that made the state.
+fn open(config: &Config, encoder: &str) -> anyhow::Result<Embedder> {
     let embedder = Embedder::open(&config.embed)?;
     if embedder.name() != encoder {
         bail!(
@@ -92,7 +93,7 @@ fn embed(config: &Config, encoder: &str, texts: &[&str]) -> anyhow::Result<UnitR
             embedder.name()
         );
     }
-    Ok(embedder.embed(texts)?.rows)
+    Ok(embedder)
 }
 
 fn get(url: String) -> anyhow::Result<Value> {

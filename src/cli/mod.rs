@@ -6,7 +6,9 @@ mod check;
 mod evaluate;
 mod find;
 mod fit;
+mod model;
 mod progress;
+mod reembed;
 mod run;
 mod table;
 mod topics;
@@ -36,6 +38,7 @@ Examples:
   topicd topics                                  the topics so far, as a table
   topicd find \"climate change\"                   the topics nearest to a text
   topicd fit corpus.jsonl.gz                     a whole corpus at once
+  topicd model pull thenlper/gte-small           fetch another encoder
   topicd check --config topicd.toml              every mistake in a configuration, at once
 
 Every key of the configuration, with its default and its unit, stands in config/topicd.toml.";
@@ -69,6 +72,10 @@ enum Command {
     Assign(assign::Assign),
     /// Replay a known stream and print how good the topics were
     Evaluate(evaluate::Evaluate),
+    /// Fetch an encoder, make it ready, try it
+    Model(model::Model),
+    /// Carry a state over to another encoder
+    Reembed(reembed::Reembed),
     /// Check a configuration and print every mistake
     Check(check::Check),
 }
@@ -84,6 +91,8 @@ impl Cli {
             Command::Find(command) => command.run(&self.settings),
             Command::Assign(command) => command.run(&self.settings),
             Command::Evaluate(command) => command.run(&self.settings),
+            Command::Model(command) => command.run(&self.settings),
+            Command::Reembed(command) => command.run(&self.settings),
             Command::Check(command) => command.run(&self.settings),
         }
     }

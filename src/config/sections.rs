@@ -57,7 +57,29 @@ pub(super) struct Embed {
     max_tokens: usize,
     batch_tokens: usize,
     threads: usize,
+    provider: embed::Choice,
     precision: embed::Precision,
+    long_documents: embed::LongDocuments,
+    window_overlap: usize,
+    max_windows: usize,
+    cache_texts: usize,
+    remote: Remote,
+}
+
+/// `[embed.remote]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remote {
+    url: String,
+    token: String,
+    batch_texts: usize,
+    concurrency: usize,
+    timeout_ms: u64,
+    max_attempts: u32,
+    first_wait_ms: u64,
+    max_wait_ms: u64,
+    document_prompt: String,
+    query_prompt: String,
 }
 
 impl Embed {
@@ -69,7 +91,30 @@ impl Embed {
             max_tokens: Some(self.max_tokens).filter(|tokens| *tokens > 0),
             batch_tokens: self.batch_tokens,
             threads: self.threads,
+            provider: self.provider,
             precision: self.precision,
+            long_documents: self.long_documents,
+            window_overlap: self.window_overlap,
+            max_windows: self.max_windows,
+            cache_texts: self.cache_texts,
+            remote: Some(self.remote.into_params()).filter(|remote| !remote.url.is_empty()),
+        }
+    }
+}
+
+impl Remote {
+    fn into_params(self) -> embed::remote::Params {
+        embed::remote::Params {
+            url: self.url,
+            token: embed::remote::Token(self.token),
+            batch_texts: self.batch_texts,
+            concurrency: self.concurrency,
+            timeout_ms: self.timeout_ms,
+            max_attempts: self.max_attempts,
+            first_wait_ms: self.first_wait_ms,
+            max_wait_ms: self.max_wait_ms,
+            document_prompt: self.document_prompt,
+            query_prompt: self.query_prompt,
         }
     }
 }

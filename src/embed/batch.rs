@@ -1,29 +1,51 @@
 //! Which texts go through the model together: similar lengths, under a budget of tokens.
 
+use super::tokenize::Tokens;
+
+/// Texts that wait, so that the next batch finds others of its length.
+const RESERVE: usize = 24;
+
 /// Texts that are run at once, padded to the longest of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Indices of the texts, longest first.
-    pub(super) texts: Vec<usize>,
+    /// Number and tokens of each text, longest first.
+    pub(super) texts: Vec<(usize, Tokens)>,
     /// Tokens of the longest.
     pub(super) width: usize,
 }
 
-/// Groups texts of `lengths` tokens into batches of at most `budget` tokens, padding counted.
+/// Gathers texts as they are tokenised and gives out batches of at most a budget of tokens, padding counted.
 ///
-/// The longest come first, so that the first batch shows the largest memory and time. Every text is in exactly one
-/// batch; a text longer than `budget` goes alone. Texts of one length keep their order. O(n log n).
-pub(super) fn plan(lengths: &[usize], budget: usize) -> Vec<Batch> {
-    let mut order: Vec<usize> = (0..lengths.len()).collect();
-    order.sort_by_key(|&text| std::cmp::Reverse(lengths[text]));
-    let mut batches: Vec<Batch> = Vec::new();
-    for text in order {
-        match batches.last_mut() {
-            Some(batch) if (batch.texts.len() + 1) * batch.width <= budget => batch.texts.push(text),
-            _ => batches.push(Batch { texts: vec![text], width: lengths[text] }),
-        }
+/// The longest go first, so that the first batch shows the largest memory and time. Every text is in exactly one
+/// batch; a text longer than the budget goes alone. Texts of one length keep their order. O(log n) for each.
+pub(super) struct Packer {
+    budget: usize,
+    /// By length, shortest first; of one length the last comer first.
+    waiting: Vec<(usize, Tokens)>,
+}
+
+impl Packer {
+    pub(super) fn new(budget: usize) -> Self {
+        Self { budget, waiting: Vec::new() }
     }
-    batches
+
+    /// Takes texts, numbered.
+    pub(super) fn add(&mut self, texts: impl IntoIterator<Item = (usize, Tokens)>) {
+        self.waiting.extend(texts);
+        self.waiting.sort_by_key(|(text, tokens)| (tokens.ids().len(), std::cmp::Reverse(*text)));
+    }
+
+    /// The next batch: all the longest that fit. While `more` texts will come, some are held back.
+    pub(super) fn next(&mut self, more: bool) -> Option<Batch> {
+        let width = self.waiting.last()?.1.ids().len();
+        let fit = (self.budget / width.max(1)).max(1);
+        if more && self.waiting.len() < fit + RESERVE {
+            return None;
+        }
+        let first = self.waiting.len().saturating_sub(fit);
+        let texts: Vec<(usize, Tokens)> = self.waiting.drain(first..).rev().collect();
+        Some(Batch { texts, width })
+    }
 }
 
 #[cfg(test)]
@@ -32,38 +54,58 @@ mod tests {
 
     use super::*;
 
+    fn numbered(lengths: &[usize]) -> Vec<(usize, Tokens)> {
+        lengths.iter().map(|&length| Tokens::of(length)).enumerate().collect()
+    }
+
+    /// The numbers of the texts in each batch.
+    fn all(packer: &mut Packer) -> Vec<(Vec<usize>, usize)> {
+        std::iter::from_fn(|| packer.next(false))
+            .map(|batch| (batch.texts.iter().map(|(text, _)| *text).collect(), batch.width))
+            .collect()
+    }
+
     #[test]
     fn the_longest_go_first_and_together() {
-        let batches = plan(&[3, 10, 4, 10, 2], 20);
-        assert_eq!(
-            batches,
-            [Batch { texts: vec![1, 3], width: 10 }, Batch { texts: vec![2, 0, 4], width: 4 },]
-        );
+        let mut packer = Packer::new(20);
+        packer.add(numbered(&[3, 10, 4, 10, 2]));
+        assert_eq!(all(&mut packer), [(vec![1, 3], 10), (vec![2, 0, 4], 4)]);
     }
 
     #[test]
     fn a_text_over_the_budget_goes_alone() {
-        let batches = plan(&[50, 2], 20);
-        assert_eq!(batches[0], Batch { texts: vec![0], width: 50 });
-        assert_eq!(batches[1], Batch { texts: vec![1], width: 2 });
+        let mut packer = Packer::new(20);
+        packer.add(numbered(&[50, 2]));
+        assert_eq!(all(&mut packer), [(vec![0], 50), (vec![1], 2)]);
     }
 
     #[test]
-    fn no_texts_make_no_batches() {
-        assert_eq!(plan(&[], 20), []);
+    fn some_texts_wait_for_others_of_their_length() {
+        let mut packer = Packer::new(20);
+        packer.add(numbered(&[10; RESERVE + 2]));
+        assert_eq!(packer.next(true).map(|batch| batch.texts.len()), Some(2));
+        assert_eq!(packer.next(true), None);
+        assert_eq!(Packer::new(20).next(false), None);
     }
 
     proptest! {
         #[test]
         fn each_text_is_in_one_batch_within_the_budget(
-            lengths in prop::collection::vec(1_usize..300, 0..200), budget in 1_usize..4000,
+            lengths in prop::collection::vec(1_usize..300, 0..200), budget in 1_usize..4000, chunk in 1_usize..50,
         ) {
-            let batches = plan(&lengths, budget);
-            let mut seen: Vec<usize> = batches.iter().flat_map(|batch| batch.texts.clone()).collect();
+            let mut packer = Packer::new(budget);
+            let mut batches = Vec::new();
+            for texts in numbered(&lengths).chunks(chunk) {
+                packer.add(texts.to_vec());
+                batches.extend(std::iter::from_fn(|| packer.next(true)));
+            }
+            batches.extend(std::iter::from_fn(|| packer.next(false)));
+            let mut seen: Vec<usize> =
+                batches.iter().flat_map(|batch| batch.texts.iter().map(|(text, _)| *text)).collect();
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..lengths.len()).collect::<Vec<_>>());
             for batch in &batches {
-                let longest = batch.texts.iter().map(|&text| lengths[text]).max();
+                let longest = batch.texts.iter().map(|(text, _)| lengths[*text]).max();
                 prop_assert_eq!(longest, Some(batch.width));
                 prop_assert!(batch.texts.len() == 1 || batch.texts.len() * batch.width <= budget);
             }

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use super::Error;
@@ -14,13 +14,19 @@ pub fn cache() -> Option<PathBuf> {
     given.or_else(|| env::home_dir().map(|home| home.join(".cache/topicd")))
 }
 
-/// The model's folder: `model` as it stands, or, for a bare name that is no folder here, `models/NAME` in the cache.
+/// Where the cache has the model `name`, `NAME` or `OWNER/NAME`; `None` for anything else, or without a home.
+pub fn cached_model(name: &Path) -> Option<PathBuf> {
+    let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+    let is_name = plain && (1..=2).contains(&name.components().count());
+    cache().map(|cache| cache.join("models").join(name)).filter(|_| is_name)
+}
+
+/// The model's folder: `model` as it stands, or, for a name that is no folder here, `models/NAME` in the cache.
 pub(super) fn model(model: &Path) -> Result<PathBuf, Error> {
     if model.is_dir() {
         return Ok(model.to_path_buf());
     }
-    let bare = model.components().count() == 1;
-    let cached = cache().map(|cache| cache.join("models").join(model)).filter(|_| bare);
+    let cached = cached_model(model);
     match cached {
         Some(path) if path.is_dir() => Ok(path),
         other => Err(Error::NoModel { model: model.to_path_buf(), cached: other }),

@@ -1,153 +1,98 @@
-//! Texts to unit rows: any sentence-transformer in ONNX, on the fastest provider and precision that the machine has.
+//! Texts to unit rows: any sentence-transformer in ONNX on the fastest provider and precision that the machine has, a
+//! static model, or an endpoint elsewhere.
 //!
-//! `folder` reads what the model says of itself, `tokenize` splits texts, `batch` groups them by length under a budget
-//! of tokens, `session` runs a group through ONNX Runtime, `pool` makes one vector of a text's token vectors.
+//! On the way of a text: [`Embedder`] puts the model's prompt before it and cuts a long one into `window`s; `cache`
+//! knows those that came before; the others go to a [`Backend`]. For an encoder that is `local`: `tokenize` splits
+//! texts one chunk ahead, `batch` groups them by length under a budget of tokens, `session` runs a group through ONNX
+//! Runtime, `pool` makes one vector of a text's token vectors. For a static model it is `table`, for an endpoint
+//! `remote`. `folder` reads what a model says of itself, `choose` compares providers with fp32, `hub` fetches a model
+//! and `export` makes it an ONNX file.
 //!
 //! An embedding depends on its text alone: order and company in a batch change it by less than 1e-5 in cosine at fp32
 //! and 1e-3 at bf16 (a test each), because padding is masked in attention and left out of pooling.
 
 mod batch;
+mod cache;
+mod choose;
 mod error;
+pub mod export;
 mod folder;
+pub mod hub;
+mod identity;
+mod local;
 mod locate;
+mod params;
 mod pool;
+pub mod remote;
+mod report;
 mod runtime;
 mod session;
+mod table;
 mod tokenize;
+mod window;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    borrow::Cow,
+    collections::HashMap,
+    ops::{AddAssign, Range},
 };
 
-use ndarray::Array2;
-use sha2::{Digest, Sha256};
+use ndarray::{Array2, Axis};
 
+use self::{
+    cache::{Cache, Made},
+    local::Local,
+    remote::Remote,
+    table::Table,
+    tokenize::{Cut, Cutter, Tokenizer},
+    window::Windows,
+};
 pub use self::{
+    choose::Note,
     error::Error,
-    folder::{Folder, Pooling},
-    locate::cache,
+    folder::{Folder, Layout, Pooling, Prompts, StaticFolder},
+    locate::{cache, cached_model},
+    params::{Checked, Choice, LongDocuments, Params, Precision},
+    report::{Engine, Report},
     runtime::Provider,
 };
-use self::{session::Encoder, tokenize::Tokenizer};
 use crate::kernel::unit::UnitRows;
-
-/// Which model, and how it is run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Params {
-    /// A folder in the Hugging Face layout, or the name of one under `models/` in the cache.
-    pub model: PathBuf,
-    /// ONNX Runtime's library or its folder; by default `$ORT_DYLIB_PATH`, else the cache's.
-    pub onnxruntime: Option<PathBuf>,
-    /// Tokens of a text that count, special ones included; by default what the model was made for. At least 8.
-    pub max_tokens: Option<usize>,
-    /// Tokens that go through the model at once, padding counted. At least 1. More is slower: ten texts already fill
-    /// the multiplications, larger batches leave the CPU's caches and are padded more. Memory grows with it.
-    pub batch_tokens: usize,
-    /// Threads of inference; 0 for all cores.
-    pub threads: usize,
-    /// Arithmetic to run in.
-    pub precision: Precision,
-}
-
-/// Arithmetic of inference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// bf16 where the CPU multiplies it in hardware and the runtime knows how, else fp32.
-    #[default]
-    Auto,
-    /// fp32.
-    Fp32,
-    /// bf16 where the runtime offers it, hardware or not, else fp32.
-    Bf16,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            model: PathBuf::from("all-MiniLM-L6-v2"),
-            onnxruntime: None,
-            max_tokens: None,
-            batch_tokens: 2048,
-            threads: 0,
-            precision: Precision::Auto,
-        }
-    }
-}
-
-/// [`Params`] whose numbers are in range; only [`Params::check`] makes it.
-#[derive(Debug, Clone)]
-pub struct Checked(Params);
-
-impl Params {
-    /// Checks the numbers. Files are looked at by [`Embedder::open`].
-    pub fn check(self) -> Result<Checked, Error> {
-        let wrong = |key, value, expected| Err(Error::Setting { key, value, expected });
-        match self.max_tokens {
-            Some(value @ 0..8) => return wrong("max_tokens", value, "at least 8"),
-            _ if self.batch_tokens == 0 => return wrong("batch_tokens", 0, "at least 1"),
-            _ if self.threads > 1024 => return wrong("threads", self.threads, "at most 1024"),
-            _ => {}
-        }
-        Ok(Checked(self))
-    }
-}
 
 /// A loaded model. `Send` and `Sync`; calls from several threads take turns at the model.
 pub struct Embedder {
-    encoder: Encoder,
-    tokenizer: Tokenizer,
-    batch_tokens: usize,
+    backend: Box<dyn Backend>,
+    prompts: Prompts,
+    cutter: Option<Cutter>,
+    long_documents: LongDocuments,
+    cache: Cache,
     dim: usize,
     name: String,
     report: Report,
 }
 
-/// What [`Embedder::open`] chose, for a log line.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The model's folder.
-    pub model: PathBuf,
-    /// The library in use.
-    pub onnxruntime: PathBuf,
-    /// What the model runs on.
-    pub provider: Provider,
-    /// Threads of inference.
-    pub threads: usize,
-    /// Tokens after which a text is cut.
-    pub max_tokens: usize,
-    /// What did not go as asked.
-    pub notes: Vec<Note>,
+/// What turns pieces of text, prompts included, into rows.
+trait Backend: Send + Sync {
+    /// A row for each of `texts`, not normalised; blocks while it computes.
+    fn run(&self, texts: &[&str]) -> Result<Run, Error>;
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (model, library) = (self.model.display(), self.onnxruntime.display());
-        write!(
-            f,
-            "{} on {} threads, {} tokens of a text; {model}, {library}",
-            self.provider, self.threads, self.max_tokens
-        )?;
-        self.notes.iter().try_for_each(|note| write!(f, "; {note}"))
+/// What a backend made.
+struct Run {
+    /// One row a text (`n × d`).
+    rows: Array2<f32>,
+    /// For each text, whether it went on beyond the last token.
+    truncated: Vec<bool>,
+    tokens: usize,
+    padding: usize,
+}
+
+impl Run {
+    fn new(texts: usize, dim: usize) -> Self {
+        Self { rows: Array2::zeros((texts, dim)), truncated: vec![false; texts], tokens: 0, padding: 0 }
     }
-}
-
-/// Something that an operator may want to know.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Note {
-    /// A faster provider refused the model, or is not in this build of ONNX Runtime; the next one was tried.
-    #[error("{provider} is not available: {reason}")]
-    ProviderRefused {
-        /// Which.
-        provider: Provider,
-        /// What ONNX Runtime says.
-        reason: String,
-    },
 }
 
 /// The rows of some texts, and what was seen on the way.
@@ -155,19 +100,69 @@ pub enum Note {
 pub struct Embedded {
     /// One row a text, in the texts' order.
     pub rows: UnitRows,
+    /// With [`LongDocuments::MaxSim`] the rows of each text's windows.
+    pub windows: Option<WindowRows>,
+    /// What it took.
+    pub counts: Counts,
+}
+
+/// What it took to embed some texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
     /// Texts that went on beyond the last token that counts.
     pub truncated: usize,
-    /// Tokens of the texts, special ones included.
+    /// Pieces of text: texts, or their windows.
+    pub pieces: usize,
+    /// Pieces that were known from before.
+    pub cached: usize,
+    /// Tokens of the others, special ones included.
     pub tokens: usize,
     /// Tokens that went through the model beside them, to fill batches up.
     pub padding: usize,
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.truncated += more.truncated;
+        self.pieces += more.pieces;
+        self.cached += more.cached;
+        self.tokens += more.tokens;
+        self.padding += more.padding;
+    }
+}
+
+/// The windows of some texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowRows {
+    /// One row a window.
+    pub rows: UnitRows,
+    /// For each text its rows, at least one.
+    pub of_text: Vec<Range<usize>>,
+}
+
+/// Texts as the model reads them.
+struct Pieces<'t> {
+    texts: Vec<Cow<'t, str>>,
+    of_text: Vec<Range<usize>>,
+    /// For each text, whether something lies behind its last piece.
+    truncated: Vec<bool>,
+}
+
 impl Embedder {
-    /// Loads the runtime (once a process) and the model, about a second; picks provider and precision.
+    /// Loads the runtime (once a process) and the model, about a second; picks provider and precision. With a remote
+    /// endpoint asks it for its dimension.
     pub fn open(params: &Checked) -> Result<Self, Error> {
         let params = &params.0;
-        let folder = Folder::read(&locate::model(&params.model)?)?;
+        if let Some(remote) = &params.remote {
+            return Self::open_remote(remote, params);
+        }
+        match Layout::read(&locate::model(&params.model)?)? {
+            Layout::Encoder(folder) => Self::open_encoder(&folder, params),
+            Layout::Static(folder) => Self::open_static(&folder, params),
+        }
+    }
+
+    fn open_encoder(folder: &Folder, params: &Params) -> Result<Self, Error> {
         let max_tokens = params.max_tokens.unwrap_or(folder.max_tokens);
         if max_tokens > folder.positions {
             return Err(Error::Model {
@@ -182,14 +177,74 @@ impl Embedder {
             some => some,
         };
         let library = locate::library(params.onnxruntime.as_deref())?;
-        let environment = runtime::load(&library)?;
-        let tokenizer = Tokenizer::open(&folder, max_tokens)?;
-        let name = name(&folder)?;
-        let candidates = Provider::candidates(params.precision);
-        let (encoder, provider, notes) = Encoder::open(&environment, &folder, candidates, threads)?;
-        let report =
-            Report { model: folder.path.clone(), onnxruntime: library, provider, threads, max_tokens, notes };
-        Ok(Self { encoder, tokenizer, batch_tokens: params.batch_tokens, dim: folder.dim, name, report })
+        let tokenizer = Tokenizer::open(&folder.tokenizer, max_tokens, true)?;
+        let cutter = cutter(&tokenizer, params)?;
+        let chosen = Local::open(folder, tokenizer, &library, params, threads)?;
+        let engine = Engine::Encoder {
+            onnxruntime: library,
+            provider: chosen.provider,
+            threads,
+            agreement: chosen.agreement,
+            pooling: folder.pooling,
+        };
+        Ok(Self {
+            backend: Box::new(chosen.encoder),
+            prompts: folder.prompts.clone(),
+            cutter,
+            long_documents: params.long_documents,
+            cache: Cache::new(params.cache_texts),
+            dim: folder.dim,
+            name: identity::of(&folder.path, &folder.files)?,
+            report: Report {
+                model: folder.path.display().to_string(),
+                engine,
+                max_tokens: Some(max_tokens),
+                notes: chosen.notes,
+            },
+        })
+    }
+
+    fn open_static(folder: &StaticFolder, params: &Params) -> Result<Self, Error> {
+        let max_tokens = params.max_tokens.unwrap_or(folder.max_tokens);
+        let tokenizer = Tokenizer::open(&folder.tokenizer, max_tokens, false)?;
+        let cutter = cutter(&tokenizer, params)?;
+        let table = Table::open(folder, tokenizer)?;
+        Ok(Self {
+            dim: table.dim(),
+            backend: Box::new(table),
+            prompts: folder.prompts.clone(),
+            cutter,
+            long_documents: params.long_documents,
+            cache: Cache::new(params.cache_texts),
+            name: identity::of(&folder.path, &folder.files)?,
+            report: Report {
+                model: folder.path.display().to_string(),
+                engine: Engine::Table,
+                max_tokens: Some(max_tokens),
+                notes: Vec::new(),
+            },
+        })
+    }
+
+    fn open_remote(remote: &remote::Params, params: &Params) -> Result<Self, Error> {
+        let model = params.model.display().to_string();
+        let client = Remote::open(remote, &model)?;
+        Ok(Self {
+            dim: client.dim(),
+            prompts: Prompts { document: remote.document_prompt.clone(), query: remote.query_prompt.clone() },
+            cutter: None,
+            long_documents: LongDocuments::Cut,
+            cache: Cache::new(params.cache_texts),
+            // The weights can't be seen from here; the model's name and its length have to do.
+            name: format!("{model}@remote"),
+            report: Report {
+                model,
+                engine: Engine::Remote { url: client.url().to_owned() },
+                max_tokens: None,
+                notes: Vec::new(),
+            },
+            backend: Box::new(client),
+        })
     }
 
     /// Length of a row.
@@ -197,7 +252,7 @@ impl Embedder {
         self.dim
     }
 
-    /// Identifies the model across machines and runs, `FOLDER@HASH` with a hash of its weights: rows of two names are
+    /// Identifies the model across machines and runs, `FOLDER@HASH` with a hash of its files: rows of two hashes are
     /// not comparable.
     pub fn name(&self) -> &str {
         &self.name
@@ -208,52 +263,97 @@ impl Embedder {
         &self.report
     }
 
-    /// Embeds `texts`; blocks while it computes. No texts give no rows.
+    /// What the model wants before its texts.
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
+    }
+
+    /// Embeds `texts` as documents; blocks while it computes. No texts give no rows.
     ///
-    /// O(n · tokens) at some hundred documents a second; a caller who wants progress or an end gives a thousand at a
-    /// time, which already fills batches to under 2 % padding.
+    /// O(n · tokens) at some hundred documents a second; a caller who wants progress or an end gives some hundreds at
+    /// a time, which already fills batches to under 5 % padding. Memory: the rows, and the texts of one chunk.
     pub fn embed(&self, texts: &[&str]) -> Result<Embedded, Error> {
-        let tokens = self.tokenizer.encode(texts)?;
-        let lengths: Vec<usize> = tokens.iter().map(|tokens| tokens.ids().len()).collect();
-        let mut rows = Array2::zeros((texts.len(), self.dim));
-        let mut run = 0;
-        for batch in batch::plan(&lengths, self.batch_tokens) {
-            self.encoder.run(&batch, &tokens, &mut rows)?;
-            run += batch.texts.len() * batch.width;
+        self.embed_after(&self.prompts.document, texts)
+    }
+
+    /// Embeds `texts` as questions about documents; otherwise as [`Self::embed`].
+    pub fn embed_queries(&self, texts: &[&str]) -> Result<Embedded, Error> {
+        self.embed_after(&self.prompts.query, texts)
+    }
+
+    fn embed_after(&self, prompt: &str, texts: &[&str]) -> Result<Embedded, Error> {
+        let pieces = self.pieces(prompt, texts)?;
+        let keys: Vec<u128> = pieces.texts.iter().map(|piece| cache::key(piece)).collect();
+        let known = self.cache.get(&keys);
+        let mut fresh: HashMap<u128, usize> = HashMap::new();
+        let mut fresh_texts: Vec<&str> = Vec::new();
+        for ((key, piece), _) in
+            keys.iter().zip(&pieces.texts).zip(&known).filter(|(_, known)| known.is_none())
+        {
+            fresh.entry(*key).or_insert_with(|| {
+                fresh_texts.push(piece);
+                fresh_texts.len() - 1
+            });
         }
-        let real = lengths.iter().sum();
-        Ok(Embedded {
-            rows: UnitRows::normalise(rows)?,
-            truncated: tokens.iter().filter(|tokens| tokens.truncated()).count(),
-            tokens: real,
-            padding: run - real,
-        })
+        let run = self.backend.run(&fresh_texts)?;
+        let rows = UnitRows::normalise(run.rows)?;
+        let made = |at: usize| Made { row: rows.row(at).into(), truncated: run.truncated[at] };
+        let all: Vec<Made> =
+            keys.iter().zip(known).map(|(key, known)| known.unwrap_or_else(|| made(fresh[key]))).collect();
+        self.cache.put(fresh.into_iter().map(|(key, at)| (key, made(at))));
+        let cut = pieces.of_text.iter().zip(&pieces.truncated);
+        let truncated = cut
+            .filter(|(range, cut)| **cut || all[(*range).clone()].iter().any(|made| made.truncated))
+            .count();
+        let counts = Counts {
+            truncated,
+            pieces: pieces.texts.len(),
+            cached: pieces.texts.len() - fresh_texts.len(),
+            tokens: run.tokens,
+            padding: run.padding,
+        };
+        let rows = UnitRows::from_rows(self.dim, all.iter().map(|made| &*made.row))?;
+        let means = mean(&rows, &pieces.of_text)?;
+        let windows = (self.long_documents == LongDocuments::MaxSim)
+            .then_some(WindowRows { rows, of_text: pieces.of_text });
+        Ok(Embedded { rows: means, windows, counts })
+    }
+
+    fn pieces<'t>(&self, prompt: &str, texts: &[&'t str]) -> Result<Pieces<'t>, Error> {
+        let mut pieces = Pieces { texts: Vec::new(), of_text: Vec::new(), truncated: Vec::new() };
+        for text in texts {
+            let Cut { ranges, truncated } = match &self.cutter {
+                Some(cutter) => cutter.cut(text, prompt)?,
+                None => Cut { ranges: std::iter::once(0..text.len()).collect(), truncated: false },
+            };
+            let first = pieces.texts.len();
+            pieces.texts.extend(ranges.into_iter().map(|range| match prompt {
+                "" => Cow::Borrowed(&text[range]),
+                prompt => Cow::Owned(format!("{prompt}{}", &text[range])),
+            }));
+            pieces.of_text.push(first..pieces.texts.len());
+            pieces.truncated.push(truncated);
+        }
+        Ok(pieces)
     }
 }
 
-/// `FOLDER@` and 12 hexadecimal digits of the SHA-256 of the weights.
-fn name(folder: &Folder) -> Result<String, Error> {
-    let mut hash = Sha256::new();
-    for file in weights(&folder.onnx) {
-        let mut reader = BufReader::with_capacity(1 << 20, fs_err::File::open(file)?);
-        loop {
-            let chunk = reader.fill_buf()?;
-            if chunk.is_empty() {
-                break;
-            }
-            hash.update(chunk);
-            let read = chunk.len();
-            reader.consume(read);
-        }
+fn cutter(tokenizer: &Tokenizer, params: &Params) -> Result<Option<Cutter>, Error> {
+    let windows = Windows { overlap: params.window_overlap, most: params.max_windows };
+    match params.long_documents {
+        LongDocuments::Cut => Ok(None),
+        LongDocuments::Mean | LongDocuments::MaxSim => Cutter::new(tokenizer, windows).map(Some),
     }
-    let digits = hash.finalize().iter().take(6).fold(0_u64, |digits, &byte| digits << 8 | u64::from(byte));
-    let called = fs_err::canonicalize(&folder.path)?;
-    let called = called.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(format!("{called}@{digits:012x}"))
 }
 
-/// The ONNX file and, for models over 2 GB, the file with its weights.
-fn weights(onnx: &Path) -> impl Iterator<Item = PathBuf> {
-    let external = onnx.with_file_name("model.onnx_data");
-    [onnx.to_path_buf()].into_iter().chain(Some(external).filter(|file| file.is_file()))
+/// The mean direction of the rows in each range.
+fn mean(rows: &UnitRows, ranges: &[Range<usize>]) -> Result<UnitRows, Error> {
+    if ranges.iter().all(|range| range.len() == 1) {
+        return Ok(rows.clone());
+    }
+    let mut means = Array2::zeros((ranges.len(), rows.dim()));
+    for (range, mut mean) in ranges.iter().zip(means.axis_iter_mut(Axis(0))) {
+        range.clone().for_each(|row| mean += &ndarray::ArrayView1::from(rows.row(row)));
+    }
+    Ok(UnitRows::normalise(means)?)
 }

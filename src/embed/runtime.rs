@@ -1,4 +1,4 @@
-//! ONNX Runtime, loaded once a process, and which of its providers a model runs on.
+//! ONNX Runtime, loaded once a process, and its providers.
 
 use std::{
     fmt,
@@ -8,10 +8,10 @@ use std::{
 
 use ort::{
     environment::Environment,
-    ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProviderDispatch},
+    ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvider, ExecutionProviderDispatch},
 };
 
-use super::{Error, Precision};
+use super::Error;
 
 /// The loaded library and its environment. Kept for the life of the process: ONNX Runtime allows one environment, and
 /// does not come back once it was given up.
@@ -40,20 +40,28 @@ pub(super) fn load(library: &Path) -> Result<Environment, Error> {
     }
 }
 
+/// True if the loaded library was built with CUDA; whether the machine has a GPU shows when a model is loaded.
+pub(super) fn has_cuda() -> bool {
+    ep::CUDA::is_available().unwrap_or(false)
+}
+
 /// What runs a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
+    /// NVIDIA's CUDA, fp32.
+    Cuda,
     /// OpenVINO's CPU plug-in with bf16 arithmetic.
     OpenVinoBf16,
     /// OpenVINO's CPU plug-in with fp32 arithmetic.
     OpenVinoFp32,
-    /// ONNX Runtime's own kernels, fp32.
+    /// ONNX Runtime's own kernels, fp32: what the others are compared with.
     Cpu,
 }
 
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Cuda => "CUDA fp32",
             Self::OpenVinoBf16 => "OpenVINO bf16",
             Self::OpenVinoFp32 => "OpenVINO fp32",
             Self::Cpu => "ONNX Runtime fp32",
@@ -62,18 +70,10 @@ impl fmt::Display for Provider {
 }
 
 impl Provider {
-    /// Those to try for `precision`, the best first; the last one always works.
-    pub(super) fn candidates(precision: Precision) -> &'static [Self] {
-        match precision {
-            Precision::Auto if !multiplies_bf16() => &[Self::OpenVinoFp32, Self::Cpu],
-            Precision::Fp32 => &[Self::OpenVinoFp32, Self::Cpu],
-            Precision::Auto | Precision::Bf16 => &[Self::OpenVinoBf16, Self::OpenVinoFp32, Self::Cpu],
-        }
-    }
-
     /// The provider for `ort`, with `threads` threads; `None` for ONNX Runtime's own.
     pub(super) fn dispatch(self, threads: usize) -> Option<ExecutionProviderDispatch> {
         let hint = match self {
+            Self::Cuda => return Some(ep::CUDA::default().build().error_on_failure()),
             Self::OpenVinoBf16 => "bf16",
             Self::OpenVinoFp32 => "f32",
             Self::Cpu => return None,
@@ -90,12 +90,4 @@ impl Provider {
             .with_arbitrary_config("load_config", config);
         Some(provider.build().error_on_failure())
     }
-}
-
-/// True where bf16 is faster than fp32: AMX, or at least AVX-512's bf16 dot products (every CPU with AMX has both).
-fn multiplies_bf16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }

@@ -9,7 +9,7 @@ use ort::{
     value::{Outlet, Tensor, ValueType},
 };
 
-use super::{Error, Folder, Note, Provider, batch::Batch, pool, tokenize::Tokens};
+use super::{Error, Folder, Provider, batch::Batch, pool};
 
 /// A loaded model. `run` takes turns: one batch uses all the threads there are.
 pub(super) struct Encoder {
@@ -20,29 +20,15 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// Loads the model on the first of `candidates` that takes it, and notes why those before it did not.
+    /// Loads the model on `provider`.
     pub(super) fn open(
         environment: &Environment,
         folder: &Folder,
-        candidates: &[Provider],
+        provider: Provider,
         threads: usize,
-    ) -> Result<(Self, Provider, Vec<Note>), Error> {
-        let mut notes = Vec::new();
-        let mut refused = None;
-        for &provider in candidates {
-            match commit(environment, folder, provider, threads) {
-                Ok(session) => return Ok((Self::of(session, folder)?, provider, notes)),
-                Err(error) => {
-                    notes.push(Note::ProviderRefused { provider, reason: error.to_string() });
-                    refused = Some(error);
-                }
-            }
-        }
-        let source = refused.unwrap_or_else(|| ort::Error::new("no execution provider to try"));
-        Err(Error::Session { path: folder.onnx.clone(), source })
-    }
-
-    fn of(session: Session, folder: &Folder) -> Result<Self, Error> {
+    ) -> Result<Self, Error> {
+        let session = commit(environment, folder, provider, threads)
+            .map_err(|source| Error::Session { path: folder.onnx.clone(), source })?;
         let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
         for needed in ["input_ids", "attention_mask"] {
             if !names.contains(&needed) {
@@ -57,10 +43,10 @@ impl Encoder {
         Ok(Self { session: Mutex::new(session), folder: folder.clone(), takes_types, output })
     }
 
-    /// Runs `batch` of `tokens` and writes each text's pooled vector (not normalised) into its row of `rows`.
-    pub(super) fn run(&self, batch: &Batch, tokens: &[Tokens], rows: &mut Array2<f32>) -> Result<(), Error> {
+    /// Runs `batch` and writes each text's pooled vector (not normalised) into its row of `rows`.
+    pub(super) fn run(&self, batch: &Batch, rows: &mut Array2<f32>) -> Result<(), Error> {
         let failed = |source| Error::Run { rows: batch.texts.len(), tokens: batch.width, source };
-        let (ids, mask) = padded(batch, tokens);
+        let (ids, mask) = padded(batch);
         let mut inputs =
             vec![(INPUTS[0], tensor(ids).map_err(failed)?), (INPUTS[1], tensor(mask).map_err(failed)?)];
         if self.takes_types {
@@ -82,10 +68,10 @@ impl Encoder {
                 ));
             }
         };
-        for (&text, vectors) in batch.texts.iter().zip(vectors.axis_iter(Axis(0))) {
-            let mut row: ArrayViewMut1<'_, f32> = rows.row_mut(text);
+        for ((text, tokens), vectors) in batch.texts.iter().zip(vectors.axis_iter(Axis(0))) {
+            let mut row: ArrayViewMut1<'_, f32> = rows.row_mut(*text);
             if let Some(row) = row.as_slice_mut() {
-                pool::pool(&vectors, tokens[text].ids().len(), self.folder.pooling, row);
+                pool::pool(&vectors, tokens.ids().len(), self.folder.pooling, row);
             }
         }
         Ok(())
@@ -144,11 +130,11 @@ fn misfit(folder: &Folder, key: &str, found: String, expected: String) -> Error 
 }
 
 /// `texts × width` ids and mask, padding 0 in both: what stands under a mask of 0 does not matter.
-fn padded(batch: &Batch, tokens: &[Tokens]) -> (Array2<i64>, Array2<i64>) {
+fn padded(batch: &Batch) -> (Array2<i64>, Array2<i64>) {
     let shape = (batch.texts.len(), batch.width);
     let (mut ids, mut mask) = (Array2::zeros(shape), Array2::zeros(shape));
-    for (row, &text) in batch.texts.iter().enumerate() {
-        for (column, &id) in tokens[text].ids().iter().enumerate() {
+    for (row, (_, tokens)) in batch.texts.iter().enumerate() {
+        for (column, &id) in tokens.ids().iter().enumerate() {
             ids[[row, column]] = i64::from(id);
             mask[[row, column]] = 1;
         }

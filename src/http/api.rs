@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::embed::{self, Embedded, Embedder};
 use crate::http::Sources;
 use crate::kernel::unit::UnitRows;
 use crate::model::event::Event;
@@ -137,7 +138,7 @@ pub(super) struct Question {
 }
 
 pub(super) async fn find(State(sources): State<Sources>, Query(asked): Query<Question>) -> Answer<Value> {
-    let rows = embed(&sources, vec![asked.q]).await?;
+    let rows = embed(&sources, vec![asked.q], Embedder::embed_queries).await?;
     let model = sources.versions.borrow().clone();
     let found = answer::find(&model, rows.row(0), asked.limit.unwrap_or(FOUND));
     Ok(Json(json!({ "topics": found })))
@@ -153,16 +154,18 @@ pub(super) async fn assign(State(sources): State<Sources>, Json(asked): Json<Tex
         let why = format!("{} texts; send at most {MOST_TEXTS} at once", asked.texts.len());
         return Err(Failure(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
-    let rows = embed(&sources, asked.texts).await?;
+    let rows = embed(&sources, asked.texts, Embedder::embed).await?;
     let model = sources.versions.borrow().clone();
     Ok(Json(json!({ "version": model.number, "assigned": answer::assigned(&model, &rows, &sources.assign) })))
 }
 
-async fn embed(sources: &Sources, texts: Vec<String>) -> Result<UnitRows, Failure> {
+type Embed = fn(&Embedder, &[&str]) -> Result<Embedded, embed::Error>;
+
+async fn embed(sources: &Sources, texts: Vec<String>, embed: Embed) -> Result<UnitRows, Failure> {
     let embedder = sources.embedder.clone();
     let embedded = tokio::task::spawn_blocking(move || {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        embedder.embed(&texts)
+        embed(&embedder, &texts)
     });
     match embedded.await {
         Ok(Ok(made)) => Ok(made.rows),

@@ -23,6 +23,8 @@ pub struct Judged {
     pub words: Bag,
     /// What the vote said.
     pub assignment: Assignment,
+    /// The other topics of a long document whose windows were judged one by one, best first; none of most.
+    pub further: Vec<(TopicId, f32)>,
 }
 
 /// What becomes of one batch: every document judged by one model version.

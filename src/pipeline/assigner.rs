@@ -1,23 +1,28 @@
 //! Documents in, judged documents out.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::document::{Batch, Document, Reason, Rejection};
+use crate::document::{Batch, Document, Rejection};
 use crate::embed::{self, Embedder};
 use crate::kernel::unit::UnitRows;
 use crate::keywords::Tokenizer;
-use crate::model::assign::{self, assign};
+use crate::model::assign::{self, Assignment, assign};
 use crate::model::evidence::{Judged, Outcome};
+use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
+use crate::pipeline::embed::{Embedding, Embeddings};
 use crate::telemetry::Telemetry;
 use crate::transport::AssignerPort;
 
 /// Bytes of a text whose words count for keywords; a longer one has long said what it is about.
 pub const COUNTED_BYTES: usize = 64 << 10;
+
+/// How long a batch waits before it is tried again when the encoder is out of reach. Its client has waited before.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Embeds and judges batches with the version in force.
 pub struct Assigner<P> {
@@ -62,10 +67,7 @@ impl<P: AssignerPort> Assigner<P> {
                 batch = self.port.receive() => batch.map_err(Error::Port)?,
             };
             let Some(batch) = batch else { return Ok(()) };
-            let model = self.versions.borrow_and_update().clone();
-            let (judge, telemetry) = (self.judge.clone(), self.telemetry.clone());
-            let outcome =
-                tokio::task::spawn_blocking(move || judge.outcome(batch, model, &telemetry)).await?;
+            let Some(outcome) = self.outcome(batch, &stop).await? else { return Ok(()) };
             if let Some(lag) = self.port.lag_bytes() {
                 self.telemetry.source_advanced(lag);
             }
@@ -74,25 +76,67 @@ impl<P: AssignerPort> Assigner<P> {
             }
         }
     }
+
+    /// What becomes of `batch`; none if `stop` is cancelled while the encoder is out of reach. Documents wait for it,
+    /// they are not lost.
+    async fn outcome(
+        &mut self,
+        mut batch: Batch,
+        stop: &CancellationToken,
+    ) -> Result<Option<Outcome>, Error<P::Error>> {
+        loop {
+            let model = self.versions.borrow_and_update().clone();
+            let (judge, telemetry) = (self.judge.clone(), self.telemetry.clone());
+            let judged = tokio::task::spawn_blocking(move || judge.outcome(batch, model, &telemetry)).await?;
+            match judged {
+                Ok(outcome) => return Ok(Some(outcome)),
+                Err(postponed) => {
+                    self.telemetry.embedding_postponed(&postponed.error);
+                    batch = postponed.batch;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}
+
+/// A batch that could not be embedded now, through no fault of its own.
+pub struct Postponed {
+    /// The batch, as it was.
+    pub batch: Batch,
+    /// What stood in the way.
+    pub error: embed::Error,
 }
 
 impl Judge {
     /// Embeds and judges `batch` under `model`; a document that cannot be embedded becomes a rejection.
-    pub fn outcome(&self, batch: Batch, model: Arc<TopicModel>, telemetry: &Telemetry) -> Outcome {
+    pub fn outcome(
+        &self,
+        batch: Batch,
+        model: Arc<TopicModel>,
+        telemetry: &Telemetry,
+    ) -> Result<Outcome, Box<Postponed>> {
+        let started = Instant::now();
+        let made = match Embeddings::of(&self.embedder, &batch.documents) {
+            Ok(made) => made,
+            Err(error) => return Err(Box::new(Postponed { batch, error })),
+        };
         let Batch { documents, mut rejections, checkpoint } = batch;
+        telemetry.batch_embedded(documents.len(), made.counts, started.elapsed());
+        let (documents, embeddings) = made.beside(documents, &mut rejections);
         let started = Instant::now();
-        let (documents, rows) = self.embed(documents, &mut rejections);
-        telemetry.batch_embedded(documents.len(), started.elapsed());
-        let started = Instant::now();
-        let assignments = assign(&model, &rows, &self.params);
+        let verdicts = self.verdicts(&model, &embeddings);
         telemetry.batch_assigned(started.elapsed());
-        let judged =
-            documents.into_iter().zip(assignments).enumerate().map(|(row, (document, assignment))| {
-                let text = crate::document::start_of(&document.text, COUNTED_BYTES);
-                let words = self.tokenizer.count(text);
-                Judged { embedding: Arc::from(rows.row(row)), words, document, assignment }
-            });
-        Outcome { judged: judged.collect(), model, rejections, checkpoint }
+        let judged = documents.into_iter().zip(verdicts).map(|(document, verdict)| {
+            let text = crate::document::start_of(&document.text, COUNTED_BYTES);
+            let words = self.tokenizer.count(text);
+            let Verdict { embedding, assignment, further } = verdict;
+            Judged { document, embedding, words, assignment, further }
+        });
+        Ok(Outcome { judged: judged.collect(), model, rejections, checkpoint })
     }
 
     /// The documents that have an embedding, given or made, and the embeddings.
@@ -100,55 +144,55 @@ impl Judge {
         &self,
         documents: Vec<Document>,
         rejections: &mut Vec<Rejection>,
-    ) -> (Vec<Document>, UnitRows) {
-        let without: Vec<usize> =
-            (0..documents.len()).filter(|index| documents[*index].embedding.is_none()).collect();
-        let texts: Vec<&str> = without.iter().map(|index| documents[*index].text.as_str()).collect();
-        let made = self.embed_each(&texts);
-        let mut made_for: Vec<Option<Result<Vec<f32>, embed::Error>>> =
-            documents.iter().map(|_| None).collect();
-        without.iter().zip(made).for_each(|(index, row)| made_for[*index] = Some(row));
-
-        let mut values: Vec<Vec<f32>> = Vec::with_capacity(documents.len());
-        let mut embedded = Vec::with_capacity(documents.len());
-        for (mut document, made) in documents.into_iter().zip(made_for) {
-            match (document.embedding.take(), made) {
-                (Some(row), _) | (None, Some(Ok(row))) => {
-                    values.push(row);
-                    embedded.push(document);
-                }
-                (None, Some(Err(error))) => rejections.push(refused(document, error.to_string())),
-                (None, None) => {
-                    rejections.push(refused(document, "the encoder gave no embedding".to_owned()));
-                }
-            }
-        }
-        match UnitRows::from_rows(self.embedder.dim(), values.iter().map(Vec::as_slice)) {
-            Ok(rows) => (embedded, rows),
-            Err(error) => {
-                let detail = error.to_string();
-                rejections.extend(embedded.into_iter().map(|document| refused(document, detail.clone())));
-                (Vec::new(), UnitRows::empty(self.embedder.dim()))
-            }
-        }
+    ) -> Result<(Vec<Document>, UnitRows), embed::Error> {
+        let made = Embeddings::of(&self.embedder, &documents)?;
+        let (documents, embeddings) = made.beside(documents, rejections);
+        let rows = embeddings.iter().map(|embedding| embedding.row.as_slice());
+        Ok((documents, UnitRows::from_rows(self.embedder.dim(), rows)?))
     }
 
-    /// One embedding for each text; when a batch fails, each of its texts is tried alone.
-    fn embed_each(&self, texts: &[&str]) -> Vec<Result<Vec<f32>, embed::Error>> {
-        match self.embedder.embed(texts) {
-            Ok(made) => (0..made.rows.n()).map(|row| Ok(made.rows.row(row).to_vec())).collect(),
-            Err(error) if texts.len() == 1 => vec![Err(error)],
-            Err(_) => (texts.iter())
-                .map(|text| self.embedder.embed(&[text]).map(|made| made.rows.row(0).to_vec()))
-                .collect(),
-        }
+    /// The topics of each embedding under `model`.
+    fn verdicts(&self, model: &TopicModel, embeddings: &[Embedding]) -> Vec<Verdict> {
+        let rows: Vec<&[f32]> = embeddings.iter().flat_map(Embedding::rows).collect();
+        // Every row has length 1: embeddings are checked where they are made, and where they are read. Were one broken
+        // all the same, the batch's documents would be outliers, not lost.
+        let assignments = UnitRows::from_rows(self.embedder.dim(), rows.iter().copied())
+            .map(|unit| assign(model, &unit, &self.params));
+        let mut judged = rows.into_iter().zip(assignments.unwrap_or_default());
+        let parts =
+            embeddings.iter().map(|embedding| judged.by_ref().take(embedding.rows().count()).collect());
+        parts.zip(embeddings).map(|(parts, embedding)| Verdict::new(parts, embedding)).collect()
     }
 }
 
-fn refused(document: Document, detail: String) -> Rejection {
-    Rejection {
-        reason: Reason::Embedding { detail },
-        bytes: document.text.into_bytes(),
-        position: document.position,
+/// What is decided of a document.
+struct Verdict {
+    embedding: Arc<[f32]>,
+    assignment: Assignment,
+    further: Vec<(TopicId, f32)>,
+}
+
+impl Verdict {
+    /// Of a document's rows the one that is most similar to its topic speaks for the document; the topics of the
+    /// others are its further ones. Where no row has a topic, the document as a whole speaks.
+    fn new(parts: Vec<(&[f32], Assignment)>, whole: &Embedding) -> Self {
+        let mut topics: Vec<&(&[f32], Assignment)> =
+            parts.iter().filter(|(_, assignment)| assignment.topic.is_some()).collect();
+        topics.sort_by(|(_, a), (_, b)| b.similarity.total_cmp(&a.similarity));
+        let best = topics.first().copied().or(parts.first());
+        let outlier = Assignment { topic: None, similarity: 0.0, weight: 0.0 };
+        let (row, assignment) = match best {
+            Some((row, assignment)) if assignment.topic.is_some() => (*row, assignment.clone()),
+            Some((_, assignment)) => (whole.row.as_slice(), assignment.clone()),
+            None => (whole.row.as_slice(), outlier),
+        };
+        let mut further: Vec<(TopicId, f32)> = Vec::new();
+        for (_, other) in topics {
+            let Some(topic) = other.topic.filter(|topic| Some(*topic) != assignment.topic) else { continue };
+            if further.iter().all(|(known, _)| *known != topic) {
+                further.push((topic, other.similarity));
+            }
+        }
+        Self { embedding: Arc::from(row), assignment, further }
     }
 }

@@ -49,6 +49,9 @@ pub enum Error {
     /// The caller asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+    /// The encoder is out of reach.
+    #[error("the corpus cannot be embedded")]
+    Embed(#[from] crate::embed::Error),
     /// The fit gave nothing.
     #[error("the fit failed")]
     Run(#[from] run::Error),
@@ -118,14 +121,14 @@ pub fn embed(
     judge: &Judge,
     rejections: &mut Vec<Rejection>,
     watch: &dyn Watch,
-) -> Result<Vec<Judged>, Cancelled> {
+) -> Result<Vec<Judged>, Error> {
     let total = documents.len();
     let mut judged = Vec::with_capacity(total);
     while !documents.is_empty() {
         watch.progress("embed", total - documents.len(), total);
         crate::cluster::watch::check(watch)?;
         let rest = documents.split_off(documents.len().min(SLICE));
-        let (slice, rows) = judge.embed(documents, rejections);
+        let (slice, rows) = judge.embed(documents, rejections)?;
         documents = rest;
         judged.extend(
             slice.into_iter().enumerate().map(|(row, document)| unjudged(document, &rows, row, judge)),
@@ -142,5 +145,6 @@ fn unjudged(document: Document, rows: &UnitRows, row: usize, judge: &Judge) -> J
         words: judge.tokenizer.count(text),
         document,
         assignment: Assignment { topic: None, similarity: 0.0, weight: 0.0 },
+        further: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@
 //! waited.
 
 pub mod assigner;
+mod embed;
 pub mod fit;
 pub mod modeler;
 pub mod notifier;

@@ -107,6 +107,7 @@ impl<'a> Player<'a> {
                 embedding: Arc::from(rows.row(row)),
                 document: document.clone(),
                 assignment,
+                further: Vec::new(),
             })
             .collect();
         for judged in &judged {

@@ -24,6 +24,10 @@ pub struct AssignmentRecord {
     /// Share of the neighbours' votes that the topic won, in [0, 1]; absent in revisions.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<f32>,
+    /// The other topics of a long document whose windows were judged one by one, best first; absent where there are
+    /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub further: Vec<FurtherTopic>,
     /// The model version that decided it.
     pub version: u64,
     /// 1 on arrival, one more for each change.
@@ -36,16 +40,33 @@ pub struct AssignmentRecord {
     pub position: Position,
 }
 
+/// A topic of a part of a document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FurtherTopic {
+    /// The topic's id.
+    pub topic: u32,
+    /// The topic's name at that time.
+    pub label: String,
+    /// The best cosine of a part to the topic's centroid.
+    pub similarity: f32,
+}
+
 impl AssignmentRecord {
     /// The assignment on arrival; `model` is the version that judged it.
     pub fn on_arrival(judged: &Judged, model: &TopicModel) -> Self {
         let assignment = &judged.assignment;
+        let further = judged.further.iter().map(|(id, similarity)| FurtherTopic {
+            topic: id.0,
+            label: name(model, Some(*id)),
+            similarity: *similarity,
+        });
         Self {
             id: judged.document.id.to_string(),
             topic: TopicId::to_record(assignment.topic),
             label: name(model, assignment.topic),
             similarity: assignment.similarity,
             weight: Some(assignment.weight),
+            further: further.collect(),
             version: model.number,
             revision: 1,
             previous: None,
@@ -66,6 +87,7 @@ impl AssignmentRecord {
             label: name(model, revision.topic),
             similarity,
             weight: None,
+            further: Vec::new(),
             version: model.number,
             revision: revision.revision,
             previous: Some(TopicId::to_record(revision.before)),

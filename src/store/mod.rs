@@ -37,6 +37,18 @@ pub struct Identity {
     pub dim: usize,
 }
 
+impl Identity {
+    /// True if both make the same embeddings of the same texts: the hash of the model's files is the same, wherever the
+    /// model lies and whatever its folder is called. An encoder without a hash is known by its name.
+    pub fn is_same_model(&self, other: &Self) -> bool {
+        let model = |identity: &Self| match identity.encoder.rsplit_once('@') {
+            Some((_, hash)) if hash != "remote" => hash.to_owned(),
+            _ => identity.encoder.clone(),
+        };
+        self.dim == other.dim && model(self) == model(other)
+    }
+}
+
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -57,7 +69,7 @@ pub enum Error {
     },
     /// It was made with another encoder.
     #[error(
-        "state `{}` was made with encoder `{found}` ({found_dim} numbers), not `{wanted}` ({wanted_dim}); set `embed.model` back, or `state.directory` to a new folder",
+        "state `{}` was made with encoder `{found}` ({found_dim} numbers), not `{wanted}` ({wanted_dim}); set `embed.model` back, carry its topics over with `topicd reembed NEW_FOLDER`, or set `state.directory` to a new folder",
         directory.display()
     )]
     Encoder {
@@ -129,7 +141,7 @@ impl Store {
     pub fn open(directory: &Path, identity: &Identity, seen_bound: usize) -> Result<Self, Error> {
         let store = Self::open_any(directory, seen_bound)?;
         match store.identity()? {
-            Some(found) if found != *identity => Err(Error::Encoder {
+            Some(found) if !found.is_same_model(identity) => Err(Error::Encoder {
                 directory: directory.to_owned(),
                 found: found.encoder,
                 found_dim: found.dim,

@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 
 use super::metrics::Metrics;
 use crate::document::Rejection;
+use crate::embed::{self, Counts};
 use crate::model::state::Totals;
 
 /// Takes note of what happens. Cheap to clone; all clones count into the same metrics.
@@ -63,10 +64,22 @@ impl Telemetry {
         info!("stream ended");
     }
 
-    /// A batch was embedded.
-    pub fn batch_embedded(&self, documents: usize, took: Duration) {
+    /// A batch was embedded; `counts` says what it took.
+    pub fn batch_embedded(&self, documents: usize, counts: Counts, took: Duration) {
         self.metrics.embed_seconds.observe(took.as_secs_f64());
-        debug!(documents, ?took, "batch embedded");
+        let Counts { truncated, pieces, cached, tokens, padding } = counts;
+        self.metrics.embed.truncated.inc_by(truncated as u64);
+        self.metrics.embed.cache.with_label_values(&["hit"]).inc_by(cached as u64);
+        self.metrics.embed.cache.with_label_values(&["miss"]).inc_by((pieces - cached) as u64);
+        self.metrics.embed.tokens.with_label_values(&["text"]).inc_by(tokens as u64);
+        self.metrics.embed.tokens.with_label_values(&["padding"]).inc_by(padding as u64);
+        debug!(documents, ?counts, ?took, "batch embedded");
+    }
+
+    /// A batch could not be embedded and is tried again in a while; the stream waits.
+    pub fn embedding_postponed(&self, error: &embed::Error) {
+        self.metrics.embed.postponed.inc();
+        error!(%error, "embedding postponed");
     }
 
     /// The topics of a batch were found.

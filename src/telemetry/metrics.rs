@@ -3,8 +3,8 @@
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// Upper bounds of a batch's stages, in seconds: from one document on a fast machine to 64 long ones on a slow.
@@ -18,6 +18,7 @@ pub(super) struct Metrics {
     /// `outcome`: `assigned`, `outlier`, `rejected`.
     pub documents: IntCounterVec,
     pub embed_seconds: Histogram,
+    pub embed: EmbedMetrics,
     pub assign_seconds: Histogram,
     pub commit_seconds: Histogram,
     /// `queue`: the name of the room that takes from it.
@@ -42,6 +43,37 @@ pub(super) struct Metrics {
     pub dead_letters: IntCounterVec,
 }
 
+/// What it takes to embed.
+pub(super) struct EmbedMetrics {
+    pub truncated: IntCounter,
+    /// `result`: `hit`, `miss`.
+    pub cache: IntCounterVec,
+    /// `kind`: `text`, `padding`.
+    pub tokens: IntCounterVec,
+    pub postponed: IntCounter,
+}
+
+impl EmbedMetrics {
+    fn new(made: &Maker<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            truncated: made
+                .counter("embed_truncated_documents_total", "Documents with more tokens than were read")?,
+            cache: made.counters(
+                "embed_cache_texts_total",
+                "Texts to embed, by whether they were known from before",
+                "result",
+            )?,
+            tokens: made.counters(
+                "embed_tokens_total",
+                "Tokens that went through the model, by whether they were text or filled a batch up",
+                "kind",
+            )?,
+            postponed: made
+                .counter("embed_postponed_total", "Batches that waited for an encoder out of reach")?,
+        })
+    }
+}
+
 impl Metrics {
     /// Registers every family. Families with a fixed set of label values start with all of them at 0, so that a rate
     /// over the first event is right.
@@ -58,6 +90,7 @@ impl Metrics {
                 "outcome",
             )?,
             embed_seconds: made.histogram("embed_seconds", "Seconds to embed a batch", BATCH_SECONDS)?,
+            embed: EmbedMetrics::new(&made)?,
             assign_seconds: made.histogram(
                 "assign_seconds",
                 "Seconds to find a batch's topics",
@@ -113,6 +146,8 @@ impl Metrics {
         self.registry.register(Box::new(ProcessCollector::for_self()))?;
         for (family, values) in [
             (&self.documents, &["assigned", "outlier", "rejected"][..]),
+            (&self.embed.cache, &["hit", "miss"]),
+            (&self.embed.tokens, &["text", "padding"]),
             (&self.refits, &["promoted", "rejected", "failed"]),
             (&self.webhook_deliveries, &["delivered", "gave_up"]),
         ] {
@@ -142,6 +177,10 @@ impl Maker<'_> {
         let family = family?;
         self.registry.register(Box::new(family.clone()))?;
         Ok(family)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        self.register(IntCounter::with_opts(options(name, help)))
     }
 
     fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, Error> {

@@ -259,7 +259,7 @@ impl<'a> Draft<'a> {
 }
 
 /// The direction of a topic that lost every document and never had a centroid.
-fn direction(dim: usize) -> Vec<f32> {
+pub(super) fn direction(dim: usize) -> Vec<f32> {
     let mut first = vec![0.0; dim];
     if let Some(value) = first.first_mut() {
         *value = 1.0;
@@ -268,7 +268,7 @@ fn direction(dim: usize) -> Vec<f32> {
 }
 
 /// Floor and representative documents, from the members that are kept.
-fn describe(topic: &mut Topic, members: &[&Kept]) {
+pub(super) fn describe(topic: &mut Topic, members: &[&Kept]) {
     let mut cosines: Vec<(f32, &Kept)> =
         members.iter().map(|kept| (dot(&topic.centroid, &kept.embedding), *kept)).collect();
     let n = cosines.len() as f32;

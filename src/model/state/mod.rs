@@ -7,6 +7,7 @@ pub mod change;
 mod draft;
 pub mod held;
 pub mod overview;
+mod translate;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -17,7 +17,14 @@ fn busy() -> Telemetry {
         telemetry.encoder_loaded("m", &"cpu");
         telemetry.state_opened(&Totals::default());
         telemetry.source_advanced(7);
-        telemetry.batch_embedded(3, took);
+        let counts = Counts { truncated: 1, pieces: 3, cached: 1, tokens: 90, padding: 4 };
+        telemetry.batch_embedded(3, counts, took);
+        let url = "http://gpu".to_owned();
+        telemetry.embedding_postponed(&embed::Error::Unreachable {
+            url,
+            attempts: 5,
+            detail: "busy".to_owned(),
+        });
         telemetry.batch_assigned(took);
         telemetry.documents_assigned(3, 1);
         telemetry.documents_rejected(&[
@@ -58,6 +65,11 @@ fn what_happened_is_counted() {
         r#"topicd_documents_total{outcome="rejected"} 4"#,
         r#"topicd_dead_letters_total{reason="empty_text"} 2"#,
         r#"topicd_embed_seconds_bucket{le="0.025"} 2"#,
+        "topicd_embed_truncated_documents_total 2",
+        r#"topicd_embed_cache_texts_total{result="hit"} 2"#,
+        r#"topicd_embed_cache_texts_total{result="miss"} 4"#,
+        r#"topicd_embed_tokens_total{kind="padding"} 8"#,
+        "topicd_embed_postponed_total 2",
         "topicd_assign_seconds_count 2",
         "topicd_commit_seconds_count 2",
         "topicd_outlier_share 0.25",
@@ -88,7 +100,7 @@ fn names_and_helps_follow_the_rules() {
     let text = busy().render();
     let (types, helps) = families(&text);
     let ours: BTreeSet<&&str> = types.keys().filter(|name| name.starts_with("topicd_")).collect();
-    assert_eq!(ours.len(), 18, "{ours:?}");
+    assert_eq!(ours.len(), 22, "{ours:?}");
     for name in ours {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         assert_eq!(types[*name] == "counter", name.ends_with("_total"), "{name} is a {}", types[*name]);

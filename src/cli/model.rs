@@ -1,0 +1,226 @@
+//! `topicd model`: fetch an encoder, make it ready, try it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::{Settings, print, print_json};
+use crate::embed::hub::{self, Pull, Pulled};
+use crate::embed::{self, Embedder, Engine, export};
+
+/// Texts that `check` embeds, and how often they are put together to measure speed.
+const TEXTS: [&str; 4] = [
+    "The central bank raised interest rates, and shares fell.",
+    "Shares lost ground after the bank's decision on rates.",
+    "The striker scored twice in the second half of the final.",
+    "Neural topic models find themes in large collections of documents: each document is embedded, the embeddings are \
+     reduced and clustered, and each cluster is described by the words that set it apart from all the others.",
+];
+/// Attempts of a file beside the first.
+const RETRIES: usize = 4;
+/// Documents of the measured run: some seconds for an encoder on two cores.
+const MEASURED: usize = 64;
+
+/// Fetch an encoder, make it ready, try it.
+#[derive(Debug, Args)]
+pub(super) struct Model {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch a model from a Hugging Face compatible hub, e.g. `topicd model pull thenlper/gte-small`
+    Pull(PullArgs),
+    /// Make the ONNX file of a model that has its weights as safetensors only
+    Export {
+        /// The model's folder
+        folder: PathBuf,
+    },
+    /// Embed a few texts and say what the model is, what it runs on and how fast
+    Check {
+        /// The model's folder, or its name in the cache; without it, the configured model
+        model: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct PullArgs {
+    /// OWNER/NAME, or the bare name of one of the sentence-transformers' own
+    name: String,
+    /// Branch, tag or commit
+    #[arg(long, default_value = "main")]
+    revision: String,
+    /// The hub's address
+    #[arg(long, value_name = "URL", env = "HF_ENDPOINT")]
+    endpoint: Option<String>,
+    /// For models that are not public
+    #[arg(long, env = "HF_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Where to put the model, in place of the cache
+    #[arg(long, value_name = "DIR")]
+    into: Option<PathBuf>,
+}
+
+impl Model {
+    pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Pull(pull) => pull.run(settings)?,
+            Command::Export { folder } => {
+                let path = export::export(&folder)?;
+                if settings.json {
+                    print_json(&serde_json::json!({ "onnx": path }))?;
+                } else {
+                    print(&format!("wrote {}\n", path.display()))?;
+                }
+            }
+            Command::Check { model } => check(model, settings)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl PullArgs {
+    fn run(self, settings: &Settings) -> anyhow::Result<()> {
+        let into = match self.into {
+            Some(into) => into,
+            None => embed::cached_model(self.name.as_ref()).with_context(|| {
+                format!(
+                    "`{}` is no model's name, or there is no home folder; name a folder with --into",
+                    self.name
+                )
+            })?,
+        };
+        let pull = Pull {
+            name: self.name,
+            endpoint: self.endpoint,
+            token: self.token,
+            revision: self.revision,
+            into,
+            retries: RETRIES,
+        };
+        let bars = Bars { shown: !settings.json, current: Mutex::default() };
+        let pulled = hub::pull(&pull, &bars)?;
+        if settings.json {
+            return print_json(&serde_json::json!({
+                "folder": pulled.folder, "commit": pulled.commit, "files": pulled.files,
+                "verified": pulled.verified, "exported": pulled.exported, "prompts_added": pulled.prompted,
+            }));
+        }
+        print(&told(&pull.name, &pulled))
+    }
+}
+
+fn told(name: &str, pulled: &Pulled) -> String {
+    let Pulled { folder, commit, verified, files, exported, prompted } = pulled;
+    let mut text =
+        format!("{} at commit {commit}: {files} files, {verified} checksums good\n", folder.display());
+    if *exported {
+        text += "made the ONNX file of the weights\n";
+    }
+    if *prompted {
+        text += "wrote the prompts of the model's card into config_sentence_transformers.json\n";
+    }
+    text + &format!("use it with --set embed.model={name}\n")
+}
+
+/// A bar for each file, on stderr.
+struct Bars {
+    shown: bool,
+    current: Mutex<Option<(String, ProgressBar)>>,
+}
+
+impl Bars {
+    fn with(&self, act: impl FnOnce(&mut Option<(String, ProgressBar)>)) {
+        act(&mut self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl hub::Watch for Bars {
+    fn started(&self, file: &str, bytes: u64) {
+        self.with(|current| {
+            // A file that is resumed starts twice.
+            if self.shown && current.as_ref().is_none_or(|(name, _)| name != file) {
+                let bar = ProgressBar::new(bytes);
+                let style =
+                    "{prefix:<36} {wide_bar} {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} {eta:>4}";
+                bar.set_style(
+                    ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+                );
+                bar.set_prefix(file.to_owned());
+                *current = Some((file.to_owned(), bar));
+            }
+        });
+    }
+
+    fn arrived(&self, bytes: u64) {
+        self.with(|current| {
+            if let Some((_, bar)) = current {
+                bar.set_position(bytes);
+            }
+        });
+    }
+
+    fn finished(&self) {
+        self.with(|current| {
+            if let Some((_, bar)) = current.take() {
+                bar.abandon();
+            }
+        });
+    }
+}
+
+fn check(model: Option<PathBuf>, settings: &Settings) -> anyhow::Result<()> {
+    let mut set = settings.set.clone();
+    set.extend(model.map(|model| format!("embed.model={}", model.display())));
+    let config = settings.load_with(&set)?;
+    let started = Instant::now();
+    let embedder = Embedder::open(&config.embed)?;
+    let loaded = started.elapsed().as_secs_f64();
+    let rows = embedder.embed(&TEXTS)?.rows;
+    let cosine = |a: usize, b: usize| crate::kernel::dot::dot(rows.row(a), rows.row(b));
+    let (near, far) = (cosine(0, 1), cosine(0, 2));
+    // Numbered, or the cache would answer.
+    let texts: Vec<String> = (0..MEASURED).map(|number| format!("{number}: {}", TEXTS[number % 4])).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let started = Instant::now();
+    let counts = embedder.embed(&texts)?.counts;
+    let seconds = started.elapsed().as_secs_f64();
+    let report = embedder.report();
+    let prompts = embedder.prompts();
+    let (provider, pooling, agreement) = match &report.engine {
+        Engine::Encoder { provider, pooling, agreement, .. } => {
+            (provider.to_string(), Some(format!("{pooling:?}").to_lowercase()), *agreement)
+        }
+        Engine::Table => ("static".to_owned(), Some("mean".to_owned()), None),
+        Engine::Remote { .. } => ("remote".to_owned(), None, None),
+    };
+    let facts = serde_json::json!({
+        "name": embedder.name(), "dimension": embedder.dim(), "pooling": pooling, "max_tokens": report.max_tokens,
+        "document_prompt": prompts.document, "query_prompt": prompts.query, "provider": provider,
+        "cosine_to_fp32": agreement, "notes": report.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "seconds_to_load": loaded, "documents_per_second": MEASURED as f64 / seconds,
+        "tokens_per_second": counts.tokens as f64 / seconds,
+        "cosine_of_two_texts_on_one_subject": near, "cosine_of_two_texts_on_two_subjects": far,
+    });
+    if settings.json {
+        print_json(&facts)?;
+    } else {
+        for (name, value) in facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+            print(&format!("{:<36} {value}\n", name.replace('_', " ")))?;
+        }
+    }
+    if near <= far {
+        bail!(
+            "two texts on one subject are no nearer to each other ({near:.3}) than two on different ones ({far:.3}); \
+             this is no model for topics, or its pooling is read wrongly"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! Embeddings from an OpenAI-compatible endpoint: text-embeddings-inference, vLLM, Ollama, OpenAI itself.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use ndarray::ArrayView1;
+use serde::Deserialize;
+
+use super::{Backend, Error, Run};
+
+/// Where embeddings are made, and how it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params {
+    /// `http://gpu:8080`, `http://gpu:8080/v1` or the whole `http://gpu:8080/v1/embeddings`.
+    pub url: String,
+    /// Sent as a bearer token; empty for none.
+    pub token: Token,
+    /// Texts in one request, at most. At least 1.
+    pub batch_texts: usize,
+    /// Requests under way at once, at most. At least 1.
+    pub concurrency: usize,
+    /// How long one attempt may take, in ms. At least 1.
+    pub timeout_ms: u64,
+    /// Attempts of one request before the caller is told. At least 1.
+    pub max_attempts: u32,
+    /// The wait after the first failed attempt, in ms; it doubles with each further one.
+    pub first_wait_ms: u64,
+    /// The longest wait between two attempts, in ms, whatever the endpoint asks for.
+    pub max_wait_ms: u64,
+    /// Put before each document: e5's `passage: `, where the endpoint does not do it.
+    pub document_prompt: String,
+    /// Put before each query: e5's `query: `.
+    pub query_prompt: String,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            token: Token(String::new()),
+            batch_texts: 32,
+            concurrency: 4,
+            timeout_ms: 30_000,
+            max_attempts: 5,
+            first_wait_ms: 500,
+            max_wait_ms: 10_000,
+            document_prompt: String::new(),
+            query_prompt: String::new(),
+        }
+    }
+}
+
+/// A secret that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "…" })
+    }
+}
+
+impl Params {
+    /// Checks every value.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let wrong = |key, value: &dyn fmt::Display, expected| {
+            Err(Error::Setting { key, value: value.to_string(), expected })
+        };
+        if !["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme)) {
+            return wrong(
+                "remote.url",
+                &format!("`{}`", self.url),
+                "a URL that starts with http:// or https://",
+            );
+        }
+        if self.batch_texts == 0 {
+            return wrong("remote.batch_texts", &0, "at least 1");
+        }
+        if !(1..=256).contains(&self.concurrency) {
+            return wrong("remote.concurrency", &self.concurrency, "1 to 256");
+        }
+        if !(1..=3_600_000).contains(&self.timeout_ms) {
+            return wrong("remote.timeout_ms", &self.timeout_ms, "1 to 3600000");
+        }
+        if !(1..=1000).contains(&self.max_attempts) {
+            return wrong("remote.max_attempts", &self.max_attempts, "1 to 1000");
+        }
+        Ok(())
+    }
+
+    /// The address that is asked.
+    fn endpoint(&self) -> String {
+        let url = self.url.trim_end_matches('/');
+        match url {
+            whole if whole.ends_with("/embeddings") => whole.to_owned(),
+            version if version.ends_with("/v1") => format!("{version}/embeddings"),
+            host => format!("{host}/v1/embeddings"),
+        }
+    }
+}
+
+/// A client of one endpoint and model.
+pub(super) struct Remote {
+    agent: ureq::Agent,
+    url: String,
+    model: String,
+    params: Params,
+    dim: usize,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Item>,
+    usage: Option<Usage>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: Option<usize>,
+}
+
+/// Why one attempt failed.
+enum Failure {
+    /// Another attempt may succeed; not before so long, if the endpoint says so.
+    Passing { detail: String, retry_after: Option<Duration> },
+    /// It will fail again.
+    Final(Error),
+}
+
+impl Remote {
+    /// Asks the endpoint for the embedding of one word, and so for the dimension.
+    pub(super) fn open(params: &Params, model: &str) -> Result<Self, Error> {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_millis(params.timeout_ms)))
+            .http_status_as_error(false);
+        let agent = config.build().new_agent();
+        let url = params.endpoint();
+        let mut remote = Self { agent, url, model: model.to_owned(), params: params.clone(), dim: 0 };
+        let answer = remote.ask(&["topicd"])?;
+        remote.dim = answer.data.first().map_or(0, |item| item.embedding.len());
+        if remote.dim == 0 {
+            return Err(remote.misfit("an empty embedding", "numbers"));
+        }
+        Ok(remote)
+    }
+
+    /// Length of a row.
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The address that is asked.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// One request, as often as it takes.
+    fn ask(&self, texts: &[&str]) -> Result<Answer, Error> {
+        let longest = Duration::from_millis(self.params.max_wait_ms);
+        let mut wait = Duration::from_millis(self.params.first_wait_ms);
+        let mut attempt = 1;
+        loop {
+            match self.attempt(texts) {
+                Ok(answer) => return self.checked(answer, texts.len()),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing { detail, .. }) if attempt >= self.params.max_attempts => {
+                    return Err(Error::Unreachable { url: self.url.clone(), attempts: attempt, detail });
+                }
+                Err(Failure::Passing { retry_after, .. }) => {
+                    // A back-off, not a race: waking up early does no harm.
+                    std::thread::park_timeout(wait.max(retry_after.unwrap_or_default()).min(longest));
+                    wait = (wait * 2).min(longest);
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, texts: &[&str]) -> Result<Answer, Failure> {
+        let passing = |error: ureq::Error| Failure::Passing { detail: error.to_string(), retry_after: None };
+        let mut request = self.agent.post(&self.url);
+        if !self.params.token.0.is_empty() {
+            request = request.header("Authorization", format!("Bearer {}", self.params.token.0));
+        }
+        let asked = serde_json::json!({ "model": self.model, "input": texts, "encoding_format": "float" });
+        let mut response = request.send_json(asked).map_err(passing)?;
+        let status = response.status().as_u16();
+        if status == 200 {
+            // 4,096 numbers of 20 digits for each of some hundred texts still fit.
+            let body = response.body_mut().with_config().limit(256 << 20).read_to_vec().map_err(passing)?;
+            return serde_json::from_slice(&body).map_err(|error| {
+                let found = format!("no such JSON ({error})");
+                Failure::Final(self.misfit(&found, "{\"data\": [{\"index\": 0, \"embedding\": […]}]}"))
+            });
+        }
+        let seconds =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.body_mut().with_config().limit(64 << 10).read_to_string().unwrap_or_default();
+        let detail: String = body.chars().take(300).collect();
+        match status {
+            408 | 425 | 429 | 500.. => Err(Failure::Passing {
+                detail: format!("status {status}, {detail}"),
+                retry_after: seconds.map(Duration::from_secs),
+            }),
+            _ => Err(Failure::Final(Error::Refused { url: self.url.clone(), status, detail })),
+        }
+    }
+
+    /// The answer in the texts' order, if it has an embedding of the right length for each.
+    fn checked(&self, mut answer: Answer, texts: usize) -> Result<Answer, Error> {
+        answer.data.sort_by_key(|item| item.index);
+        if answer.data.len() != texts || answer.data.iter().enumerate().any(|(at, item)| item.index != at) {
+            let found = format!("{} embeddings", answer.data.len());
+            return Err(self.misfit(&found, &format!("one for each of {texts} texts")));
+        }
+        let other = answer.data.iter().map(|item| item.embedding.len()).find(|length| *length != self.dim);
+        match other {
+            Some(length) if self.dim > 0 => {
+                Err(self.misfit(&format!("{length} numbers"), &format!("{}, as before", self.dim)))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn misfit(&self, found: &str, expected: &str) -> Error {
+        Error::Answer { url: self.url.clone(), found: found.to_owned(), expected: expected.to_owned() }
+    }
+}
+
+impl Backend for Remote {
+    /// Some threads share the requests; the first error ends them all.
+    fn run(&self, texts: &[&str]) -> Result<Run, Error> {
+        let requests: Vec<&[&str]> = texts.chunks(self.params.batch_texts).collect();
+        let next = AtomicUsize::new(0);
+        let answers = Mutex::new(Vec::with_capacity(requests.len()));
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(request) = requests.get(at) else { return };
+                let answer = self.ask(request);
+                if answer.is_err() {
+                    next.store(requests.len(), Ordering::Relaxed);
+                }
+                answers.lock().unwrap_or_else(PoisonError::into_inner).push((at, answer));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.params.concurrency.min(requests.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut run = Run::new(texts.len(), self.dim);
+        for (at, answer) in answers.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let answer = answer?;
+            run.tokens += answer.usage.and_then(|usage| usage.prompt_tokens).unwrap_or_default();
+            for item in answer.data {
+                let row = at * self.params.batch_texts + item.index;
+                run.rows.row_mut(row).assign(&ArrayView1::from(&item.embedding));
+            }
+        }
+        Ok(run)
+    }
+}
