@@ -15,6 +15,7 @@ pub mod figure;
 pub mod model;
 pub mod record;
 
+pub mod bertopic;
 pub mod embed;
 pub mod notify;
 pub mod store;

@@ -1,18 +1,30 @@
-//! Who answers a question about the topics: the state on disk, or the daemon that has it open.
+//! Who answers a question about the topics, or carries out an order: the state on disk, or the daemon that has it open.
 
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
+use crate::bertopic::write::Export;
 use crate::cli::block_on;
 use crate::config::Config;
 use crate::embed::Embedder;
-use crate::model::state::overview::Overview;
+use crate::model::explain::{Explanation, Subject, explain};
+use crate::model::hierarchy::{Node, hierarchy};
+use crate::model::operate::Action;
+use crate::model::over_time::OverTime;
+use crate::model::refit::report::Report;
+use crate::model::state::State;
+use crate::model::state::diff::Diff;
 use crate::model::version::TopicModel;
+use crate::pipeline::operator;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
 use crate::record::topic::TopicsRecord;
+use crate::record::version::{OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
+use crate::transport::command::Operated;
+use crate::transport::embedded::{OutputFile, Outputs};
 
 /// Texts in one question to the daemon.
 const TEXTS: usize = 500;
@@ -20,9 +32,18 @@ const TEXTS: usize = 500;
 /// The answering party.
 pub(super) enum Answers<'a> {
     /// Nobody else has the state open.
-    State { config: &'a Config, model: Box<TopicModel>, overview: Arc<Overview>, encoder: String },
+    State(Box<Here<'a>>),
     /// A running daemon.
     Daemon { base: String },
+}
+
+/// The state in this process.
+pub(super) struct Here<'a> {
+    config: &'a Config,
+    store: Store,
+    state: State,
+    model: TopicModel,
+    encoder: String,
 }
 
 impl<'a> Answers<'a> {
@@ -31,8 +52,8 @@ impl<'a> Answers<'a> {
         match Store::open_existing(&config.state.directory, config.bounds.seen) {
             Ok((store, identity)) => {
                 let (state, _) = store.load(identity.dim, config.bounds)?;
-                let (model, overview) = (Box::new(state.model()?), Arc::new(state.overview()));
-                Ok(Self::State { config, model, overview, encoder: identity.encoder })
+                let model = state.model()?;
+                Ok(Self::State(Box::new(Here { config, store, state, model, encoder: identity.encoder })))
             }
             Err(store::Error::Locked { .. }) => {
                 Ok(Self::Daemon { base: format!("http://{}", config.http.listen) })
@@ -43,37 +64,34 @@ impl<'a> Answers<'a> {
 
     pub(super) fn topics(&self) -> anyhow::Result<TopicsRecord> {
         match self {
-            Self::State { model, overview, .. } => Ok(TopicsRecord::new(model, overview)),
-            Self::Daemon { base } => Ok(serde_json::from_value(get(format!("{base}/api/topics"))?)?),
+            Self::State(here) => Ok(TopicsRecord::new(&here.model, &here.state.overview())),
+            Self::Daemon { base } => got(base, "topics", &[], None),
         }
     }
 
     pub(super) fn nearest(&self, text: &str, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
         match self {
-            Self::State { config, model, encoder, .. } => {
-                let embedder = open(config, encoder)?;
-                let rows = embedder.embed_queries(&[text])?.rows;
-                Ok(answer::find(model, rows.row(0), limit))
+            Self::State(here) => {
+                let rows = here.open()?.embed_queries(&[text])?.rows;
+                Ok(answer::find(&here.model, rows.row(0), limit))
             }
             Self::Daemon { base } => {
-                let mut url = reqwest::Url::parse(&format!("{base}/api/find"))?;
-                url.query_pairs_mut().append_pair("q", text).append_pair("limit", &limit.to_string());
-                let mut answer = get(url.into())?;
-                Ok(serde_json::from_value(answer["topics"].take())?)
+                got(base, "find", &[("q", text), ("limit", &limit.to_string())], Some("topics"))
             }
         }
     }
 
     pub(super) fn assign(&self, texts: &[&str]) -> anyhow::Result<Vec<AssignedRecord>> {
         match self {
-            Self::State { config, model, encoder, .. } => {
-                let rows = open(config, encoder)?.embed(texts)?.rows;
-                Ok(answer::assigned(model, &rows, &config.parameters.assign))
-            }
+            Self::State(here) => Ok(answer::assigned(
+                &here.model,
+                &here.open()?.embed(texts)?.rows,
+                &here.config.parameters.assign,
+            )),
             Self::Daemon { base } => {
                 let mut assigned = Vec::with_capacity(texts.len());
                 for texts in texts.chunks(TEXTS) {
-                    let asked = serde_json::json!({ "texts": texts });
+                    let asked = json!({ "texts": texts });
                     let mut answer = post(format!("{base}/api/assign"), &asked)?;
                     assigned
                         .extend(serde_json::from_value::<Vec<AssignedRecord>>(answer["assigned"].take())?);
@@ -82,22 +100,149 @@ impl<'a> Answers<'a> {
             }
         }
     }
-}
 
-/// The configured encoder, if it is the one that made the state.
-fn open(config: &Config, encoder: &str) -> anyhow::Result<Embedder> {
-    let embedder = Embedder::open(&config.embed)?;
-    if embedder.name() != encoder {
-        bail!(
-            "the state was made with encoder `{encoder}`, not `{}`; set `embed.model` to the one that made it",
-            embedder.name()
-        );
+    pub(super) fn explain(&self, id: &str) -> anyhow::Result<Explanation> {
+        match self {
+            Self::State(here) => {
+                let subject = here.state.subject(id).with_context(|| {
+                    format!("document `{id}` is not kept; give its text to `topicd explain -` instead")
+                })?;
+                here.explain(&subject)
+            }
+            Self::Daemon { base } => got(base, "explain", &[("id", id)], None),
+        }
     }
-    Ok(embedder)
+
+    pub(super) fn explain_text(&self, text: &str) -> anyhow::Result<Explanation> {
+        match self {
+            Self::State(here) => {
+                let embedding = Arc::from(here.open()?.embed(&[text])?.rows.row(0));
+                let words = here.config.keywords.tokenizer().count(text);
+                here.explain(&Subject { embedding, words, id: None })
+            }
+            Self::Daemon { base } => {
+                let answer = post(format!("{base}/api/explain"), &json!({ "text": text }))?;
+                Ok(serde_json::from_value(answer)?)
+            }
+        }
+    }
+
+    pub(super) fn hierarchy(&self) -> anyhow::Result<Option<Node>> {
+        match self {
+            Self::State(here) => Ok(hierarchy(here.model.topics.values())),
+            Self::Daemon { base } => got(base, "hierarchy", &[], Some("tree")),
+        }
+    }
+
+    pub(super) fn over_time(&self) -> anyhow::Result<OverTime> {
+        match self {
+            Self::State(here) => Ok(here.state.over_time(&here.config.parameters.keywords)),
+            Self::Daemon { base } => got(base, "over-time", &[], None),
+        }
+    }
+
+    pub(super) fn versions(&self) -> anyhow::Result<Vec<VersionRecord>> {
+        match self {
+            Self::State(here) => Ok(VersionRecord::all(&here.state)),
+            Self::Daemon { base } => got(base, "versions", &[], Some("versions")),
+        }
+    }
+
+    pub(super) fn diff(&self, from: u64, to: u64) -> anyhow::Result<Diff> {
+        match self {
+            Self::State(here) => Ok(here.state.compare(from, to)?),
+            Self::Daemon { base } => {
+                got(base, "diff", &[("from", &from.to_string()), ("to", &to.to_string())], None)
+            }
+        }
+    }
+
+    pub(super) fn refits(&self) -> anyhow::Result<Vec<Report>> {
+        match self {
+            Self::State(here) => Ok(here.state.reports().cloned().collect()),
+            Self::Daemon { base } => got(base, "refits", &[], Some("refits")),
+        }
+    }
+
+    pub(super) fn export(&self) -> anyhow::Result<Export> {
+        match self {
+            Self::State(here) => Ok(Export::of(&here.state)),
+            Self::Daemon { base } => got(base, "export", &[], None),
+        }
+    }
+
+    /// Carries out an operator's action; it is on disk when this returns.
+    pub(super) fn operate(self, action: &Action) -> anyhow::Result<OperatedRecord> {
+        match self {
+            Self::State(here) => here.operate(action),
+            Self::Daemon { base } => {
+                let answer = post(format!("{base}/api/operate"), &serde_json::to_value(action)?)?;
+                Ok(serde_json::from_value(answer)?)
+            }
+        }
+    }
 }
 
-fn get(url: String) -> anyhow::Result<Value> {
-    block_on(async move { answer_of(&url, reqwest::Client::new().get(&url)).await })
+impl Here<'_> {
+    /// The configured encoder, if it is the one that made the state.
+    fn open(&self) -> anyhow::Result<Embedder> {
+        let embedder = Embedder::open(&self.config.embed)?;
+        if embedder.name() != self.encoder {
+            bail!(
+                "the state was made with encoder `{}`, not `{}`; set `embed.model` to the one that made it",
+                self.encoder,
+                embedder.name()
+            );
+        }
+        Ok(embedder)
+    }
+
+    fn explain(&self, subject: &Subject) -> anyhow::Result<Explanation> {
+        let parameters = &self.config.parameters;
+        Ok(explain(&self.state, &self.model, subject, &parameters.assign, &parameters.keywords)?)
+    }
+
+    /// As the modeler does it: outputs first, then state, checkpoint and the outputs' lengths in one batch.
+    fn operate(mut self, action: &Action) -> anyhow::Result<OperatedRecord> {
+        let mut checkpoint = self.store.checkpoint()?;
+        let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint)?;
+        let rules = self.config.parameters.rules();
+        let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
+        let records = operator::records(&operation);
+        outputs.append(OutputFile::Assignments, records.assignments.into_iter())?;
+        outputs.append(OutputFile::Topics, records.topics.into_iter())?;
+        outputs.append(OutputFile::Events, operator::events(&operation.change).into_iter())?;
+        checkpoint.merge(&outputs.sync()?);
+        self.store.commit(&operation.change, &checkpoint, self.config.webhook.is_some())?;
+        if self.store.is_marked()? {
+            let directory = self.config.state.directory.clone();
+            drop(self.store);
+            // Opening it rewrites the files.
+            Store::open_existing(&directory, self.config.bounds.seen)?;
+        }
+        let Operated { version, summary, moved, held } = operator::operated(&operation);
+        Ok(OperatedRecord { version, summary, moved, held })
+    }
+}
+
+/// The daemon's answer to `/api/{path}?{query}`, or what it has under `key`.
+fn got<T: DeserializeOwned>(
+    base: &str,
+    path: &str,
+    query: &[(&str, &str)],
+    key: Option<&str>,
+) -> anyhow::Result<T> {
+    let mut url = reqwest::Url::parse(&format!("{base}/api/{path}"))?;
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    let url = String::from(url);
+    let mut answer = block_on(async move { answer_of(&url, reqwest::Client::new().get(&url)).await })?;
+    let answer = match key {
+        Some(key) => answer[key].take(),
+        None => answer,
+    };
+    Ok(serde_json::from_value(answer)?)
 }
 
 fn post(url: String, body: &Value) -> anyhow::Result<Value> {

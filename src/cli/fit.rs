@@ -65,8 +65,9 @@ impl Fit {
         let checkpoint = store.checkpoint()?;
         let mut outputs = Outputs::open(&config.output.directory, &checkpoint)?;
         let corpus = block_on(read(&config, embedder.dim()))?;
+        let seeds = daemon::seeds(&config.seeds, &embedder)?;
         let judge = daemon::judge(&config, embedder);
-        let fitted = fit(corpus, &judge, &config.parameters, config.bounds, &bars)?;
+        let fitted = fit(corpus, &judge, &config.parameters, config.bounds, seeds, &bars)?;
         bars.finish();
         write(&fitted, &mut outputs)?;
         let mut checkpoint = fitted.checkpoint.clone();

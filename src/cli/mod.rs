@@ -4,14 +4,19 @@ mod answers;
 mod assign;
 mod check;
 mod evaluate;
+mod explain;
+mod export;
 mod find;
 mod fit;
+mod hierarchy;
 mod model;
+mod operate;
 mod progress;
 mod reembed;
 mod run;
 mod table;
 mod topics;
+mod versions;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -70,6 +75,36 @@ enum Command {
     Find(find::Find),
     /// Read texts from stdin, one a line, and print their topics with weights; nothing is stored
     Assign(assign::Assign),
+    /// Explain why a document has its topic, or none
+    Explain(explain::Explain),
+    /// Show the topics as a tree
+    Hierarchy(hierarchy::Hierarchy),
+    /// Show each topic's documents per window of the stream
+    OverTime(hierarchy::OverTime),
+    /// List what refits decided
+    Refits(versions::Refits),
+    /// List the versions that are kept
+    Versions(versions::Versions),
+    /// Compare two versions
+    Diff(versions::Differences),
+    /// Make the topics those of an earlier version
+    Rollback(operate::Rollback),
+    /// Merge topics
+    Merge(operate::Merge),
+    /// Give a topic a label
+    Rename(operate::Rename),
+    /// Keep a topic from being merged or split
+    Pin(operate::Pin),
+    /// Let a pinned topic be merged and split again
+    Unpin(operate::Unpin),
+    /// End a topic; its documents are outliers
+    ForgetTopic(operate::ForgetTopic),
+    /// Bring back a topic that was merged or forgotten
+    Restore(operate::Restore),
+    /// Erase a document
+    Forget(operate::Forget),
+    /// Write the model so that BERTopic.load opens it
+    Export(export::Export),
     /// Replay a known stream and print how good the topics were
     Evaluate(evaluate::Evaluate),
     /// Fetch an encoder, make it ready, try it
@@ -90,6 +125,21 @@ impl Cli {
             Command::Topic(command) => command.run(&self.settings),
             Command::Find(command) => command.run(&self.settings),
             Command::Assign(command) => command.run(&self.settings),
+            Command::Explain(command) => command.run(&self.settings),
+            Command::Hierarchy(command) => command.run(&self.settings),
+            Command::OverTime(command) => command.run(&self.settings),
+            Command::Refits(command) => command.run(&self.settings),
+            Command::Versions(command) => command.run(&self.settings),
+            Command::Diff(command) => command.run(&self.settings),
+            Command::Rollback(command) => command.run(&self.settings),
+            Command::Merge(command) => command.run(&self.settings),
+            Command::Rename(command) => command.run(&self.settings),
+            Command::Pin(command) => command.run(&self.settings),
+            Command::Unpin(command) => command.run(&self.settings),
+            Command::ForgetTopic(command) => command.run(&self.settings),
+            Command::Restore(command) => command.run(&self.settings),
+            Command::Forget(command) => command.run(&self.settings),
+            Command::Export(command) => command.run(&self.settings),
             Command::Evaluate(command) => command.run(&self.settings),
             Command::Model(command) => command.run(&self.settings),
             Command::Reembed(command) => command.run(&self.settings),

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use super::layers::{Given, in_words};
 use super::mistake::{Mistake, Origin};
 use super::schema::Schema;
-use super::sections::{Embed, Http, Output, Source, State};
+use super::sections::{Embed, Http, Output, Seeds, Source, State};
 use crate::model::state::Bounds;
 use crate::pipeline::modeler::Parameters;
 use crate::telemetry::logs;
@@ -30,6 +30,8 @@ pub struct Config {
     pub keywords: keywords::Checked,
     /// How much the state keeps.
     pub bounds: Bounds,
+    /// Topics that are there before the stream.
+    pub seeds: Seeds,
     /// The page, the API and the metrics.
     pub http: Http,
     /// Where events are posted to, if anywhere.
@@ -61,7 +63,9 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
     let refit = sections.judge("refit", |p: model::refit::Params| {
         p.check().map_err(|errors| errors.first().map(text).unwrap_or_default())
     });
+    let policy = sections.judge("policy", |p: model::refit::policy::Params| p.check().map_err(text));
     let keywords = sections.judge("keywords", |p: keywords::Params| p.check().map_err(text));
+    let seeds = sections.judge("seeds", Seeds::check);
     let http = sections.judge("http", Ok::<Http, String>);
     let webhook = sections.judge("notify", |p: notify::Params| p.check().map_err(text));
     let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
@@ -74,14 +78,16 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
             window: state.window_documents,
             seen: state.remembered_ids,
             vocabulary: keywords.params().max_vocabulary,
+            versions: state.versions,
         },
-        parameters: Parameters { assign, refit, keywords: keywords.params().clone() },
+        parameters: Parameters { assign, refit, keywords: keywords.params().clone(), policy: policy? },
         source: source?,
         state,
         output: output?,
         embed,
         embed_name,
         keywords,
+        seeds: seeds?,
         http: http?,
         webhook: webhook?,
         log: log?,

@@ -129,6 +129,8 @@ pub struct State {
     pub remembered_ids: usize,
     /// Documents in a window of a topic's history.
     pub window_documents: u64,
+    /// Versions to which one can go back.
+    pub versions: usize,
 }
 
 impl State {
@@ -137,6 +139,9 @@ impl State {
             return Err(NO_FOLDER);
         }
         if self.window_documents == 0 {
+            return Err(" but must be at least 1");
+        }
+        if self.versions == 0 {
             return Err(" but must be at least 1");
         }
         Ok(self)
@@ -157,6 +162,58 @@ impl Output {
     pub(super) fn check(self) -> Result<Self, &'static str> {
         if self.directory.as_os_str().is_empty() {
             return Err(NO_FOLDER);
+        }
+        Ok(self)
+    }
+}
+
+/// `[seeds]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seeds {
+    /// Topics that are there before the stream.
+    pub topic: Vec<SeedTopic>,
+    bertopic: PathBuf,
+}
+
+/// `[[seeds.topic]]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedTopic {
+    /// Its label, by which it is known again after a restart.
+    pub label: String,
+    /// Texts that belong to it.
+    #[serde(default)]
+    pub texts: Vec<String>,
+    /// Words that it is about.
+    #[serde(default)]
+    pub words: Vec<String>,
+}
+
+impl Seeds {
+    /// True if nothing is seeded.
+    pub fn is_empty(&self) -> bool {
+        self.topic.is_empty() && self.saved().is_none()
+    }
+
+    /// The folder of a model that BERTopic saved, whose topics are seeded too.
+    pub fn saved(&self) -> Option<&std::path::Path> {
+        Some(self.bertopic.as_path()).filter(|folder| !folder.as_os_str().is_empty())
+    }
+
+    pub(super) fn check(self) -> Result<Self, String> {
+        let mut labels = std::collections::BTreeSet::new();
+        for topic in &self.topic {
+            let label = &topic.label;
+            if label.trim().is_empty() {
+                return Err("a topic has no label; give it one".to_owned());
+            }
+            if topic.texts.iter().chain(&topic.words).all(|text| text.trim().is_empty()) {
+                return Err(format!("topic `{label}` has neither `texts` nor `words`; give it some"));
+            }
+            if !labels.insert(label) {
+                return Err(format!("two topics have the label `{label}`; give each its own"));
+            }
         }
         Ok(self)
     }

@@ -27,6 +27,7 @@ fn the_defaults_are_those_of_the_rooms() {
     assert_eq!(format!("{:?}", config.embed), format!("{:?}", embed::Params::default().check().unwrap()));
     assert_eq!(config.parameters.assign, model::assign::Params::default().check().unwrap());
     assert_eq!(config.parameters.refit, model::refit::Params::default().check().unwrap());
+    assert_eq!(config.parameters.policy, model::refit::policy::Params::default().check().unwrap());
     assert_eq!(*config.keywords.params(), keywords::Params::default());
     assert_eq!(config.parameters.keywords, keywords::Params::default());
     assert_eq!(config.bounds, Bounds::default());

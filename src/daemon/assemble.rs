@@ -18,10 +18,11 @@ use crate::notify::webhook::Webhook;
 use crate::pipeline::assigner::{Assigner, Judge};
 use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
+use crate::pipeline::{self, operator};
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{self, Command};
-use crate::transport::embedded::{self, Outputs, Seen, Source, ports};
+use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source, ports};
 
 /// A daemon that is running.
 pub struct Daemon {
@@ -61,6 +62,9 @@ pub enum Error {
     /// The webhook's client cannot be made.
     #[error(transparent)]
     Notify(#[from] crate::notify::Error),
+    /// Topics cannot be seeded.
+    #[error("topics cannot be seeded")]
+    Seeds(#[from] super::seeds::Error),
     /// A worker thread panicked while the daemon started.
     #[error("the start was interrupted")]
     Start(#[from] tokio::task::JoinError),
@@ -134,6 +138,8 @@ impl Daemon {
             commands: commands.clone(),
             embedder,
             assign: config.parameters.assign.clone(),
+            keywords: config.parameters.keywords.clone(),
+            tokenizer: Arc::new(config.keywords.tokenizer()),
             telemetry,
             stop,
         };
@@ -161,5 +167,20 @@ fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {
     checkpoint.merge(&outputs.lengths());
     let cut = state.bound(config.bounds);
     store.commit(&cut, &checkpoint, false)?;
-    Ok(Opened { store, state, checkpoint, outputs })
+    let mut opened = Opened { store, state, checkpoint, outputs };
+    plant(config, embedder, &mut opened)?;
+    Ok(opened)
+}
+
+/// Seeds the topics that the configuration names and the state does not know.
+fn plant(config: &Config, embedder: &Embedder, opened: &mut Opened) -> Result<(), Error> {
+    let seeds = super::seeds::seeds(&config.seeds, embedder)?;
+    let planted = opened.state.plant(seeds, config.parameters.rules(), pipeline::now_ms())?;
+    let Some(operation) = planted else { return Ok(()) };
+    let records = operator::records(&operation);
+    opened.outputs.append(OutputFile::Topics, records.topics.into_iter())?;
+    opened.outputs.append(OutputFile::Events, operator::events(&operation.change).into_iter())?;
+    opened.checkpoint.merge(&opened.outputs.sync()?);
+    opened.store.commit(&operation.change, &opened.checkpoint, config.webhook.is_some())?;
+    Ok(())
 }

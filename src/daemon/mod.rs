@@ -1,6 +1,8 @@
 //! Who starts what: builds the rooms from a checked configuration, starts the loops, and ends them in order.
 
 mod assemble;
+mod seeds;
 mod supervise;
 
 pub use assemble::{Daemon, Error, judge};
+pub use seeds::seeds;

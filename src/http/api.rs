@@ -23,10 +23,10 @@ const FOUND: usize = 10;
 /// Texts in one question, at most.
 const MOST_TEXTS: usize = 1000;
 
-type Answer<T> = Result<Json<T>, Failure>;
+pub(super) type Answer<T> = Result<Json<T>, Failure>;
 
 /// A question that has no answer, and whose fault it is.
-pub(super) struct Failure(StatusCode, String);
+pub(super) struct Failure(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -121,7 +121,7 @@ pub(super) async fn refit(State(sources): State<Sources>) -> Answer<Value> {
     }
 }
 
-async fn ask<T>(
+pub(super) async fn ask<T>(
     sources: &Sources,
     command: impl FnOnce(oneshot::Sender<T>) -> Command,
 ) -> Result<T, Failure> {
@@ -159,9 +159,9 @@ pub(super) async fn assign(State(sources): State<Sources>, Json(asked): Json<Tex
     Ok(Json(json!({ "version": model.number, "assigned": answer::assigned(&model, &rows, &sources.assign) })))
 }
 
-type Embed = fn(&Embedder, &[&str]) -> Result<Embedded, embed::Error>;
+pub(super) type Embed = fn(&Embedder, &[&str]) -> Result<Embedded, embed::Error>;
 
-async fn embed(sources: &Sources, texts: Vec<String>, embed: Embed) -> Result<UnitRows, Failure> {
+pub(super) async fn embed(sources: &Sources, texts: Vec<String>, embed: Embed) -> Result<UnitRows, Failure> {
     let embedder = sources.embedder.clone();
     let embedded = tokio::task::spawn_blocking(move || {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -3,6 +3,7 @@
 
 mod api;
 mod page;
+mod questions;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::embed::Embedder;
+use crate::keywords::{self, Tokenizer};
 use crate::model::assign;
 use crate::model::state::overview::Overview;
 use crate::model::version::TopicModel;
@@ -32,6 +34,10 @@ pub struct Sources {
     pub embedder: Arc<Embedder>,
     /// The rule of the vote.
     pub assign: assign::Checked,
+    /// How keywords are found.
+    pub keywords: keywords::Params,
+    /// Splits texts into the words that count.
+    pub tokenizer: Arc<Tokenizer>,
     /// The metrics.
     pub telemetry: Telemetry,
     /// Cancelled once the daemon stops: from then on it is not ready.
@@ -55,6 +61,13 @@ fn router(sources: Sources) -> Router {
         .route("/api/events", get(api::events))
         .route("/api/refits", get(api::refits))
         .route("/api/refit", post(api::refit))
+        .route("/api/operate", post(questions::operate))
+        .route("/api/versions", get(questions::versions))
+        .route("/api/diff", get(questions::differences))
+        .route("/api/hierarchy", get(questions::tree))
+        .route("/api/over-time", get(questions::over_time))
+        .route("/api/export", get(questions::export))
+        .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
         .route("/api/find", get(api::find))
         .route("/api/assign", post(api::assign))
         .with_state(sources)

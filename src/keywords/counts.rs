@@ -109,11 +109,15 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Takes back what [`add`](Self::add) counted; never goes below zero.
     pub fn remove(&mut self, class: C, bag: &Bag, weight: f64) {
+        self.remove_terms(class, bag.iter().map(|(term, count)| (term, f64::from(count) * weight)));
+    }
+
+    /// Takes back what [`add_terms`](Self::add_terms) counted; never goes below zero.
+    pub fn remove_terms<'t>(&mut self, class: C, terms: impl Iterator<Item = (&'t str, f64)>) {
         let Some(mut counts) = self.classes.remove(&class) else { return };
-        for (text, count) in bag.iter() {
+        for (text, amount) in terms {
             let Some(&id) = self.ids.get(text) else { continue };
             let Some(present) = counts.counts.get_mut(&id) else { continue };
-            let amount = f64::from(count) * weight;
             if *present - amount > NEGLIGIBLE {
                 *present -= amount;
                 self.terms[id as usize].total -= amount;

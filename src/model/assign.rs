@@ -2,7 +2,7 @@
 //!
 //! A topic is not a ball: its members vote, each with its cosine to the document, and sampled noise votes for "no
 //! topic". The topic with the most weight wins if it holds `vote` of all the weight and the document is not further
-//! from its centroid than the topic's floor. One rule for the stream, for `fit` and for `assign`; each row is
+//! from its centroid than the topic's floor. A document near a topic's seed goes there before any vote. One rule for the stream, for `fit` and for `assign`; each row is
 //! judged alone, so a batch of a thousand and a thousand batches of one give the same answers.
 //!
 //! Cost: one query of the index per row, O(k) for the vote. No entries: every document is an outlier.
@@ -67,6 +67,11 @@ impl Checked {
     pub fn neighbours(&self) -> usize {
         self.0.neighbours
     }
+
+    /// Share of the votes' weight that a topic must win.
+    pub fn vote(&self) -> f32 {
+        self.0.vote
+    }
 }
 
 /// What the vote said about one document.
@@ -88,6 +93,10 @@ pub fn assign(model: &TopicModel, rows: &UnitRows, params: &Checked) -> Vec<Assi
 
 fn judge(model: &TopicModel, row: &[f32], near: &[Neighbour], params: &Checked) -> Assignment {
     let tally = tally(near.iter().map(|neighbour| (model.owner(neighbour.index), neighbour.cosine)));
+    if let Some(topic) = model.seeds.near(row).and_then(|id| model.topics.get(&id)) {
+        let weight = tally.shares.get(&topic.id).copied().unwrap_or(0.0);
+        return Assignment { topic: Some(topic.id), similarity: dot(&topic.centroid, row), weight };
+    }
     let winner = tally.winner(params.0.vote).and_then(|(id, weight)| {
         let topic = model.topics.get(&id)?;
         let similarity = dot(&topic.centroid, row);

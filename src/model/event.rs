@@ -68,6 +68,50 @@ pub enum Happened {
         /// The topic.
         topic: Portrait,
     },
+    /// An operator gave a topic a label, or took it back.
+    Renamed {
+        /// The topic with its new name.
+        topic: Portrait,
+        /// Its name before.
+        before: String,
+    },
+    /// An operator wants a topic neither merged nor split.
+    Pinned {
+        /// The topic.
+        topic: Portrait,
+    },
+    /// A topic may be merged and split again.
+    Unpinned {
+        /// The topic.
+        topic: Portrait,
+    },
+    /// A topic ended without a heir; its documents, whatever their records name, are outliers.
+    Forgotten {
+        /// The topic, as it was.
+        topic: Portrait,
+    },
+    /// A topic that had ended is back under its id, with the documents whose records name it.
+    Restored {
+        /// The topic.
+        topic: Portrait,
+    },
+    /// The topics are those of an earlier version again.
+    RolledBack {
+        /// The version that was gone back to.
+        to: u64,
+    },
+    /// A document was erased; whoever holds something of it must do so too.
+    DocumentForgotten {
+        /// Its id.
+        document: String,
+    },
+    /// A refit came to topics that are no better than those in force, which stay.
+    Rejected {
+        /// The refit's number.
+        refit: u64,
+        /// Why.
+        reason: String,
+    },
     /// A new version of the model is in force.
     Published {
         /// Live topics in it.
@@ -105,6 +149,14 @@ impl Happened {
             Self::Trending { .. } => "topic.trending",
             Self::Dormant { .. } => "topic.dormant",
             Self::Revived { .. } => "topic.revived",
+            Self::Renamed { .. } => "topic.renamed",
+            Self::Pinned { .. } => "topic.pinned",
+            Self::Unpinned { .. } => "topic.unpinned",
+            Self::Forgotten { .. } => "topic.forgotten",
+            Self::Restored { .. } => "topic.restored",
+            Self::RolledBack { .. } => "model.rolled_back",
+            Self::DocumentForgotten { .. } => "document.forgotten",
+            Self::Rejected { .. } => "model.rejected",
             Self::Published { .. } => "model.published",
         }
     }
@@ -117,10 +169,45 @@ impl Happened {
             | Self::KeywordsChanged { topic, .. }
             | Self::Trending { topic, .. }
             | Self::Dormant { topic }
-            | Self::Revived { topic } => Some(topic),
+            | Self::Revived { topic }
+            | Self::Renamed { topic, .. }
+            | Self::Pinned { topic }
+            | Self::Unpinned { topic }
+            | Self::Forgotten { topic }
+            | Self::Restored { topic } => Some(topic),
             Self::Merged { into, .. } => Some(into),
-            Self::Published { .. } => None,
+            Self::RolledBack { .. }
+            | Self::DocumentForgotten { .. }
+            | Self::Rejected { .. }
+            | Self::Published { .. } => None,
         }
+    }
+
+    /// Every topic that it shows.
+    pub(super) fn portraits_mut(&mut self) -> Vec<&mut Portrait> {
+        match self {
+            Self::Created { topic }
+            | Self::KeywordsChanged { topic, .. }
+            | Self::Trending { topic, .. }
+            | Self::Dormant { topic }
+            | Self::Revived { topic }
+            | Self::Renamed { topic, .. }
+            | Self::Pinned { topic }
+            | Self::Unpinned { topic }
+            | Self::Forgotten { topic }
+            | Self::Restored { topic } => vec![topic],
+            Self::Split { topic, from } => vec![topic, from],
+            Self::Merged { into, from } => std::iter::once(into).chain(from).collect(),
+            Self::RolledBack { .. }
+            | Self::DocumentForgotten { .. }
+            | Self::Rejected { .. }
+            | Self::Published { .. } => Vec::new(),
+        }
+    }
+
+    /// The keywords that it says a topic had before.
+    pub(super) fn keywords_before_mut(&mut self) -> Option<&mut Vec<Keyword>> {
+        if let Self::KeywordsChanged { before, .. } = self { Some(before) } else { None }
     }
 
     /// One line for people.
@@ -145,6 +232,16 @@ impl Happened {
             }
             Self::Dormant { topic } => format!("topic {topic} is dormant"),
             Self::Revived { topic } => format!("topic {topic} is back"),
+            Self::Renamed { topic, before } => format!("topic {topic} was called {before}"),
+            Self::Pinned { topic } => format!("topic {topic} is pinned"),
+            Self::Unpinned { topic } => format!("topic {topic} is unpinned"),
+            Self::Forgotten { topic } => {
+                format!("topic {topic} is no more; its {} documents are outliers", topic.size)
+            }
+            Self::Restored { topic } => format!("topic {topic} is restored, {} documents", topic.size),
+            Self::RolledBack { to } => format!("the topics are those of version {to} again"),
+            Self::DocumentForgotten { document } => format!("document {document} is forgotten"),
+            Self::Rejected { refit, reason } => format!("refit {refit} was rejected: {reason}"),
             Self::Published { topics, documents, outliers } => {
                 let share = if *documents == 0 { 0.0 } else { *outliers as f64 / *documents as f64 };
                 format!("{topics} topics over {documents} documents, {:.0} % outliers", share * 100.0)

@@ -41,6 +41,9 @@ pub struct Outcome {
 }
 
 /// How many documents, and the sum of their embeddings: adds up exactly, in any order.
+///
+/// The sum of squares needs no number of its own: every embedding has length 1, so it is `documents`, and the variance
+/// around the mean is `1 − |sum / documents|²`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     /// How many documents.
@@ -68,6 +71,26 @@ impl Sums {
         self.documents += other.documents;
         self.sum.resize(self.sum.len().max(other.sum.len()), 0.0);
         self.sum.iter_mut().zip(&other.sum).for_each(|(sum, value)| *sum += value);
+    }
+
+    /// Takes away all that `other` knows, which was added before.
+    pub fn unmerge(&mut self, other: &Sums) {
+        self.documents = self.documents.saturating_sub(other.documents);
+        self.sum.iter_mut().zip(&other.sum).for_each(|(sum, value)| *sum -= value);
+    }
+
+    /// What one document adds.
+    pub fn of(embedding: &[f32]) -> Self {
+        let mut sums = Self::default();
+        sums.add(embedding);
+        sums
+    }
+
+    /// Mean cosine of the documents to their centroid, in [0, 1]; 0 for no documents. The nearer to 1, the closer
+    /// they lie together.
+    pub fn cohesion(&self) -> f64 {
+        let length = self.sum.iter().map(|value| value * value).sum::<f64>().sqrt();
+        if self.documents == 0 { 0.0 } else { (length / self.documents as f64).min(1.0) }
     }
 
     /// The mean direction (`d` numbers of length 1), or none if the sum has no direction.
@@ -101,6 +124,8 @@ pub struct Kept {
     pub timestamp_ms: Option<i64>,
     /// Where it stands in its source.
     pub position: Position,
+    /// Documents absorbed in all when it came; 0 until it is absorbed.
+    pub arrived: u64,
     /// Its place in the uniform sample: [`Sampling::priority`] of its id.
     pub priority: u64,
 }
@@ -149,6 +174,7 @@ impl Judged {
             words: self.words.clone(),
             timestamp_ms: self.document.timestamp_ms,
             position: self.document.position.clone(),
+            arrived: 0,
             priority: Sampling::priority(&self.document.id),
         }
     }

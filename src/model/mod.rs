@@ -3,14 +3,22 @@
 //! - [`topic`]: a topic and its id. [`version`]: the immutable set of topics that is in force.
 //! - [`assign`]: the vote of near members that gives a document its topic.
 //! - [`evidence`]: what a batch of assigned documents teaches the one owner of the state.
+//! - [`explain`]: why a document has its topic. [`hierarchy`]: which topics are near to each other. [`trend`]: where a
+//!   topic's history leads. [`over_time`]: every topic's.
 //! - [`state`]: what only the modeler changes, one [`state::change::Change`] at a time.
 //! - [`refit`]: when to fit anew, on which documents, and how new clusters become topics that keep their ids.
-//! - [`event`]: what people are told.
+//! - [`seed`]: topics that are there before the stream.
+//! - [`event`]: what people are told. [`operate`]: what people may do.
 
 pub mod assign;
 pub mod event;
 pub mod evidence;
+pub mod explain;
+pub mod hierarchy;
+pub mod operate;
+pub mod over_time;
 pub mod refit;
+pub mod seed;
 pub mod state;
 pub mod topic;
 pub mod trend;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::keywords::Keyword;
+use crate::model::seed::Seed;
 
 /// The name of a topic for machines: from 0, in order of birth, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub struct Topic {
     pub id: TopicId,
     /// Its first keywords, or the label that an operator gave it.
     pub name: String,
+    /// The label that an operator gave it, or that it was seeded with; wins over every other name.
+    pub custom_label: Option<String>,
     /// Documents that were assigned to it so far.
     pub size: u64,
     /// Whether documents still come.
@@ -70,6 +73,15 @@ pub struct Topic {
     pub created_version: u64,
     /// The topic that it was split from, if it was.
     pub split_from: Option<TopicId>,
+    /// What it was expected to be about before the stream; its own, and those of topics that it took in.
+    pub seeds: Vec<Seed>,
+}
+
+impl Topic {
+    /// Gives it the name that its custom label or else its keywords make.
+    pub fn rename(&mut self) {
+        self.name = self.custom_label.clone().unwrap_or_else(|| name_of(&self.keywords));
+    }
 }
 
 /// Keywords that make up a topic's name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::ann::Index;
 use crate::kernel::unit::UnitRows;
+use crate::model::seed::Seeds;
 use crate::model::topic::{Topic, TopicId};
 
 /// Everything that an assigner needs; shared behind an `Arc`, never changed.
@@ -18,6 +19,8 @@ pub struct TopicModel {
     pub redirects: BTreeMap<TopicId, TopicId>,
     /// Which documents are sampled.
     pub sampling: Sampling,
+    /// What goes to a topic before any vote.
+    pub seeds: Seeds,
     entries: Index,
     owners: Vec<Option<TopicId>>,
     centroids: UnitRows,
@@ -79,6 +82,7 @@ impl TopicModel {
             topics: BTreeMap::new(),
             redirects: BTreeMap::new(),
             sampling,
+            seeds: Seeds::default(),
             entries: Index::build(UnitRows::empty(dim)),
             owners: Vec::new(),
             centroids: UnitRows::empty(dim),
@@ -103,6 +107,7 @@ impl TopicModel {
             number,
             redirects,
             sampling,
+            seeds: Seeds::of(topics.values()),
             entries: Index::build(rows),
             owners: entries.iter().map(|entry| entry.topic).collect(),
             centroids,

@@ -14,7 +14,8 @@ use crate::model::evidence::{Judged, Outcome};
 use crate::model::refit::run;
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
-use crate::model::state::adopt::{Adoption, Circumstances};
+use crate::model::seed::Seed;
+use crate::model::state::adopt::{Adoption, Circumstances, Decision};
 use crate::model::state::change::Change;
 use crate::model::state::{Bounds, State};
 use crate::model::version::{BrokenEntry, Sampling, TopicModel};
@@ -58,6 +59,12 @@ pub enum Error {
     /// A version could not be made.
     #[error(transparent)]
     Version(#[from] BrokenEntry),
+    /// The policy refused the only result; it promotes every first one.
+    #[error("the fit was rejected: {reason}")]
+    Rejected {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Fits `corpus`, everything that the source held. Blocks; `watch` sees each stage.
@@ -66,6 +73,7 @@ pub fn fit(
     judge: &Judge,
     parameters: &Parameters,
     bounds: Bounds,
+    seeds: Vec<Seed>,
     watch: &dyn Watch,
 ) -> Result<Fitted, Error> {
     let started = Instant::now();
@@ -76,7 +84,9 @@ pub fn fit(
     let n = judged.len();
     let unbounded = Bounds { sample: n, outliers: n, ..bounds };
     let mut state = State::new(judge.embedder.dim(), unbounded);
-    let model = std::sync::Arc::new(TopicModel::empty(judge.embedder.dim(), Sampling::ALL));
+    let planted = state.plant(seeds, parameters.rules(), now_ms())?;
+    let model = std::sync::Arc::new(state.model()?);
+    zero_shot(&mut judged, &model);
     let outcome = Outcome { model, judged, rejections, checkpoint };
     let absorbed = state.absorb(outcome.evidence(Sampling::ALL), now_ms());
     let started = Instant::now();
@@ -89,14 +99,21 @@ pub fn fit(
         now_ms: now_ms(),
     };
     let started = Instant::now();
-    let Adoption { change, revisions, model } = state.adopt(&fitted, &told, parameters.rules())?;
+    let adoption = match state.adopt(&fitted, &told, parameters.rules())? {
+        Decision::Promoted(adoption) => *adoption,
+        Decision::Rejected(rejection) => return Err(Error::Rejected { reason: rejection.reason }),
+    };
+    let Adoption { change, revisions, model } = adoption;
     let cut = state.bound(bounds);
     stages.push(("keywords".to_owned(), started.elapsed().as_secs_f64()));
     judged = outcome.judged;
     let topics: std::collections::HashMap<_, _> =
         revisions.iter().map(|revision| (revision.id.clone(), revision.topic)).collect();
     for document in &mut judged {
-        document.assignment.topic = topics.get(&document.document.id).copied().flatten();
+        if let Some(topic) = topics.get(&document.document.id) {
+            document.assignment.topic = *topic;
+        }
+        document.assignment.topic = document.assignment.topic.and_then(|id| state.living(id));
         let centroid =
             document.assignment.topic.and_then(|id| model.topics.get(&id)).map(|topic| &topic.centroid);
         document.assignment.similarity = match centroid {
@@ -106,13 +123,20 @@ pub fn fit(
     }
     Ok(Fitted {
         state,
-        changes: vec![absorbed, change, cut],
+        changes: planted.map(|planted| planted.change).into_iter().chain([absorbed, change, cut]).collect(),
         model,
         checkpoint: outcome.checkpoint,
         judged,
         rejections: outcome.rejections,
         stages,
     })
+}
+
+/// Documents near to a seed have their topic before the fit; the others are outliers.
+fn zero_shot(judged: &mut [Judged], model: &TopicModel) {
+    for document in judged {
+        document.assignment.topic = model.seeds.near(&document.embedding);
+    }
 }
 
 /// Embeds documents slice by slice; nobody has judged them yet.

@@ -6,11 +6,12 @@ mod embed;
 pub mod fit;
 pub mod modeler;
 pub mod notifier;
+pub mod operator;
 pub mod refitter;
 pub mod replay;
 pub mod score;
 
 /// Now, in ms since 1970.
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

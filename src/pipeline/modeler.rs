@@ -10,26 +10,28 @@ use crate::checkpoint::Checkpoint;
 use crate::keywords;
 use crate::model::event::Event;
 use crate::model::evidence::Outcome;
+use crate::model::operate::{Action, Refusal};
+use crate::model::refit::policy;
 use crate::model::refit::run::Fitted;
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::refit::{self, trigger};
 use crate::model::state::State;
-use crate::model::state::adopt::{Circumstances, Rules};
+use crate::model::state::adopt::{Circumstances, Decision, Rules};
 use crate::model::state::change::{Change, Op};
 use crate::model::state::overview::Overview;
 use crate::model::version::TopicModel;
 use crate::model::{assign, topic::Life};
 use crate::pipeline::now_ms;
+use crate::pipeline::operator;
 use crate::pipeline::refitter::{Ended, Refitting};
 use crate::record::assignment::AssignmentRecord;
 use crate::record::dead_letter::DeadLetterRecord;
-use crate::record::event::EventRecord;
 use crate::record::line;
 use crate::record::topic::TopicRecord;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
-use crate::transport::command::Command;
+use crate::transport::command::{Command, Operated};
 use crate::transport::{ModelerPort, Records};
 
 /// The parameters of the model.
@@ -41,12 +43,14 @@ pub struct Parameters {
     pub refit: refit::Checked,
     /// How keywords are found.
     pub keywords: keywords::Params,
+    /// When a refit's result is promoted.
+    pub policy: policy::Checked,
 }
 
 impl Parameters {
     /// As the state wants them.
     pub fn rules(&self) -> Rules<'_> {
-        Rules { assign: &self.assign, refit: &self.refit, keywords: &self.keywords }
+        Rules { assign: &self.assign, refit: &self.refit, keywords: &self.keywords, policy: &self.policy }
     }
 }
 
@@ -151,9 +155,11 @@ impl<P: ModelerPort> Modeler<P> {
         let started = Instant::now();
         let evidence = outcome.evidence(self.state.sampling());
         let change = self.state.absorb(evidence, now_ms());
+        let in_force = self.versions.borrow().clone();
         let records = Records {
             assignments: (outcome.judged.iter())
                 .map(|judged| line(&AssignmentRecord::on_arrival(judged, &outcome.model)))
+                .chain(operator::settled(&change, &in_force))
                 .collect(),
             dead_letters: outcome
                 .rejections
@@ -185,11 +191,19 @@ impl<P: ModelerPort> Modeler<P> {
 
     fn promote(&mut self, fitted: &Fitted, told: &Circumstances) -> Result<(), Error<P::Error>> {
         let started = Instant::now();
-        let adoption = self.state.adopt(fitted, told, self.parameters.rules())?;
+        let adoption = match self.state.adopt(fitted, told, self.parameters.rules())? {
+            Decision::Promoted(adoption) => *adoption,
+            Decision::Rejected(rejection) => {
+                self.commit(&rejection.change, Records::default())?;
+                self.telemetry.refit_rejected(&rejection.reason);
+                return Ok(());
+            }
+        };
         let model = Arc::new(adoption.model);
         let records = Records {
             assignments: (adoption.revisions.iter())
                 .map(|revision| line(&AssignmentRecord::revised(revision, &model)))
+                .chain(operator::settled(&adoption.change, &model))
                 .collect(),
             topics: model.topics.values().map(|topic| line(&TopicRecord::new(topic, &model))).collect(),
             ..Records::default()
@@ -211,7 +225,7 @@ impl<P: ModelerPort> Modeler<P> {
         self.telemetry.refit_failed(why);
         let mut totals = self.state.totals();
         totals.refitted_at = refit.documents;
-        let change = Change { ops: vec![Op::Totals(totals)] };
+        let change = Change { ops: vec![Op::Totals(totals)], ..Change::default() };
         self.state.apply(&change);
         self.commit(&change, Records::default())
     }
@@ -223,10 +237,11 @@ impl<P: ModelerPort> Modeler<P> {
             .iter()
             .filter_map(|op| if let Op::Event(event) = op { Some(event) } else { None })
             .collect();
-        records.events = events.iter().map(|event| line(&EventRecord::new(event))).collect();
+        records.events = operator::events(change);
         let delivered = self.port.deliver(records).map_err(Error::Port)?;
         self.checkpoint.merge(&delivered);
         self.store.commit(change, &self.checkpoint, self.outbox)?;
+        self.telemetry.outliers_settled(change.settled.len());
         for event in events {
             self.telemetry.event_emitted(event.happened.kind(), &event.happened.summary());
             self.told.send_replace(event.number);
@@ -243,7 +258,20 @@ impl<P: ModelerPort> Modeler<P> {
         self.overviews.send_replace(Arc::new(overview));
     }
 
-    fn answer(&self, command: Command, refitting: &mut Option<Refitting>) -> Result<(), Error<P::Error>> {
+    /// Carries out an operator's action; the answer comes when it is on disk and in force.
+    fn operate(&mut self, action: &Action) -> Result<Result<Operated, Refusal>, Error<P::Error>> {
+        let operation = match self.state.operate(action, self.parameters.rules(), now_ms()) {
+            Ok(operation) => operation,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.commit(&operation.change, operator::records(&operation))?;
+        let operated = operator::operated(&operation);
+        self.versions.send_replace(Arc::new(operation.model));
+        self.publish_counts();
+        Ok(Ok(operated))
+    }
+
+    fn answer(&mut self, command: Command, refitting: &mut Option<Refitting>) -> Result<(), Error<P::Error>> {
         // Whoever asked may have gone; then nobody needs the answer.
         match command {
             Command::Events { after, limit, reply } => {
@@ -252,6 +280,13 @@ impl<P: ModelerPort> Modeler<P> {
                 drop(reply.send(events.into_iter().skip(skip).collect()));
             }
             Command::Refits { reply } => drop(reply.send(self.state.reports().cloned().collect())),
+            Command::Operate { action, reply } => {
+                drop(reply.send(tokio::task::block_in_place(|| self.operate(&action))?));
+            }
+            Command::Ask(question) => {
+                let model = self.versions.borrow().clone();
+                tokio::task::block_in_place(|| question.answer(&self.state, &model));
+            }
             Command::Refit { reply } => {
                 let starts = refitting.is_none();
                 if starts {

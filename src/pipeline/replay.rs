@@ -16,7 +16,7 @@ use crate::model::refit::report::Report;
 use crate::model::refit::run;
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::{self, Trigger};
-use crate::model::state::adopt::Circumstances;
+use crate::model::state::adopt::{Circumstances, Decision};
 use crate::model::state::{Bounds, State};
 use crate::model::topic::TopicId;
 use crate::model::version::{BrokenEntry, TopicModel};
@@ -131,7 +131,9 @@ impl<'a> Player<'a> {
         let fitted = run::run(&snapshot, &self.parameters.refit, &Unwatched)?;
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
         let told = Circumstances { trigger, documents, stages, now_ms: 0 };
-        let adoption = self.state.adopt(&fitted, &told, self.parameters.rules())?;
+        let Decision::Promoted(adoption) = self.state.adopt(&fitted, &told, self.parameters.rules())? else {
+            return Ok(());
+        };
         for revision in &adoption.revisions {
             if let Some(row) = self.index.get(&revision.id) {
                 self.recorded[*row] = revision.topic;

@@ -7,6 +7,7 @@ use crate::checkpoint::Position;
 use crate::kernel::dot::dot;
 use crate::model::evidence::Judged;
 use crate::model::state::adopt::Revision;
+use crate::model::state::operate::Tombstone;
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 
@@ -32,6 +33,9 @@ pub struct AssignmentRecord {
     pub version: u64,
     /// 1 on arrival, one more for each change.
     pub revision: u16,
+    /// True in the last record of an outlier that no refit will look at again; absent otherwise.
+    #[serde(rename = "final", skip_serializing_if = "std::ops::Not::not", default)]
+    pub settled: bool,
     /// The topic's id before; absent on arrival.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<i64>,
@@ -69,6 +73,7 @@ impl AssignmentRecord {
             further: further.collect(),
             version: model.number,
             revision: 1,
+            settled: false,
             previous: None,
             position: judged.document.position.clone(),
         }
@@ -90,8 +95,37 @@ impl AssignmentRecord {
             further: Vec::new(),
             version: model.number,
             revision: revision.revision,
+            settled: revision.settled,
             previous: Some(TopicId::to_record(revision.before)),
             position: revision.position.clone(),
+        }
+    }
+}
+
+/// The last line of a forgotten document: whoever holds an assignment of it must drop it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TombstoneRecord {
+    /// The document's id.
+    pub id: String,
+    /// Always `null`: it has no topic, and is no outlier either.
+    pub topic: Option<i64>,
+    /// Always true.
+    pub forgotten: bool,
+    /// The model version from which on it is forgotten.
+    pub version: u64,
+    /// 65535, above every other revision.
+    pub revision: u16,
+}
+
+impl TombstoneRecord {
+    /// The record of `tombstone`, by the version `model`.
+    pub fn new(tombstone: &Tombstone, model: &TopicModel) -> Self {
+        Self {
+            id: tombstone.id.to_string(),
+            topic: None,
+            forgotten: true,
+            version: model.number,
+            revision: u16::MAX,
         }
     }
 }

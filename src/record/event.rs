@@ -56,9 +56,19 @@ fn portrait(topic: &Portrait) -> Value {
 
 fn details(happened: &Happened) -> Value {
     match happened {
-        Happened::Created { topic } | Happened::Dormant { topic } | Happened::Revived { topic } => {
-            json!({ "topic": portrait(topic) })
+        Happened::Created { topic }
+        | Happened::Dormant { topic }
+        | Happened::Revived { topic }
+        | Happened::Pinned { topic }
+        | Happened::Unpinned { topic }
+        | Happened::Forgotten { topic }
+        | Happened::Restored { topic } => json!({ "topic": portrait(topic) }),
+        Happened::Renamed { topic, before } => {
+            json!({ "topic": portrait(topic), "name_before": before })
         }
+        Happened::RolledBack { to } => json!({ "to": to }),
+        Happened::DocumentForgotten { document } => json!({ "document": document }),
+        Happened::Rejected { refit, reason } => json!({ "refit": refit, "reason": reason }),
         Happened::Merged { into, from } => {
             json!({ "topic": portrait(into), "merged": from.iter().map(portrait).collect::<Vec<_>>() })
         }

@@ -5,6 +5,7 @@ pub mod assignment;
 pub mod dead_letter;
 pub mod event;
 pub mod topic;
+pub mod version;
 
 use serde::Serialize;
 

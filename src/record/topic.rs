@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::keywords::Keyword;
 use crate::model::state::overview::Overview;
 use crate::model::topic::{Life, Representative, Topic};
+use crate::model::trend::Signal;
 use crate::model::version::TopicModel;
 
 /// One topic.
@@ -16,8 +17,17 @@ pub struct TopicRecord {
     pub name: String,
     /// Documents that it has.
     pub size: u64,
+    /// The label that an operator gave it, or that it was seeded with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub custom_label: Option<String>,
     /// `live` or `dormant`.
     pub state: Life,
+    /// `noise`, `weak`, `strong` or `fading`, by its own history.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trend: Option<Signal>,
+    /// An operator wants it neither merged nor split.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub pinned: bool,
     /// By c-TF-IDF, best first.
     pub keywords: Vec<Keyword>,
     /// Members nearest to the centroid, nearest first.
@@ -54,7 +64,10 @@ impl TopicRecord {
             id: topic.id.0,
             name: topic.name.clone(),
             size: topic.size,
+            custom_label: topic.custom_label.clone(),
             state: topic.life,
+            trend: None,
+            pinned: false,
             keywords: topic.keywords.clone(),
             representative: topic.representative.clone(),
             created_version: topic.created_version,
@@ -73,16 +86,13 @@ impl TopicsRecord {
                 let mut record = TopicRecord::new(topic, model);
                 record.size = overview.sizes.get(id).copied().unwrap_or(record.size);
                 record.state = overview.lives.get(id).copied().unwrap_or(record.state);
+                record.trend = overview.signals.get(id).copied();
+                record.pinned = overview.pinned.contains(id);
                 record.history = overview.histories.get(id).cloned().unwrap_or_default();
                 record
             })
             .collect();
         topics.sort_by_key(|topic| (std::cmp::Reverse(topic.size), topic.id));
-        Self {
-            version: model.number,
-            documents: overview.totals.documents,
-            outliers: overview.outliers,
-            topics,
-        }
+        Self { version: model.number, documents: overview.documents, outliers: overview.outliers, topics }
     }
 }

@@ -49,10 +49,14 @@ impl Store {
                 journal.into_iter().for_each(|journal| journal.push(op.clone()));
             }
             Op::Topic(record) => self.put(batch, &Kind::Topic.key(u64::from(record.topic.id.0)), record)?,
-            Op::Outliers(sums) => self.put(batch, layout::OUTLIERS, sums)?,
+            Op::Outliers(sums, history) => self.put(batch, layout::OUTLIERS, &(sums, history))?,
             Op::Counts(counts) => self.put_chunks(batch, &self.encode(b"w", counts)?),
             Op::Fold => {}
             Op::EndTopic(id) => batch.remove(&Kind::Topic.key(u64::from(id.0))),
+            Op::Ended(id, ended) => self.put(batch, &Kind::Ended.key(u64::from(id.0)), ended)?,
+            Op::Settle(id) => batch.remove(&Kind::Ended.key(u64::from(id.0))),
+            Op::Archive(archive) => self.put(batch, &Kind::Archive.key(archive.number), archive)?,
+            Op::Unarchive(number) => batch.remove(&Kind::Archive.key(*number)),
             Op::Redirects(redirects) => self.put(batch, layout::REDIRECTS, redirects)?,
             Op::Suspicions(suspicions) => self.put(batch, layout::SUSPICIONS, suspicions)?,
             Op::Hold(sequence, kept, standing) => {
@@ -65,6 +69,14 @@ impl Store {
                 batch.remove(&Kind::Standing.key(sequence.0));
             }
             Op::Seen(ids) => self.put_seen(batch, ids)?,
+            Op::Unseen(id) => self.erase_seen(batch, *id)?,
+            Op::Reword(event) => {
+                self.put(batch, &Kind::Event.key(event.number), event)?;
+                let waiting = Kind::Outbox.key(event.number);
+                if self.tree.contains_key(waiting).map_err(|source| self.failed("read", source))? {
+                    self.put(batch, &waiting, event)?;
+                }
+            }
             Op::Event(event) => {
                 self.put(batch, &Kind::Event.key(event.number), event)?;
                 batch.remove(&Kind::Event.key(event.number.saturating_sub(REMEMBERED)));
@@ -105,6 +117,22 @@ impl Store {
             self.seen_chunks.pop_front();
             all -= ids;
         }
+        Ok(())
+    }
+
+    /// An id leaves, and the files are to be rewritten: a document was forgotten.
+    fn erase_seen(&self, batch: &mut sled::Batch, id: u128) -> Result<(), Error> {
+        let mut rest = Vec::new();
+        self.each::<Vec<u128>>(Kind::Seen, |number, mut ids| {
+            if ids.contains(&id) {
+                ids.retain(|seen| *seen != id);
+                rest.push((number, ids));
+            }
+        })?;
+        for (number, ids) in rest {
+            self.put(batch, &Kind::Seen.key(number), &ids)?;
+        }
+        batch.insert(layout::ERASE, &[]);
         Ok(())
     }
 

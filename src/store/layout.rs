@@ -1,7 +1,10 @@
 //! Keys and the format's version. A key is one letter for the kind and, where there are many, a big-endian number.
 
 /// Version of everything below; a store with another one is refused, or migrated.
-pub const FORMAT: u32 = 1;
+///
+/// 2: topics that ended, archived versions, histories with sums, the topic that a document's record names. A store of
+/// format 1 was never released; it holds no document's arrival, which the histories rest on, so it is refused.
+pub const FORMAT: u32 = 2;
 
 /// → [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"!format";
@@ -11,7 +14,9 @@ pub const IDENTITY_KEY: &[u8] = b"!identity";
 pub const CHECKPOINT: &[u8] = b"c";
 /// → `Totals`.
 pub const TOTALS: &[u8] = b"n";
-/// → `Sums` of the outliers.
+/// Here if deleted bytes are to leave the files; see `compact`.
+pub const ERASE: &[u8] = b"!erase";
+/// → `Sums` and `History` of the outliers.
 pub const OUTLIERS: &[u8] = b"o";
 /// → topics that ended and what they redirect to.
 pub const REDIRECTS: &[u8] = b"r";
@@ -40,6 +45,10 @@ pub enum Kind {
     Outbox = b'x',
     /// Refit number → `Report`.
     Report = b'p',
+    /// Topic id → `Ended`.
+    Ended = b'z',
+    /// Version → `Archive`.
+    Archive = b'a',
 }
 
 impl Kind {

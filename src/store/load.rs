@@ -8,7 +8,9 @@ use crate::document::Sequence;
 use crate::model::event::Event;
 use crate::model::evidence::Kept;
 use crate::model::refit::report::Report;
+use crate::model::state::archive::Archive;
 use crate::model::state::change::{Change, Op, Standing};
+use crate::model::state::ended::Ended;
 use crate::model::state::{Bounds, Record, State, Totals};
 use crate::store::layout::{self, Kind};
 use crate::store::{Error, Store};
@@ -37,7 +39,12 @@ impl Store {
 
     fn load_topics(&self, change: &mut Change) -> Result<(), Error> {
         self.each::<Record>(Kind::Topic, |_, record| change.ops.push(Op::Topic(Box::new(record))))?;
-        change.ops.extend(self.read(layout::OUTLIERS)?.map(Op::Outliers));
+        let outliers = self.read(layout::OUTLIERS)?;
+        change.ops.extend(outliers.map(|(sums, history)| Op::Outliers(sums, history)));
+        self.each::<Ended>(Kind::Ended, |_, ended| {
+            change.ops.push(Op::Ended(ended.record.topic.id, Box::new(ended)));
+        })?;
+        self.each::<Archive>(Kind::Archive, |_, archive| change.ops.push(Op::Archive(Box::new(archive))))?;
         let mut counts = Vec::new();
         self.scan(Kind::Counts, |_, bytes| counts.extend_from_slice(bytes))?;
         if !counts.is_empty() {

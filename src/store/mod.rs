@@ -6,6 +6,7 @@
 //! topic whole and clears the journal, so a restart replays one refit interval at most.
 
 pub mod commit;
+pub mod compact;
 pub mod layout;
 pub mod load;
 pub mod outbox;
@@ -118,6 +119,18 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The files could not be rewritten without what was deleted.
+    #[error(
+        "state `{}` could not be rewritten to leave no byte of forgotten documents; free some disk and make its parent folder writable",
+        directory.display()
+    )]
+    Compact {
+        /// The state's folder.
+        directory: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// A value cannot be read back.
     #[error("state `{}` holds a broken value under `{key}`; restore a backup of the folder", directory.display())]
     Broken {
@@ -161,6 +174,7 @@ impl Store {
     /// Opens the state in `directory`, whatever encoder it belongs to; refuses a folder without one.
     pub fn open_existing(directory: &Path, seen_bound: usize) -> Result<(Self, Identity), Error> {
         let empty = || Error::Empty { directory: directory.to_owned() };
+        compact::recover(directory)?;
         if !directory.join("db").exists() {
             return Err(empty());
         }
@@ -170,14 +184,8 @@ impl Store {
     }
 
     fn open_any(directory: &Path, seen_bound: usize) -> Result<Self, Error> {
-        // Flushes are explicit: a commit returns when it is on disk.
-        let opened = sled::Config::new().path(directory).flush_every_ms(None).cache_capacity(64 << 20).open();
-        let tree = opened.map_err(|source| match &source {
-            sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
-                Error::Locked { directory: directory.to_owned() }
-            }
-            _ => Error::Open { directory: directory.to_owned(), source },
-        })?;
+        compact::recover(directory)?;
+        let tree = compact::compact(open_tree(directory)?, directory)?;
         let mut store = Self {
             tree,
             directory: directory.to_owned(),
@@ -212,6 +220,17 @@ impl Store {
     fn failed(&self, doing: &'static str, source: sled::Error) -> Error {
         Error::Io { directory: self.directory.clone(), doing, source }
     }
+}
+
+fn open_tree(directory: &Path) -> Result<sled::Db, Error> {
+    // Flushes are explicit: a commit returns when it is on disk.
+    let opened = sled::Config::new().path(directory).flush_every_ms(None).cache_capacity(64 << 20).open();
+    opened.map_err(|source| match &source {
+        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+            Error::Locked { directory: directory.to_owned() }
+        }
+        _ => Error::Open { directory: directory.to_owned(), source },
+    })
 }
 
 #[cfg(test)]

@@ -4,19 +4,21 @@ use super::*;
 use crate::checkpoint::{Checkpoint, Partition, Position};
 use crate::keywords::{self, Bag};
 use crate::model::evidence::{Evidence, Kept};
+use crate::model::operate::Action;
 use crate::model::refit::run::{Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
-use crate::model::state::adopt::{Circumstances, Rules};
+use crate::model::state::adopt::{Circumstances, Decision, Rules};
 use crate::model::state::change::Change;
 use crate::model::state::{Bounds, State};
+use crate::model::topic::TopicId;
 use crate::model::version::Sampling;
 use crate::model::{assign, refit};
 
 const DIM: usize = 3;
 
 fn bounds() -> Bounds {
-    Bounds { sample: 8, outliers: 6, anchors: 2, window: 4, seen: 10, vocabulary: 100 }
+    Bounds { sample: 8, outliers: 6, anchors: 2, window: 4, seen: 10, vocabulary: 100, versions: 3 }
 }
 
 fn identity() -> Identity {
@@ -34,16 +36,17 @@ fn absorb(state: &mut State, numbers: std::ops::Range<u64>) -> Change {
         let kept = Kept {
             priority: Sampling::priority(&id),
             id,
-            text: "text".to_owned(),
+            text: format!("secret text of {number}"),
             embedding: embedding.into(),
             words,
             timestamp_ms: Some(number as i64),
             position: Position { partition: Partition::new("p"), offset: number },
+            arrived: 0,
         };
         let learned = evidence.learned.entry(None).or_default();
         learned.sums.add(&kept.embedding);
         learned.words.merge(&kept.words);
-        evidence.ids.push(u128::from(number));
+        evidence.ids.push(xxhash_rust::xxh3::xxh3_128(kept.id.as_bytes()));
         evidence.kept.push((kept, None));
     }
     state.absorb(evidence, 1)
@@ -63,10 +66,22 @@ fn adopt(state: &mut State) -> Change {
         stages: vec![("umap".to_owned(), 0.5)],
         now_ms: 3,
     };
-    let (assign, refit) =
-        (assign::Params::default().check().unwrap(), refit::Params::default().check().unwrap());
+    match with_rules(|rules| state.adopt(&fitted, &told, rules)).unwrap() {
+        Decision::Promoted(adoption) => adoption.change,
+        Decision::Rejected(rejection) => rejection.change,
+    }
+}
+
+fn operate(state: &mut State, action: &Action) -> Change {
+    with_rules(|rules| state.operate(action, rules, 5)).unwrap().change
+}
+
+fn with_rules<T>(work: impl FnOnce(Rules<'_>) -> T) -> T {
+    let assign = assign::Params::default().check().unwrap();
+    let refit = refit::Params::default().check().unwrap();
     let keywords = keywords::Params::default();
-    state.adopt(&fitted, &told, Rules { assign: &assign, refit: &refit, keywords: &keywords }).unwrap().change
+    let policy = refit::policy::Params::default().check().unwrap();
+    work(Rules { assign: &assign, refit: &refit, keywords: &keywords, policy: &policy })
 }
 
 fn done(position: u64) -> Checkpoint {
@@ -79,13 +94,23 @@ fn done(position: u64) -> Checkpoint {
 fn what_was_committed_is_there_again_after_every_step() {
     let folder = tempfile::tempdir().unwrap();
     let mut state = State::new(DIM, bounds());
-    for step in 0..9_u64 {
+    let actions = [
+        Action::Rename { topic: TopicId(0), label: Some("zero".to_owned()) },
+        Action::Merge { from: vec![TopicId(1)], into: TopicId(0) },
+        Action::Restore { topic: TopicId(1) },
+        Action::Forget { document: "d77".to_owned() },
+        Action::Rollback { version: None },
+    ];
+    for step in 0..20_u64 {
         let mut store = Store::open(folder.path(), &identity(), bounds().seen).unwrap();
         let (loaded, checkpoint) = store.load(DIM, bounds()).unwrap();
         assert_eq!(checkpoint.position(&Partition::new("p")), step);
         assert!(loaded == state, "before step {step}");
-        let change =
-            if step % 3 == 2 { adopt(&mut state) } else { absorb(&mut state, step * 5..step * 5 + 5) };
+        let change = match step {
+            5.. if step % 3 == 1 => operate(&mut state, &actions[(step as usize - 7) / 3]),
+            _ if step % 3 == 2 => adopt(&mut state),
+            _ => absorb(&mut state, step * 5..step * 5 + 5),
+        };
         store.commit(&change, &done(step + 1), false).unwrap();
     }
 }
@@ -125,4 +150,49 @@ fn a_state_in_use_is_refused_and_so_is_one_that_is_not_there() {
     drop(held);
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(Store::open_existing(empty.path(), 10).unwrap_err(), Error::Empty { .. }));
+}
+
+/// Every byte of every file below `folder`.
+fn bytes(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        all.extend(if path.is_dir() { bytes(&path) } else { fs_err::read(path).unwrap() });
+    }
+    all
+}
+
+#[test]
+fn no_byte_of_a_forgotten_text_is_left_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("state");
+    let mut state = State::new(DIM, bounds());
+    let mut store = Store::open(&folder, &identity(), bounds().seen).unwrap();
+    store.commit(&absorb(&mut state, 0..6), &done(1), true).unwrap();
+    store.commit(&adopt(&mut state), &done(2), true).unwrap();
+    let holds = |text: &str| bytes(&folder).windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("secret text of 1") && holds("secret text of 2"));
+    let forget = Action::Forget { document: "d1".to_owned() };
+    store.commit(&operate(&mut state, &forget), &done(3), true).unwrap();
+    assert!(store.is_marked().unwrap());
+    drop(store);
+    let store = Store::open(&folder, &identity(), bounds().seen).unwrap();
+    assert!(!store.is_marked().unwrap());
+    assert!(!holds("secret text of 1"), "forgotten");
+    assert!(holds("secret text of 2"), "kept");
+    let (loaded, checkpoint) = store.load(DIM, bounds()).unwrap();
+    assert!(loaded == state && checkpoint.position(&Partition::new("p")) == 3);
+}
+
+#[test]
+fn a_compaction_that_was_killed_between_its_renames_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let [state, fresh, old] = ["state", "state.compact", "state.old"].map(|name| folder.path().join(name));
+    drop(Store::open(&state, &identity(), 10).unwrap());
+    fs_err::rename(&state, &fresh).unwrap();
+    fs_err::create_dir(&old).unwrap();
+    let (store, found) = Store::open_existing(&state, 10).unwrap();
+    assert_eq!(found, identity());
+    drop(store);
+    assert!(!old.exists() && !fresh.exists());
 }

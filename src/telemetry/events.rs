@@ -165,6 +165,11 @@ impl Telemetry {
         self.metrics.sample_documents.set(sample as i64);
     }
 
+    /// Outliers left the buffer for good; their last records say so.
+    pub fn outliers_settled(&self, outliers: usize) {
+        self.metrics.final_outliers.inc_by(outliers as u64);
+    }
+
     /// How many batches wait for the room `queue`.
     pub fn queue_changed(&self, queue: &str, batches: usize) {
         self.metrics.queue_batches.with_label_values(&[queue]).set(batches as i64);

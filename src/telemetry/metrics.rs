@@ -27,6 +27,7 @@ pub(super) struct Metrics {
     pub outlier_share: Gauge,
     pub outlier_buffer_documents: IntGauge,
     pub sample_documents: IntGauge,
+    pub final_outliers: IntCounter,
     /// `result`: `promoted`, `rejected`, `failed`.
     pub refits: IntCounterVec,
     /// `stage`: the papers' names of the stages, in snake case.
@@ -111,6 +112,8 @@ impl Metrics {
                 .fraction("outlier_share", "Share of outliers among the last 1000 documents")?,
             outlier_buffer_documents: made
                 .gauge("outlier_buffer_documents", "Outliers that wait for the next refit")?,
+            final_outliers: made
+                .counter("final_outliers_total", "Outliers that left the buffer and stay outliers")?,
             sample_documents: made.gauge("sample_documents", "Documents in the sample of the stream")?,
             refits: made.counters("refits_total", "Refits that ended, by what became of them", "result")?,
             refit_stage_seconds: made.histograms(
@@ -179,12 +182,12 @@ impl Maker<'_> {
         Ok(family)
     }
 
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
-        self.register(IntCounter::with_opts(options(name, help)))
-    }
-
     fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, Error> {
         self.register(IntCounterVec::new(options(name, help), &[label]))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        self.register(IntCounter::with_opts(options(name, help)))
     }
 
     fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {

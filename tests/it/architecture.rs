@@ -32,6 +32,11 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
         &["rdkafka::", "ort::", "axum::", "clap::", "prometheus::", "tokio::"],
     ),
     (
+        &["bertopic"],
+        &with_model("bertopic"),
+        &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::", "tokio::"],
+    ),
+    (
         &["notify"],
         &with_model("notify"),
         &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::"],
@@ -62,7 +67,7 @@ const UP_TO_PIPELINE: [&str; 14] = [
     "notify",
     "pipeline",
 ];
-const UP_TO_HTTP: [&str; 14] = [
+const UP_TO_HTTP: [&str; 15] = [
     "kernel",
     "ann",
     "cluster",
@@ -76,6 +81,7 @@ const UP_TO_HTTP: [&str; 14] = [
     "embed",
     "store",
     "notify",
+    "bertopic",
     "http",
 ];
 

@@ -8,5 +8,6 @@ mod bad_input;
 mod cli;
 mod crash;
 mod http;
+mod operations;
 mod prometheus;
 mod topicd;

@@ -1,6 +1,9 @@
 //! Fitting anew: when ([`trigger`]), on which documents ([`select`]), how ([`run`]), and what the new clusters mean
-//! for the old topics ([`reconcile`]); [`report`] is what can be asked for afterwards.
+//! for the old topics ([`reconcile`]), and whether they take their place ([`policy`]); [`report`] is what can be asked
+//! for afterwards.
 
+pub mod coherence;
+pub mod policy;
 pub mod reconcile;
 pub mod report;
 pub mod run;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::refit::policy::Comparison;
 use crate::model::refit::trigger::Trigger;
 use crate::model::topic::TopicId;
 
@@ -32,9 +33,13 @@ pub struct Report {
     pub topics: usize,
     /// HDBSCAN's `min_cluster_size` in it.
     pub min_cluster_size: usize,
+    /// How its result compares with the version that was in force.
+    pub comparison: Comparison,
+    /// Why the result was not promoted, if it was not; the topics in force stayed then.
+    pub rejected: Option<String>,
     /// Stage → seconds, in the order in which they ran.
     pub stages: Vec<(String, f64)>,
-    /// What became of each topic.
+    /// What became of each topic, or would have.
     pub fates: Vec<(TopicId, Fate)>,
 }
 
@@ -55,4 +60,6 @@ pub enum Fate {
     SplitFrom(TopicId),
     /// It ended in another.
     MergedInto(TopicId),
+    /// No document has come to it for long.
+    Dormant,
 }

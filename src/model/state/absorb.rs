@@ -1,10 +1,12 @@
 //! The step of every batch: count, keep what is worth keeping, within bounds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::document::Sequence;
 use crate::model::event::{Event, Happened};
 use crate::model::evidence::{Evidence, Kept};
+use crate::model::state::adopt::Revision;
 use crate::model::state::change::{Change, Op, Standing};
 use crate::model::state::{Bounds, State};
 use crate::model::topic::{Life, TopicId};
@@ -24,13 +26,11 @@ impl State {
         totals.rejected += evidence.rejected;
         self.step(&mut change, Op::Totals(totals));
 
-        let learned: Vec<_> = (evidence.learned.into_iter())
-            .map(|(topic, learned)| (topic.map(|id| self.resolve(id)), learned))
-            .collect();
-        let touched: Vec<TopicId> = learned.iter().filter_map(|(topic, _)| *topic).collect();
+        let touched: BTreeSet<TopicId> =
+            evidence.learned.keys().flatten().map(|topic| self.resolve(*topic)).collect();
+        let learned = evidence.learned.into_iter().collect();
         self.step(&mut change, Op::Learn { documents: totals.documents, learned });
         for (kept, topic) in evidence.kept {
-            let topic = topic.map(|id| self.resolve(id));
             self.keep(&mut change, kept, topic);
         }
         if !evidence.ids.is_empty() {
@@ -51,15 +51,31 @@ impl State {
         change
     }
 
-    fn window(&self) -> u64 {
-        self.totals.documents / self.bounds.window.max(1)
+    /// The window of the stream that is not over yet.
+    pub(super) fn window(&self) -> u64 {
+        self.window_of(self.totals.documents)
     }
 
-    fn keep(&mut self, change: &mut Change, kept: Kept, topic: Option<TopicId>) {
+    /// The window in which document number `arrived` came.
+    pub(in crate::model) fn window_of(&self, arrived: u64) -> u64 {
+        arrived / self.bounds.window.max(1)
+    }
+
+    fn keep(&mut self, change: &mut Change, mut kept: Kept, recorded: Option<TopicId>) {
+        kept.arrived = self.totals.documents;
+        let topic = recorded.and_then(|id| self.living(id));
         let sampled = self.sampling().bound >= kept.priority && self.bounds.sample > 0;
         let buffered = topic.is_none() && self.bounds.outliers > 0;
-        let standing =
-            Standing { topic, sampled, buffered, anchor: false, entry: false, refits: 0, revision: 1 };
+        let standing = Standing {
+            topic,
+            recorded,
+            sampled,
+            buffered,
+            anchor: false,
+            entry: false,
+            refits: 0,
+            revision: 1,
+        };
         if !standing.holds() {
             return;
         }
@@ -85,17 +101,21 @@ impl State {
         }
     }
 
-    /// Changes a kept document's standing, and releases it when no reason to keep it is left.
+    /// Changes a kept document's standing, and releases it when no reason to keep it is left. An outlier that is
+    /// released stays one for ever, which is told.
     pub(super) fn restand(
         &mut self,
         change: &mut Change,
         sequence: Sequence,
         edit: impl FnOnce(&mut Standing),
     ) {
-        let Some((_, before)) = self.held.get(sequence) else { return };
+        let Some((kept, before)) = self.held.get(sequence) else { return };
         let mut standing = before;
         edit(&mut standing);
         if !standing.holds() {
+            if standing.topic.is_none() {
+                change.settled.push(Revision::settled(kept, standing));
+            }
             self.step(change, Op::Release(sequence));
         } else if standing != before {
             self.step(change, Op::Stand(sequence, standing));
@@ -108,7 +128,7 @@ impl State {
         self.step(change, Op::Event(event));
     }
 
-    fn revive(&mut self, change: &mut Change, touched: &[TopicId], now_ms: i64) {
+    fn revive(&mut self, change: &mut Change, touched: &BTreeSet<TopicId>, now_ms: i64) {
         for id in touched {
             if self.topics.get(id).is_none_or(|record| record.topic.life == Life::Live) {
                 continue;

@@ -7,19 +7,22 @@ use crate::checkpoint::Position;
 use crate::keywords::{self, Keyword};
 use crate::model::assign;
 use crate::model::event::{Happened, Portrait};
+use crate::model::evidence::Kept;
 use crate::model::refit;
+use crate::model::refit::policy::{self, Comparison, Reason};
 use crate::model::refit::reconcile::{Plan, reconcile};
 use crate::model::refit::report::{Fate, Report};
 use crate::model::refit::run::Fitted;
 use crate::model::refit::trigger::Trigger;
 use crate::model::state::State;
-use crate::model::state::change::{Change, Op};
+use crate::model::state::change::{Change, Op, Standing};
 use crate::model::state::draft::Draft;
 use crate::model::topic::{Life, TopicId};
 use crate::model::version::{BrokenEntry, TopicModel};
 
 /// Rank-weighted overlap of keywords below which people are told that they changed.
 const SAME_KEYWORDS: f64 = 0.5;
+
 /// A later assignment of a document whose first one has long been written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
@@ -35,9 +38,44 @@ pub struct Revision {
     pub embedding: Arc<[f32]>,
     /// 2 for the first revision of a document, one more for each.
     pub revision: u16,
+    /// No refit will look at it again.
+    pub settled: bool,
 }
 
-/// What a refit comes to.
+impl Revision {
+    /// The last word on an outlier that is kept no longer.
+    pub(super) fn settled(kept: &Kept, standing: Standing) -> Self {
+        Self {
+            id: kept.id.clone(),
+            position: kept.position.clone(),
+            topic: None,
+            before: None,
+            embedding: kept.embedding.clone(),
+            revision: standing.revision.saturating_add(1),
+            settled: true,
+        }
+    }
+}
+
+/// What becomes of a refit's result.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is the version in force from now on.
+    Promoted(Box<Adoption>),
+    /// The version in force stays.
+    Rejected(Rejection),
+}
+
+/// A result that is not promoted.
+#[derive(Debug)]
+pub struct Rejection {
+    /// For the store.
+    pub change: Change,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// A result that is promoted.
 #[derive(Debug)]
 pub struct Adoption {
     /// For the store.
@@ -70,57 +108,92 @@ pub struct Rules<'a> {
     pub refit: &'a refit::Checked,
     /// How keywords are found.
     pub keywords: &'a keywords::Params,
+    /// When a refit's result is promoted.
+    pub policy: &'a policy::Checked,
 }
 
 impl State {
-    /// Makes the clusters of `fitted` the topics of the next version, under stable ids. O(kept documents × d + words).
+    /// Makes the clusters of `fitted` the topics of the next version, under stable ids, if they are worth it.
+    /// O(kept documents × d + words).
     pub fn adopt(
         &mut self,
         fitted: &Fitted,
         told: &Circumstances,
         rules: Rules<'_>,
-    ) -> Result<Adoption, BrokenEntry> {
+    ) -> Result<Decision, BrokenEntry> {
         let pinned: BTreeSet<TopicId> =
             self.topics.iter().filter(|(_, record)| record.pinned).map(|(id, _)| *id).collect();
+        let fitted = &self.up_to_date(fitted);
         let plan = reconcile(fitted, &self.suspicions, &pinned);
         let version = self.totals.version + 1;
         let mut draft = Draft::new(self);
         draft.bear(&plan, version);
-        draft.merge(&plan);
+        plan.merges.iter().for_each(|(from, into)| draft.end(*from, Some(*into), version));
         draft.label(fitted, &plan);
         draft.choose_anchors(self.bounds.anchors);
         draft.publish(rules.keywords);
         let fates = draft.fates(&plan);
+        let comparison = draft.compare(fitted);
+        if let Err(reason) = rules.policy.judge(&comparison, self.totals.rejected_refits) {
+            let report = self.report(fitted, told, fates, comparison);
+            return Ok(Decision::Rejected(self.reject(report, &reason, told)));
+        }
         let model = draft.model(version)?;
         draft.place_newcomers(&model, rules.assign);
-        let Draft { topics, outliers, counts, redirects, standings, revisions, born, .. } = draft;
-
+        let mut next = draft.next;
+        let (revisions, born) = (std::mem::take(&mut next.revisions), std::mem::take(&mut next.born));
         let portraits: BTreeMap<TopicId, Portrait> =
             self.topics.keys().map(|id| (*id, self.portrait(*id))).collect();
         let mut change = Change::default();
         let mut totals = self.totals;
         totals.version = version;
         totals.refits += 1;
+        totals.rejected_refits = 0;
         totals.topics += born.len() as u32;
         totals.refitted_at = told.documents;
-        self.step(&mut change, Op::Totals(totals));
-        plan.merges.keys().for_each(|id| self.step(&mut change, Op::EndTopic(*id)));
-        topics.into_values().for_each(|record| self.step(&mut change, Op::Topic(Box::new(record))));
-        self.step(&mut change, Op::Outliers(outliers));
-        self.step(&mut change, Op::Counts(Arc::new(counts)));
-        self.step(&mut change, Op::Fold);
-        self.step(&mut change, Op::Redirects(redirects));
-        self.step(&mut change, Op::Suspicions(plan.suspicions.clone()));
-        for (sequence, standing) in standings {
-            self.restand(&mut change, sequence, |present| *present = standing);
-        }
-        self.cut_back(&mut change);
+        self.enact(&mut change, totals, next, plan.suspicions.clone());
         self.tell_adoption(&mut change, &plan, &born, &portraits, told.now_ms);
         self.sleep(&mut change, rules.refit.dormant_after_documents, told.now_ms);
         self.tell_published(&mut change, told.now_ms);
-        let report = self.report(fitted, told, fates, revisions.len());
+        self.keep_version(&mut change, format!("refit {}", self.totals.refits), told.now_ms);
+        let report = Report {
+            number: self.totals.refits,
+            before: version - 1,
+            moved: revisions.len(),
+            topics: self.topics.len(),
+            ..self.report(fitted, told, fates, comparison)
+        };
         self.step(&mut change, Op::Refitted(Box::new(report)));
-        Ok(Adoption { change, revisions, model })
+        Ok(Decision::Promoted(Box::new(Adoption { change, revisions, model })))
+    }
+
+    /// The fit with the topics that its members have now: an operator may have changed them while it ran.
+    fn up_to_date(&self, fitted: &Fitted) -> Fitted {
+        let mut fitted = fitted.clone();
+        for fit in &mut fitted.members {
+            fit.before = match self.held.get(fit.sequence) {
+                Some((_, standing)) => standing.topic,
+                None => fit.before.and_then(|id| self.living(id)),
+            };
+        }
+        fitted
+    }
+
+    /// The topics in force stay; people are told why.
+    fn reject(&mut self, mut report: Report, reason: &Reason, told: &Circumstances) -> Rejection {
+        let mut change = Change::default();
+        let mut totals = self.totals;
+        totals.refits += 1;
+        totals.rejected_refits += 1;
+        totals.refitted_at = told.documents;
+        self.step(&mut change, Op::Totals(totals));
+        let reason = reason.to_string();
+        let happened = Happened::Rejected { refit: totals.refits, reason: reason.clone() };
+        self.tell(&mut change, happened, told.now_ms);
+        report.number = totals.refits;
+        report.rejected = Some(reason.clone());
+        self.step(&mut change, Op::Refitted(Box::new(report)));
+        Rejection { change, reason }
     }
 
     fn tell_adoption(
@@ -177,33 +250,30 @@ impl State {
         }
     }
 
-    fn tell_published(&mut self, change: &mut Change, now_ms: i64) {
-        let live = self.topics.values().filter(|record| record.topic.life == Life::Live).count();
-        let (documents, outliers) = (self.totals.documents, self.outliers.documents);
-        self.tell(change, Happened::Published { topics: live, documents, outliers }, now_ms);
-    }
-
+    /// The report of a refit that changes nothing.
     fn report(
         &self,
         fitted: &Fitted,
         told: &Circumstances,
         fates: Vec<(TopicId, Fate)>,
-        moved: usize,
+        comparison: Comparison,
     ) -> Report {
         let outliers = |of: fn(&refit::run::Fit) -> bool| fitted.members.iter().filter(|fit| of(fit)).count();
         Report {
             number: self.totals.refits,
             time_ms: told.now_ms,
             trigger: told.trigger,
-            before: self.totals.version - 1,
+            before: self.totals.version,
             after: self.totals.version,
             members: fitted.members.len(),
             outliers_before: outliers(|fit| fit.before.is_none()),
             outliers_after: outliers(|fit| fit.cluster.is_none()),
-            moved,
+            moved: 0,
             clusters: fitted.clusters,
             topics: self.topics.len(),
             min_cluster_size: fitted.min_cluster_size,
+            comparison,
+            rejected: None,
             stages: told.stages.clone(),
             fates,
         }
@@ -211,7 +281,7 @@ impl State {
 }
 
 /// How alike two keyword lists are, in [0, 1]: the first word weighs 1, the second 1/2, the third 1/3 …
-fn overlap(before: &[Keyword], after: &[Keyword]) -> f64 {
+pub(super) fn overlap(before: &[Keyword], after: &[Keyword]) -> f64 {
     let weight = |rank: usize| 1.0 / (rank + 1) as f64;
     let all: f64 = (0..before.len().max(after.len())).map(weight).sum();
     let shared: f64 = (before.iter().enumerate())

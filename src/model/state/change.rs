@@ -10,14 +10,20 @@ use crate::keywords::Counts;
 use crate::model::event::Event;
 use crate::model::evidence::{Kept, Learned, Sums};
 use crate::model::refit::report::Report;
+use crate::model::state::adopt::Revision;
+use crate::model::state::archive::Archive;
+use crate::model::state::ended::Ended;
 use crate::model::state::{Record, Suspicion, Totals};
 use crate::model::topic::{Life, TopicId};
+use crate::model::trend::History;
 
 /// What one step did to the state; applying the same changes in the same order gives the same state.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Change {
     /// In the order in which they take effect.
     pub ops: Vec<Op>,
+    /// Outliers that left for good: no refit will look at them again. Not stored, only told.
+    pub settled: Vec<Revision>,
 }
 
 /// One elementary change.
@@ -29,13 +35,13 @@ pub enum Op {
     Learn {
         /// Documents absorbed in all, these included.
         documents: u64,
-        /// What is added.
+        /// What is added, under the topics that the records name; they may have ended since.
         learned: Vec<(Option<TopicId>, Learned)>,
     },
     /// A topic is now this; replaces all that was known of it.
     Topic(Box<Record>),
     /// The sums over the outliers are now these.
-    Outliers(Sums),
+    Outliers(Sums, History),
     /// The words of every topic, and under none of the outliers, are now counted like this.
     Counts(Arc<Counts<Option<TopicId>>>),
     /// Every topic, the outliers and the counts stand whole in this change; no earlier [`Op::Learn`] is needed.
@@ -48,6 +54,14 @@ pub enum Op {
     Trended(TopicId, u64),
     /// A topic ended.
     EndTopic(TopicId),
+    /// An ended topic is now this.
+    Ended(TopicId, Box<Ended>),
+    /// An ended topic came back, or can't be brought back any more.
+    Settle(TopicId),
+    /// A version as it came into force, or as it is after a document was forgotten.
+    Archive(Box<Archive>),
+    /// A version is too old to go back to.
+    Unarchive(u64),
     /// Every topic that ended so far, with the topic that it redirects to.
     Redirects(BTreeMap<TopicId, TopicId>),
     /// Merges and splits that were seen once and wait for a second sight.
@@ -60,8 +74,12 @@ pub enum Op {
     Release(Sequence),
     /// These ids were seen.
     Seen(Vec<u128>),
+    /// An id is to be as if it had never been seen.
+    Unseen(u128),
     /// This happened.
     Event(Event),
+    /// An event is from now on told like this, because a document was forgotten.
+    Reword(Box<Event>),
     /// A refit decided this.
     Refitted(Box<Report>),
 }
@@ -72,6 +90,8 @@ pub enum Op {
 pub struct Standing {
     /// Its topic.
     pub topic: Option<TopicId>,
+    /// The topic that its newest record names; if that ended, `topic` is what became of it.
+    pub recorded: Option<TopicId>,
     /// It belongs to the uniform sample of the stream.
     pub sampled: bool,
     /// It is an outlier that waits for a refit.

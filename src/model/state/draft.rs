@@ -1,20 +1,25 @@
-//! The next version while a refit's clusters become topics; the state itself is untouched until the draft is whole.
+//! The next version while it is made, by a refit or an operator; the state itself is untouched until the draft is
+//! whole.
 
 use std::collections::BTreeMap;
 
+use crate::cluster::agreement;
 use crate::document::Sequence;
 use crate::kernel::dot::dot;
 use crate::kernel::unit::UnitRows;
-use crate::keywords::{self, Counts};
+use crate::keywords::{self, Counts, Keyword};
 use crate::model::assign::{self, assign};
 use crate::model::evidence::{Kept, Sums};
+use crate::model::refit::coherence::coherence;
+use crate::model::refit::policy::Comparison;
 use crate::model::refit::reconcile::{Plan, Target};
 use crate::model::refit::report::Fate;
-use crate::model::refit::run::Fitted;
+use crate::model::refit::run::{Fit, Fitted};
 use crate::model::state::adopt::Revision;
 use crate::model::state::change::Standing;
+use crate::model::state::ended::{self, Ended};
 use crate::model::state::{Record, State};
-use crate::model::topic::{Life, Representative, Topic, TopicId, name_of};
+use crate::model::topic::{Life, Representative, Topic, TopicId};
 use crate::model::trend::History;
 use crate::model::version::{BrokenEntry, Entry, TopicModel};
 
@@ -25,13 +30,23 @@ const REPRESENTATIVE_BYTES: usize = 300;
 /// Standard deviations below the members' mean cosine to the centroid at which a topic ends.
 const FLOOR_DEVIATIONS: f32 = 3.0;
 
-/// Copies of what a refit changes.
+/// Documents in which keywords are looked for together, at most.
+const COHERENCE_DOCUMENTS: usize = 5000;
+
+/// Copies of what makes up the next version.
 pub(super) struct Draft<'a> {
     state: &'a State,
+    pub(super) next: Next,
+}
+
+/// All that a version changes in the state.
+pub(super) struct Next {
     pub(super) topics: BTreeMap<TopicId, Record>,
     pub(super) outliers: Sums,
+    pub(super) outlier_history: History,
     pub(super) counts: Counts<Option<TopicId>>,
     pub(super) redirects: BTreeMap<TopicId, TopicId>,
+    pub(super) ended: BTreeMap<TopicId, Ended>,
     pub(super) standings: BTreeMap<Sequence, Standing>,
     pub(super) revisions: Vec<Revision>,
     pub(super) born: Vec<TopicId>,
@@ -40,79 +55,42 @@ pub(super) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(super) fn new(state: &'a State) -> Self {
         let standings = state.held.iter().map(|(sequence, _, standing)| (sequence, standing));
-        Self {
-            state,
+        let next = Next {
             topics: state.topics.clone(),
             outliers: state.outliers.clone(),
+            outlier_history: state.outlier_history.clone(),
             counts: state.counts.clone(),
             redirects: state.redirects.clone(),
+            ended: state.ended.clone(),
             standings: standings.collect(),
             revisions: Vec::new(),
             born: Vec::new(),
-        }
+        };
+        Self { state, next }
     }
 
     /// Gives the plan's births their ids.
     pub(super) fn bear(&mut self, plan: &Plan, version: u64) {
         for (index, parent) in plan.births.iter().enumerate() {
             let id = TopicId(self.state.totals.topics + index as u32);
-            let topic = Topic {
-                id,
-                name: String::new(),
-                size: 0,
-                life: Life::Live,
-                centroid: Vec::new(),
-                floor: 0.0,
-                keywords: Vec::new(),
-                representative: Vec::new(),
-                created_version: version,
-                split_from: *parent,
-            };
-            let record = Record {
-                topic,
-                sums: Sums::default(),
-                history: History::default(),
-                last_seen: self.state.totals.documents,
-                pinned: false,
-                announced: Vec::new(),
-                trended: None,
-            };
-            self.topics.insert(id, record);
-            self.born.push(id);
-        }
-    }
-
-    /// Ends the topics that merge; what is known of them goes to the topic that takes them in.
-    pub(super) fn merge(&mut self, plan: &Plan) {
-        for (from, into) in &plan.merges {
-            let Some(ended) = self.topics.remove(from) else { continue };
-            if let Some(taker) = self.topics.get_mut(into) {
-                taker.sums.merge(&ended.sums);
-                taker.history.merge(&ended.history);
-                taker.last_seen = taker.last_seen.max(ended.last_seen);
-            }
-            self.counts.merge_classes(Some(*from), Some(*into));
-            self.redirects.values_mut().filter(|target| *target == from).for_each(|target| *target = *into);
-            self.redirects.insert(*from, *into);
-        }
-        let redirects = &self.redirects;
-        for standing in self.standings.values_mut() {
-            standing.topic = standing.topic.map(|id| redirects.get(&id).copied().unwrap_or(id));
+            let record = Record::born(id, version, *parent, self.state.totals.documents);
+            self.next.topics.insert(id, record);
+            self.next.born.push(id);
         }
     }
 
     /// Gives each member of the fit its topic; members become the entries that vote from now on.
     pub(super) fn label(&mut self, fitted: &Fitted, plan: &Plan) {
-        self.standings.values_mut().for_each(|standing| {
+        self.next.standings.values_mut().for_each(|standing| {
             standing.entry = false;
             standing.anchor = false;
         });
         for (fit, target) in fitted.members.iter().zip(&plan.labels) {
             let topic = target.map(|target| match target {
-                Target::Old(id) => self.redirects.get(&id).copied().unwrap_or(id),
-                Target::Born(index) => self.born[index],
+                Target::Old(id) => self.next.redirects.get(&id).copied().unwrap_or(id),
+                Target::Born(index) => self.next.born[index],
             });
-            if let Some(standing) = self.standings.get_mut(&fit.sequence) {
+            if let Some(standing) = self.next.standings.get_mut(&fit.sequence) {
                 standing.entry = true;
                 standing.refits = standing.refits.saturating_add(1);
             }
@@ -120,50 +98,83 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Moves a kept document to `topic`, with its share of sums and counts.
-    fn move_to(&mut self, sequence: Sequence, topic: Option<TopicId>) {
+    /// Moves a kept document to `topic`, with its share of sums and counts; its next record says so.
+    pub(super) fn move_to(&mut self, sequence: Sequence, topic: Option<TopicId>) {
+        let topic = topic.filter(|id| self.next.topics.contains_key(id));
         let (Some((kept, _)), Some(standing)) =
-            (self.state.held.get(sequence), self.standings.get_mut(&sequence))
+            (self.state.held.get(sequence), self.next.standings.get_mut(&sequence))
         else {
             return;
         };
-        let before = standing.topic;
-        standing.buffered = topic.is_none() && (standing.buffered || before.is_some());
-        if before == topic {
+        let before = *standing;
+        standing.buffered = topic.is_none() && (standing.buffered || before.topic.is_some());
+        if before.topic == topic {
             return;
         }
         standing.topic = topic;
+        standing.recorded = topic;
         standing.revision = standing.revision.saturating_add(1);
-        let revision = Revision {
+        self.next.revisions.push(Revision {
             id: kept.id.clone(),
             position: kept.position.clone(),
             topic,
-            before,
+            before: before.topic,
             embedding: kept.embedding.clone(),
             revision: standing.revision,
-        };
-        self.revisions.push(revision);
-        if let Some(sums) = self.sums(before) {
-            sums.remove(&kept.embedding);
-        }
-        if let Some(sums) = self.sums(topic) {
-            sums.add(&kept.embedding);
-        }
-        self.counts.remove(before, &kept.words, 1.0);
-        self.counts.add(topic, &kept.words, 1.0);
+            settled: false,
+        });
+        self.take_out(kept, before);
+        self.put_in(kept, topic);
     }
 
-    fn sums(&mut self, topic: Option<TopicId>) -> Option<&mut Sums> {
-        match topic {
-            None => Some(&mut self.outliers),
-            Some(id) => self.topics.get_mut(&id).map(|record| &mut record.sums),
+    /// Takes a document out of all that is counted of its topic.
+    pub(super) fn take_out(&mut self, kept: &Kept, standing: Standing) {
+        let (window, sums) = (self.state.window_of(kept.arrived), Sums::of(&kept.embedding));
+        for id in ended::chain(&self.next.ended, standing.recorded) {
+            if let Some(ended) = self.next.ended.get_mut(&id) {
+                ended.remove(window, &sums, &kept.words);
+            }
         }
+        if let Some((all, history)) = self.ledger(standing.topic) {
+            all.unmerge(&sums);
+            history.remove(window, &sums);
+        }
+        self.next.counts.remove(standing.topic, &kept.words, 1.0);
+    }
+
+    fn put_in(&mut self, kept: &Kept, topic: Option<TopicId>) {
+        let (window, sums) = (self.state.window_of(kept.arrived), Sums::of(&kept.embedding));
+        if let Some((all, history)) = self.ledger(topic) {
+            all.merge(&sums);
+            history.add(window, &sums);
+        }
+        self.next.counts.add(topic, &kept.words, 1.0);
+    }
+
+    /// What is counted of `topic`.
+    pub(super) fn ledger(&mut self, topic: Option<TopicId>) -> Option<(&mut Sums, &mut History)> {
+        match topic {
+            None => Some((&mut self.next.outliers, &mut self.next.outlier_history)),
+            Some(id) => self.next.topics.get_mut(&id).map(|record| (&mut record.sums, &mut record.history)),
+        }
+    }
+
+    /// Changes a topic that is there.
+    pub(super) fn edit(&mut self, id: TopicId, edit: impl FnOnce(&mut Record)) {
+        if let Some(record) = self.next.topics.get_mut(&id) {
+            edit(record);
+        }
+    }
+
+    /// Documents absorbed in all.
+    pub(super) fn documents(&self) -> u64 {
+        self.state.totals.documents
     }
 
     /// Keeps further members of topics that the sample represents with fewer than `wanted`, lowest priority first.
     pub(super) fn choose_anchors(&mut self, wanted: usize) {
         let mut members: BTreeMap<TopicId, Vec<(bool, u64, Sequence)>> = BTreeMap::new();
-        for (sequence, standing) in self.standings.iter().filter(|(_, standing)| standing.entry) {
+        for (sequence, standing) in self.next.standings.iter().filter(|(_, standing)| standing.entry) {
             let (Some(topic), Some((kept, _))) = (standing.topic, self.state.held.get(*sequence)) else {
                 continue;
             };
@@ -172,7 +183,7 @@ impl<'a> Draft<'a> {
         for mut members in members.into_values() {
             members.sort_unstable();
             for (unsampled, _, sequence) in members.into_iter().take(wanted) {
-                if let Some(standing) = self.standings.get_mut(&sequence).filter(|_| unsampled) {
+                if let Some(standing) = self.next.standings.get_mut(&sequence).filter(|_| unsampled) {
                     standing.anchor = true;
                 }
             }
@@ -182,13 +193,17 @@ impl<'a> Draft<'a> {
     /// Brings centroid, floor, keywords, name and representative documents of every topic up to date.
     pub(super) fn publish(&mut self, params: &keywords::Params) {
         let mut members: BTreeMap<TopicId, Vec<&Kept>> = BTreeMap::new();
-        for (sequence, standing) in self.standings.iter().filter(|(_, standing)| standing.entry) {
+        for (sequence, standing) in self.next.standings.iter().filter(|(_, standing)| standing.entry) {
             if let (Some(topic), Some((kept, _))) = (standing.topic, self.state.held.get(*sequence)) {
                 members.entry(topic).or_default().push(kept);
             }
         }
-        let mut words = keywords::keywords(&self.counts, params);
-        for (id, record) in &mut self.topics {
+        let sampled: Vec<&Kept> = (self.state.held.iter())
+            .filter(|(_, _, standing)| standing.sampled)
+            .map(|(_, kept, _)| &**kept)
+            .collect();
+        let mut words = keywords::keywords(&self.next.counts, params);
+        for (id, record) in &mut self.next.topics {
             if let Some(centroid) = record.sums.centroid() {
                 record.topic.centroid = centroid;
             } else if record.topic.centroid.is_empty() {
@@ -196,7 +211,9 @@ impl<'a> Draft<'a> {
             }
             record.topic.size = record.sums.documents;
             record.topic.keywords = words.remove(&Some(*id)).unwrap_or_default();
-            record.topic.name = name_of(&record.topic.keywords);
+            record.topic.rename();
+            let documents = || sampled.iter().map(|kept| &*kept.embedding);
+            record.topic.seeds.iter_mut().for_each(|seed| seed.calibrate(documents()));
             if let Some(members) = members.get(id) {
                 describe(&mut record.topic, members);
             }
@@ -210,7 +227,7 @@ impl<'a> Draft<'a> {
     pub(super) fn fates(&self, plan: &Plan) -> Vec<(TopicId, Fate)> {
         let mut fates = Vec::new();
         for (id, before) in &self.state.topics {
-            let after = self.topics.get(id);
+            let after = self.next.topics.get(id);
             fates.push((
                 *id,
                 match (plan.merges.get(id), after) {
@@ -218,32 +235,63 @@ impl<'a> Draft<'a> {
                     (None, Some(after)) if plan.continued.contains(id) => {
                         Fate::Kept { drift: dot(&before.topic.centroid, &after.topic.centroid) }
                     }
+                    (_, Some(after)) if after.topic.life == Life::Dormant => Fate::Dormant,
                     _ => Fate::Unseen,
                 },
             ));
         }
-        let born = self.born.iter().zip(&plan.births);
+        let born = self.next.born.iter().zip(&plan.births);
         fates.extend(born.map(|(id, parent)| (*id, parent.map_or(Fate::Born, Fate::SplitFrom))));
         fates
     }
 
+    /// How this draft compares with the version in force, over the documents of the fit.
+    pub(super) fn compare(&self, fitted: &Fitted) -> Comparison {
+        let after = |fit: &Fit| self.next.standings.get(&fit.sequence).and_then(|standing| standing.topic);
+        let lead = |id: TopicId| self.next.redirects.get(&id).copied().unwrap_or(id);
+        let had: Vec<(TopicId, Option<TopicId>)> =
+            fitted.members.iter().filter_map(|fit| Some((fit.before?, after(fit)))).collect();
+        let (left, right): (Vec<_>, Vec<_>) = had.iter().copied().unzip();
+        let moved = had.iter().filter(|(before, after)| Some(lead(*before)) != *after).count();
+        let covered = fitted.members.iter().filter(|fit| after(fit).is_some()).count();
+        let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
+        let every = fitted.members.len().div_ceil(COHERENCE_DOCUMENTS).max(1);
+        let documents: Vec<&Kept> = (fitted.members.iter().step_by(every))
+            .filter_map(|fit| self.state.held.get(fit.sequence).map(|(kept, _)| &**kept))
+            .collect();
+        let mean = |topics: &BTreeMap<TopicId, Record>| {
+            let lists: Vec<&[Keyword]> = topics.values().map(|record| &*record.topic.keywords).collect();
+            let found = coherence(&lists, documents.iter().map(|kept| &kept.words));
+            let found: Vec<f64> = found.into_iter().flatten().collect();
+            (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
+        };
+        Comparison {
+            agreement: agreement::adjusted_mutual_information(&left, &right).unwrap_or(1.0),
+            churn: share(moved, had.len()),
+            coverage_before: share(had.len(), fitted.members.len()),
+            coverage_after: share(covered, fitted.members.len()),
+            coherence_before: mean(&self.state.topics),
+            coherence_after: mean(&self.next.topics),
+        }
+    }
+
     /// The new version.
     pub(super) fn model(&self, version: u64) -> Result<TopicModel, BrokenEntry> {
-        let entries: Vec<Entry> = (self.standings.iter())
+        let entries: Vec<Entry> = (self.next.standings.iter())
             .filter(|(_, standing)| standing.entry)
             .filter_map(|(sequence, standing)| {
                 let (kept, _) = self.state.held.get(*sequence)?;
                 Some(Entry { embedding: kept.embedding.clone(), topic: standing.topic })
             })
             .collect();
-        let topics = self.topics.iter().map(|(id, record)| (*id, record.topic.clone())).collect();
+        let topics = self.next.topics.iter().map(|(id, record)| (*id, record.topic.clone())).collect();
         let sampling = self.state.sampling();
-        TopicModel::build(version, self.state.dim, topics, self.redirects.clone(), &entries, sampling)
+        TopicModel::build(version, self.state.dim, topics, self.next.redirects.clone(), &entries, sampling)
     }
 
     /// Outliers that arrived while the refit ran get the topic that the new version gives them.
     pub(super) fn place_newcomers(&mut self, model: &TopicModel, params: &assign::Checked) {
-        let newcomers: Vec<Sequence> = (self.standings.iter())
+        let newcomers: Vec<Sequence> = (self.next.standings.iter())
             .filter(|(_, standing)| standing.buffered && !standing.entry)
             .map(|(sequence, _)| *sequence)
             .collect();

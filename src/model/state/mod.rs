@@ -3,10 +3,18 @@
 
 pub mod absorb;
 pub mod adopt;
+pub mod archive;
 pub mod change;
+pub mod diff;
 mod draft;
+mod enact;
+pub mod ended;
+mod forget;
 pub mod held;
+pub mod operate;
 pub mod overview;
+mod plant;
+mod restore;
 mod translate;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,9 +26,11 @@ use crate::keywords::{Counts, Keyword};
 use crate::model::event::{Event, Portrait};
 use crate::model::evidence::{Learned, Sums};
 use crate::model::refit::report::Report;
+use crate::model::state::archive::Archive;
 use crate::model::state::change::{Change, Op};
+use crate::model::state::ended::Ended;
 use crate::model::state::held::Held;
-use crate::model::topic::{Topic, TopicId};
+use crate::model::topic::{Life, Topic, TopicId};
 use crate::model::trend::History;
 use crate::model::version::{BrokenEntry, Entry, Sampling, TopicModel};
 
@@ -44,6 +54,8 @@ pub struct Bounds {
     pub seen: usize,
     /// Different words that are counted.
     pub vocabulary: usize,
+    /// Versions to which one can go back.
+    pub versions: usize,
 }
 
 impl Default for Bounds {
@@ -55,6 +67,7 @@ impl Default for Bounds {
             window: 500,
             seen: 1_000_000,
             vocabulary: 200_000,
+            versions: 10,
         }
     }
 }
@@ -80,6 +93,10 @@ pub struct Totals {
     pub refitted_at: u64,
     /// Outliers that left the buffer unrefitted or unplaced because it was full.
     pub dropped_outliers: u64,
+    /// Documents that were absorbed and are forgotten, counts and all.
+    pub forgotten: u64,
+    /// Refits in a row whose result was not promoted.
+    pub rejected_refits: u32,
 }
 
 /// All that is known of one topic.
@@ -99,6 +116,35 @@ pub struct Record {
     pub announced: Vec<Keyword>,
     /// The window in which it was last said to be trending.
     pub trended: Option<u64>,
+}
+
+impl Record {
+    /// A topic that is born in `version`, without a document yet.
+    fn born(id: TopicId, version: u64, split_from: Option<TopicId>, documents: u64) -> Self {
+        let topic = Topic {
+            id,
+            name: String::new(),
+            custom_label: None,
+            size: 0,
+            life: Life::Live,
+            centroid: Vec::new(),
+            floor: 0.0,
+            keywords: Vec::new(),
+            representative: Vec::new(),
+            created_version: version,
+            split_from,
+            seeds: Vec::new(),
+        };
+        Self {
+            topic,
+            sums: Sums::default(),
+            history: History::default(),
+            last_seen: documents,
+            pinned: false,
+            announced: Vec::new(),
+            trended: None,
+        }
+    }
 }
 
 /// A merge or split that one refit saw; the next one that sees it again carries it out.
@@ -126,8 +172,11 @@ pub struct State {
     totals: Totals,
     topics: BTreeMap<TopicId, Record>,
     outliers: Sums,
+    outlier_history: History,
     counts: Counts<Option<TopicId>>,
     redirects: BTreeMap<TopicId, TopicId>,
+    ended: BTreeMap<TopicId, Ended>,
+    archives: VecDeque<Arc<Archive>>,
     suspicions: Vec<Suspicion>,
     held: Held,
     seen: VecDeque<u128>,
@@ -144,8 +193,11 @@ impl State {
             totals: Totals::default(),
             topics: BTreeMap::new(),
             outliers: Sums::default(),
+            outlier_history: History::default(),
             counts: Counts::new(bounds.vocabulary),
             redirects: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            archives: VecDeque::new(),
             suspicions: Vec::new(),
             held: Held::default(),
             seen: VecDeque::new(),
@@ -173,7 +225,10 @@ impl State {
             Op::Topic(record) => {
                 self.topics.insert(record.topic.id, (**record).clone());
             }
-            Op::Outliers(sums) => self.outliers = sums.clone(),
+            Op::Outliers(sums, history) => {
+                self.outliers = sums.clone();
+                self.outlier_history = history.clone();
+            }
             Op::Counts(counts) => self.counts = (**counts).clone(),
             Op::Fold => {}
             Op::Life(id, life) => self.edit(*id, |record| record.topic.life = *life),
@@ -184,6 +239,14 @@ impl State {
             Op::EndTopic(id) => {
                 self.topics.remove(id);
             }
+            Op::Ended(id, ended) => {
+                self.ended.insert(*id, (**ended).clone());
+            }
+            Op::Settle(id) => {
+                self.ended.remove(id);
+            }
+            Op::Archive(archive) => self.keep_archive(Arc::new((**archive).clone())),
+            Op::Unarchive(number) => self.archives.retain(|archive| archive.number != *number),
             Op::Redirects(redirects) => self.redirects.clone_from(redirects),
             Op::Suspicions(suspicions) => self.suspicions.clone_from(suspicions),
             Op::Hold(sequence, kept, standing) => self.held.hold(*sequence, Arc::clone(kept), *standing),
@@ -193,6 +256,11 @@ impl State {
                 self.seen.extend(ids);
                 let excess = self.seen.len().saturating_sub(self.bounds.seen);
                 self.seen.drain(..excess);
+            }
+            Op::Unseen(id) => self.seen.retain(|seen| seen != id),
+            Op::Reword(event) => {
+                let present = self.events.iter_mut().find(|present| present.number == event.number);
+                present.into_iter().for_each(|present| present.clone_from(event));
             }
             Op::Event(event) => {
                 self.totals.events = event.number;
@@ -216,23 +284,43 @@ impl State {
         }
     }
 
-    fn learn(&mut self, documents: u64, topic: Option<TopicId>, learned: &Learned) {
-        let topic = topic.filter(|id| self.topics.contains_key(id));
+    fn learn(&mut self, documents: u64, recorded: Option<TopicId>, learned: &Learned) {
+        let window = self.window_of(documents);
+        for id in ended::chain(&self.ended, recorded) {
+            if let Some(ended) = self.ended.get_mut(&id) {
+                ended.add(window, &learned.sums, &learned.words);
+            }
+        }
+        let topic = recorded.and_then(|id| self.living(id));
         self.counts.add(topic, &learned.words, 1.0);
-        let window = documents / self.bounds.window.max(1);
         match topic {
-            None => self.outliers.merge(&learned.sums),
+            None => {
+                self.outliers.merge(&learned.sums);
+                self.outlier_history.add(window, &learned.sums);
+            }
             Some(id) => self.edit(id, |record| {
                 record.sums.merge(&learned.sums);
-                record.history.add(window, learned.sums.documents);
+                record.history.add(window, &learned.sums);
                 record.last_seen = documents;
             }),
         }
     }
 
-    /// The topic that `id` is today.
+    fn keep_archive(&mut self, archive: Arc<Archive>) {
+        match self.archives.iter_mut().find(|present| present.number == archive.number) {
+            Some(present) => *present = archive,
+            None => self.archives.push_back(archive),
+        }
+    }
+
+    /// The topic that `id` is today; one that an operator forgot stays as it is and is no topic any more.
     pub fn resolve(&self, id: TopicId) -> TopicId {
         self.redirects.get(&id).copied().unwrap_or(id)
+    }
+
+    /// The topic that `id` is today, if it is one.
+    pub fn living(&self, id: TopicId) -> Option<TopicId> {
+        Some(self.resolve(id)).filter(|id| self.topics.contains_key(id))
     }
 
     /// Counters of the whole stream.
@@ -253,6 +341,26 @@ impl State {
     /// The sums over the outliers.
     pub fn outliers(&self) -> &Sums {
         &self.outliers
+    }
+
+    /// The outliers per window.
+    pub fn outlier_history(&self) -> &History {
+        &self.outlier_history
+    }
+
+    /// Topics that ended and can still be brought back.
+    pub fn ended(&self) -> &BTreeMap<TopicId, Ended> {
+        &self.ended
+    }
+
+    /// The last versions, oldest first; the newest is the one in force. Bounded.
+    pub fn archives(&self) -> impl DoubleEndedIterator<Item = &Archive> {
+        self.archives.iter().map(AsRef::as_ref)
+    }
+
+    /// Bounds of what is kept.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// The words of every topic, and under none of the outliers.

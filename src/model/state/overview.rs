@@ -1,15 +1,18 @@
 //! What the outside may see of the state between two versions: counts that move with every batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::state::{State, Totals};
 use crate::model::topic::{Life, TopicId};
+use crate::model::trend::Signal;
 
 /// Counts at one moment; small enough to be made after every batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overview {
     /// Counters of the whole stream.
     pub totals: Totals,
+    /// Documents that sizes and outliers add up to.
+    pub documents: u64,
     /// Documents without a topic now.
     pub outliers: u64,
     /// Documents of each topic now.
@@ -18,6 +21,10 @@ pub struct Overview {
     pub histories: BTreeMap<TopicId, Vec<u64>>,
     /// Whether documents come to each topic.
     pub lives: BTreeMap<TopicId, Life>,
+    /// Where each topic stands by its own history.
+    pub signals: BTreeMap<TopicId, Signal>,
+    /// Topics that are neither merged nor split.
+    pub pinned: BTreeSet<TopicId>,
     /// Outliers that wait for a refit.
     pub buffered: usize,
     /// Documents in the uniform sample.
@@ -29,6 +36,7 @@ impl State {
     pub fn overview(&self) -> Overview {
         let mut overview = Overview {
             totals: self.totals,
+            documents: self.counted(),
             outliers: self.outliers.documents,
             buffered: self.held.buffered(),
             sampled: self.held.sampled(),
@@ -37,6 +45,8 @@ impl State {
         for (id, record) in &self.topics {
             overview.sizes.insert(*id, record.sums.documents);
             overview.lives.insert(*id, record.topic.life);
+            overview.signals.insert(*id, record.history.signal(self.window()));
+            overview.pinned.extend(record.pinned.then_some(*id));
             overview.histories.insert(*id, record.history.windows().map(|(_, count)| count).collect());
         }
         overview

@@ -8,6 +8,8 @@ use super::*;
 use crate::checkpoint::{Partition, Position};
 use crate::keywords::{self, Bag};
 use crate::model::evidence::{Evidence, Kept};
+use crate::model::operate::{Action, Refusal};
+use crate::model::refit::policy;
 use crate::model::refit::run::{Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
@@ -16,7 +18,7 @@ use crate::model::{assign, refit};
 const DIM: usize = 4;
 
 fn bounds() -> Bounds {
-    Bounds { sample: 30, outliers: 20, anchors: 5, window: 10, seen: 50, vocabulary: 1000 }
+    Bounds { sample: 30, outliers: 20, anchors: 5, window: 10, seen: 50, vocabulary: 1000, versions: 4 }
 }
 
 /// Document `number`, whose direction is axis `axis`.
@@ -37,6 +39,7 @@ fn kept(number: u64, axis: usize) -> Kept {
         words,
         timestamp_ms: None,
         position: Position { partition: Partition::new("p"), offset: number },
+        arrived: 0,
     }
 }
 
@@ -48,7 +51,7 @@ fn evidence(state: &State, documents: &[(u64, usize, Option<TopicId>)]) -> Evide
         let learned = evidence.learned.entry(*topic).or_default();
         learned.sums.add(&kept.embedding);
         learned.words.merge(&kept.words);
-        evidence.ids.push(u128::from(*number));
+        evidence.ids.push(xxhash_rust::xxh3::xxh3_128(kept.id.as_bytes()));
         if topic.is_none() || state.sampling().takes(&kept.id) {
             evidence.kept.push((kept, *topic));
         }
@@ -83,23 +86,69 @@ fn told(state: &State) -> Circumstances {
     }
 }
 
+/// The parameters by which these tests' topics are made; everything is promoted.
+struct Parameters {
+    assign: assign::Checked,
+    refit: refit::Checked,
+    keywords: keywords::Params,
+    policy: policy::Checked,
+}
+
+impl Parameters {
+    fn new(policy: policy::Params) -> Self {
+        Self {
+            assign: assign::Params::default().check().unwrap(),
+            refit: refit::Params::default().check().unwrap(),
+            keywords: keywords::Params::default(),
+            policy: policy.check().unwrap(),
+        }
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules { assign: &self.assign, refit: &self.refit, keywords: &self.keywords, policy: &self.policy }
+    }
+}
+
+fn anything() -> policy::Params {
+    policy::Params { max_rejections: 0, ..policy::Params::default() }
+}
+
 fn adopt(state: &mut State, fitted: &Fitted) -> adopt::Adoption {
-    let (assign, refit) =
-        (assign::Params::default().check().unwrap(), refit::Params::default().check().unwrap());
-    let keywords = keywords::Params::default();
-    let rules = Rules { assign: &assign, refit: &refit, keywords: &keywords };
     let told = told(state);
-    state.adopt(fitted, &told, rules).unwrap()
+    match state.adopt(fitted, &told, Parameters::new(anything()).rules()).unwrap() {
+        adopt::Decision::Promoted(adoption) => *adoption,
+        adopt::Decision::Rejected(rejection) => panic!("{}", rejection.reason),
+    }
+}
+
+fn operate(state: &mut State, action: &Action) -> Result<operate::Operation, Refusal> {
+    state.operate(action, Parameters::new(anything()).rules(), 9)
 }
 
 /// The counts add up: what topics and outliers hold is what came in.
 fn check_sums(state: &State) {
     let topics: u64 = state.topics().values().map(|record| record.sums.documents).sum();
-    assert_eq!(topics + state.outliers().documents, state.totals().documents);
+    assert_eq!(topics + state.outliers().documents, state.counted());
     let words: f64 = state.counts().total("all");
-    assert_eq!(words, state.totals().documents as f64);
+    assert_eq!(words, state.counted() as f64);
     for target in state.redirects().values() {
         assert!(state.topics().contains_key(target), "redirect to {target}, which is no topic");
+    }
+    for record in state.topics().values() {
+        assert_eq!(record.sums.documents, record.history.documents(), "topic {}", record.topic.id);
+        let words = state.counts().terms(Some(record.topic.id)).find(|(term, _)| *term == "all");
+        assert_eq!(words.map_or(0, |(_, count)| count as u64), record.sums.documents);
+        assert!(record.topic.id.0 < state.totals().topics, "an id that was never given out");
+    }
+    assert_eq!(state.outliers().documents, state.outlier_history().documents());
+    for (id, ended) in state.ended() {
+        assert!(!state.topics().contains_key(id), "topic {id} has ended and lives");
+        assert_eq!(ended.record.sums.documents, ended.record.history.documents(), "ended {id}");
+        assert_eq!(ended.words.get("all").map_or(0, |count| *count as u64), ended.record.sums.documents);
+    }
+    for (sequence, _, standing) in state.held().iter() {
+        let led = standing.recorded.and_then(|id| state.living(id));
+        assert_eq!(led, standing.topic, "the record of {sequence} leads to its topic");
     }
 }
 
@@ -154,40 +203,118 @@ fn a_topic_that_no_cluster_holds_stays_and_falls_asleep() {
     check_sums(&state);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+/// The clusters of `fitted` numbered without a gap.
+fn compact(mut fitted: Fitted) -> Fitted {
+    let used: BTreeSet<u32> = fitted.members.iter().filter_map(|fit| fit.cluster).collect();
+    for fit in &mut fitted.members {
+        fit.cluster =
+            fit.cluster.and_then(|cluster| used.iter().position(|one| *one == cluster)).map(|at| at as u32);
+    }
+    fitted.clusters = used.len() as u32;
+    fitted
+}
 
-    /// The law of crash safety: changes rebuild the state, and counts add up on the way.
+/// Something that an operator may try.
+fn action(state: &State, salt: u8, documents: u64) -> Action {
+    let pick = |shift: u8| TopicId(u32::from(salt >> shift) % state.totals().topics.max(1));
+    let topic = pick(3);
+    match salt % 8 {
+        0 => Action::Merge { from: vec![pick(4)], into: topic },
+        1 => Action::Restore { topic: state.ended().keys().next().copied().unwrap_or(topic) },
+        2 => Action::Restore { topic: state.ended().keys().last().copied().unwrap_or(topic) },
+        3 => Action::ForgetTopic { topic },
+        4 => Action::Rollback { version: state.archives().nth(usize::from(salt >> 6)).map(|one| one.number) },
+        5 => Action::Forget { document: format!("d{}", u64::from(salt) % documents.max(1)) },
+        6 => Action::Rename { topic, label: (salt > 99).then(|| format!("label {salt}")) },
+        _ => {
+            if salt > 99 {
+                Action::Pin { topic }
+            } else {
+                Action::Unpin { topic }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// The law of crash safety: changes rebuild the state, counts add up on the way, and ids are never used twice,
+    /// whatever refits and operators do.
     #[test]
-    fn changes_rebuild_the_state(steps in prop::collection::vec((0..4_usize, 1..12_u64, any::<u8>()), 1..14)) {
+    fn changes_rebuild_the_state(steps in prop::collection::vec((0..6_usize, 1..12_u64, any::<u8>()), 1..20)) {
         let mut state = State::new(DIM, bounds());
         let mut rebuilt = State::new(DIM, bounds());
         let mut next = 0;
+        let mut born = BTreeSet::new();
         for (step, (kind, size, salt)) in steps.into_iter().enumerate() {
-            let change = if kind == 0 {
-                let cluster = |kept: &Kept| {
-                    let spread = (kept.position.offset ^ u64::from(salt)) % 5;
-                    (spread > 0).then(|| (axis_of(kept) + u32::from(spread == 4 && salt % 2 == 0)) % 3)
-                };
-                let fitted = fitted(&state, cluster);
-                adopt(&mut state, &fitted).change
-            } else {
-                let topics: Vec<TopicId> = state.topics().keys().copied().collect();
-                let documents: Vec<_> = (next..next + size)
-                    .map(|number| {
-                        let topic = topics.get((number as usize + salt as usize) % (topics.len() + 1)).copied();
-                        (number, number as usize % 3, topic)
-                    })
-                    .collect();
-                next += size;
-                state.absorb(evidence(&state, &documents), step as i64)
+            let before: BTreeSet<TopicId> = state.topics().keys().copied().collect();
+            let ended: BTreeSet<TopicId> = state.ended().keys().copied().collect();
+            let change = match kind {
+                0 => {
+                    let cluster = |kept: &Kept| {
+                        let spread = (kept.position.offset ^ u64::from(salt)) % 5;
+                        (spread > 0).then(|| (axis_of(kept) + u32::from(spread == 4 && salt % 2 == 0)) % 3)
+                    };
+                    let fitted = fitted(&state, cluster);
+                    adopt(&mut state, &fitted).change
+                }
+                1 | 2 => match operate(&mut state, &action(&rebuilt, salt, next)) {
+                    Ok(operation) => operation.change,
+                    Err(_) => change::Change::default(),
+                },
+                _ => {
+                    // Some of them were judged by a version whose topics have ended since.
+                    let topics: Vec<TopicId> =
+                        state.topics().keys().chain(state.ended().keys()).copied().collect();
+                    let documents: Vec<_> = (next..next + size)
+                        .map(|number| {
+                            let topic = topics.get((number as usize + salt as usize) % (topics.len() + 1));
+                            (number, number as usize % 3, topic.copied())
+                        })
+                        .collect();
+                    next += size;
+                    state.absorb(evidence(&state, &documents), step as i64)
+                }
             };
             rebuilt.apply(&change);
             prop_assert!(rebuilt == state, "after step {step}");
             check_sums(&state);
             prop_assert!(state.held().sampled() <= bounds().sample);
             prop_assert!(state.held().buffered() <= bounds().outliers);
+            for id in state.topics().keys().filter(|id| !before.contains(id)) {
+                prop_assert!(born.insert(*id) || ended.contains(id), "topic {id} was born twice");
+            }
         }
+    }
+
+    /// Twice the documents, twice every count.
+    #[test]
+    fn doubling_every_document_doubles_every_count(topics in prop::collection::vec(0..4_u32, 1..25)) {
+        let play = |times: u64| {
+            let roomy = Bounds { sample: 100, outliers: 100, ..bounds() };
+            let mut state = State::new(DIM, roomy);
+            let documents: Vec<_> = (0..topics.len() as u64 * times)
+                .map(|number| (number, topics[(number / times) as usize] as usize, None))
+                .collect();
+            state.absorb(evidence(&state, &documents), 1);
+            let first = fitted(&state, |kept| Some(axis_of(kept)).filter(|axis| *axis < 3));
+            let first = compact(first);
+            adopt(&mut state, &first);
+            let mut counts: Vec<(u64, u64)> = (state.topics().values())
+                .map(|record| (record.sums.documents, record.history.documents()))
+                .collect();
+            counts.push((state.outliers().documents, state.outlier_history().documents()));
+            let words: Vec<u64> =
+                (0..4).map(|axis| state.counts().total(&format!("word{axis}")) as u64).collect();
+            (counts, words)
+        };
+        let (once, twice) = (play(1), play(2));
+        let double = |counts: &[(u64, u64)]| -> Vec<(u64, u64)> {
+            counts.iter().map(|(sums, history)| (sums * 2, history * 2)).collect()
+        };
+        prop_assert_eq!(double(&once.0), twice.0);
+        prop_assert_eq!(once.1.iter().map(|count| count * 2).collect::<Vec<_>>(), twice.1);
     }
 
     /// The sample depends on which documents came, not on when or in which batches.

@@ -1,7 +1,8 @@
 //! The same topics in the space of another encoder, by the documents that are kept.
 //!
 //! Topics keep ids, names, counts and events. Of the documents that are not kept only their number is known, so a
-//! topic's sum becomes the mean of its kept members times that number; the next refits sharpen it.
+//! topic's sum becomes the mean of its kept members times that number; the next refits sharpen it. A seed becomes its
+//! topic's mean. Earlier versions and what topics held before they ended lie in the old space and are left behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,10 +56,20 @@ impl State {
             if let Some(members) = members.get(&Some(*id)) {
                 describe(&mut record.topic, members);
             }
+            record.history.count_only();
+            for seed in &mut record.topic.seeds {
+                seed.move_to(&record.topic.centroid, kept.iter().map(|(kept, _)| &*kept.embedding));
+            }
             change.ops.push(Op::Topic(Box::new(record)));
         }
         let outliers = scaled(sums.remove(&None).unwrap_or_default(), self.outliers.documents);
-        change.ops.extend([Op::Outliers(outliers), Op::Counts(Arc::new(self.counts.clone())), Op::Fold]);
+        let mut history = self.outlier_history.clone();
+        history.count_only();
+        change.ops.extend([
+            Op::Outliers(outliers, history),
+            Op::Counts(Arc::new(self.counts.clone())),
+            Op::Fold,
+        ]);
         change.ops.push(Op::Redirects(self.redirects.clone()));
         change.ops.push(Op::Suspicions(self.suspicions.clone()));
         let numbers = self.held.iter().map(|(sequence, ..)| sequence);
@@ -102,6 +113,7 @@ mod tests {
             words: Bag::default(),
             timestamp_ms: None,
             position: Position { partition: Partition::new("p"), offset: number },
+            arrived: 0,
             priority: number,
         }
     }

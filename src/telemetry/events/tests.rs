@@ -40,6 +40,7 @@ fn busy() -> Telemetry {
         telemetry.topics_changed(11, 1, 4);
         telemetry.buffers_changed(5, 6);
         telemetry.queue_changed("modeler", 2);
+        telemetry.outliers_settled(4);
         telemetry.event_emitted("topic.created", "new topic");
         telemetry.webhook_delivered();
         telemetry.webhook_gave_up(9, "refused");
@@ -75,6 +76,7 @@ fn what_happened_is_counted() {
         "topicd_outlier_share 0.25",
         "topicd_outlier_buffer_documents 5",
         "topicd_sample_documents 6",
+        "topicd_final_outliers_total 8",
         r#"topicd_queue_batches{queue="modeler"} 2"#,
         r#"topicd_refits_total{result="promoted"} 2"#,
         r#"topicd_refits_total{result="rejected"} 2"#,
@@ -100,7 +102,7 @@ fn names_and_helps_follow_the_rules() {
     let text = busy().render();
     let (types, helps) = families(&text);
     let ours: BTreeSet<&&str> = types.keys().filter(|name| name.starts_with("topicd_")).collect();
-    assert_eq!(ours.len(), 22, "{ours:?}");
+    assert_eq!(ours.len(), 23, "{ours:?}");
     for name in ours {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         assert_eq!(types[*name] == "counter", name.ends_with("_total"), "{name} is a {}", types[*name]);

@@ -1,0 +1,126 @@
+//! Handlers of what an operator asks and orders: everything that only the modeler's state can answer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::bertopic::write::Export;
+use crate::embed::Embedder;
+use crate::http::Sources;
+use crate::http::api::{Answer, Failure, ask, embed};
+use crate::model::explain::{Subject, explain};
+use crate::model::hierarchy::hierarchy;
+use crate::model::operate::{Action, Refusal};
+use crate::model::state::State as Model;
+use crate::model::version::TopicModel;
+use crate::record::version::{OperatedRecord, VersionRecord};
+use crate::transport::command::{Command, Operated, Question};
+
+/// Puts `question` to the state.
+async fn look<T: Send + 'static>(
+    sources: &Sources,
+    question: impl FnOnce(&Model, &TopicModel) -> T + Send + Sync + 'static,
+) -> Result<T, Failure> {
+    let stopping = || Failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
+    let (question, answer) = Question::new(question);
+    sources.commands.send(Command::Ask(question)).await.map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())
+}
+
+pub(super) async fn operate(
+    State(sources): State<Sources>,
+    Json(action): Json<Action>,
+) -> Answer<OperatedRecord> {
+    let done = ask(&sources, |reply| Command::Operate { action, reply }).await?;
+    let Operated { version, summary, moved, held } = done.map_err(|refusal| {
+        let status = match refusal {
+            Refusal::NoTopic { .. } | Refusal::NoVersion { .. } | Refusal::NoDocument { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            Refusal::Version(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::CONFLICT,
+        };
+        Failure(status, refusal.to_string())
+    })?;
+    Ok(Json(OperatedRecord { version, summary, moved, held }))
+}
+
+pub(super) async fn versions(State(sources): State<Sources>) -> Answer<Value> {
+    let versions = look(&sources, |state, _| VersionRecord::all(state)).await?;
+    Ok(Json(json!({ "versions": versions })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Pair {
+    from: u64,
+    to: u64,
+}
+
+pub(super) async fn differences(State(sources): State<Sources>, Query(pair): Query<Pair>) -> Answer<Value> {
+    let found = look(&sources, move |state, _| state.compare(pair.from, pair.to)).await?;
+    let found = found.map_err(|refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string()))?;
+    Ok(Json(json!(found)))
+}
+
+pub(super) async fn tree(State(sources): State<Sources>) -> Json<Value> {
+    let model = sources.versions.borrow().clone();
+    Json(json!({ "version": model.number, "tree": hierarchy(model.topics.values()) }))
+}
+
+pub(super) async fn over_time(State(sources): State<Sources>) -> Answer<Value> {
+    let keywords = sources.keywords.clone();
+    let found = look(&sources, move |state, _| state.over_time(&keywords)).await?;
+    Ok(Json(json!(found)))
+}
+
+pub(super) async fn export(State(sources): State<Sources>) -> Answer<Export> {
+    Ok(Json(look(&sources, |state, _| Export::of(state)).await?))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Document {
+    id: String,
+}
+
+pub(super) async fn explain_document(
+    State(sources): State<Sources>,
+    Query(Document { id }): Query<Document>,
+) -> Answer<Value> {
+    let (rule, keywords) = (sources.assign.clone(), sources.keywords.clone());
+    let found = look(&sources, move |state, model| {
+        let subject = state.subject(&id);
+        subject.map(|subject| explain(state, model, &subject, &rule, &keywords)).ok_or_else(|| not_kept(&id))
+    });
+    let found = found.await?.map_err(|why| Failure(StatusCode::NOT_FOUND, why))?;
+    explained(found)
+}
+
+fn not_kept(id: &str) -> String {
+    format!("document `{id}` is not kept; ask with its text instead")
+}
+
+#[derive(Deserialize)]
+pub(super) struct Text {
+    text: String,
+}
+
+pub(super) async fn explain_text(
+    State(sources): State<Sources>,
+    Json(Text { text }): Json<Text>,
+) -> Answer<Value> {
+    let words = sources.tokenizer.count(&text);
+    let rows = embed(&sources, vec![text], Embedder::embed).await?;
+    let subject = Subject { embedding: Arc::from(rows.row(0)), words, id: None };
+    let (rule, keywords) = (sources.assign.clone(), sources.keywords.clone());
+    let found = look(&sources, move |state, model| explain(state, model, &subject, &rule, &keywords)).await?;
+    explained(found)
+}
+
+fn explained(found: Result<crate::model::explain::Explanation, crate::kernel::unit::Error>) -> Answer<Value> {
+    let found = found.map_err(|error| Failure(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    Ok(Json(json!(found)))
+}

@@ -1,0 +1,78 @@
+//! A draft becomes the version in force: the same steps whether a refit or an operator made it.
+
+use std::sync::Arc;
+
+use crate::model::event::Happened;
+use crate::model::state::change::{Change, Op};
+use crate::model::state::draft::Next;
+use crate::model::state::{State, Suspicion, Totals};
+use crate::model::topic::Life;
+
+impl State {
+    /// Puts all of `next` in force. Everything stands whole in the change, so that what the journal of the store held
+    /// before is needed no more.
+    pub(super) fn enact(
+        &mut self,
+        change: &mut Change,
+        totals: Totals,
+        next: Next,
+        suspicions: Vec<Suspicion>,
+    ) {
+        self.step(change, Op::Totals(totals));
+        let ended: Vec<_> = self.topics.keys().filter(|id| !next.topics.contains_key(id)).copied().collect();
+        ended.into_iter().for_each(|id| self.step(change, Op::EndTopic(id)));
+        let still = |suspicion: &Suspicion| match suspicion {
+            Suspicion::Merge { from, into } => {
+                next.topics.contains_key(from) && next.topics.contains_key(into)
+            }
+            Suspicion::Split { topic } => next.topics.contains_key(topic),
+        };
+        let suspicions = suspicions.into_iter().filter(still).collect();
+        next.topics.into_values().for_each(|record| self.step(change, Op::Topic(Box::new(record))));
+        let horizon = totals.version.saturating_sub(self.bounds.versions as u64);
+        let kept = |version: u64| version > horizon;
+        let settled: Vec<_> = (self.ended.keys())
+            .filter(|id| next.ended.get(id).is_none_or(|ended| !kept(ended.version)))
+            .copied()
+            .collect();
+        settled.into_iter().for_each(|id| self.step(change, Op::Settle(id)));
+        for (id, ended) in next.ended.into_iter().filter(|(_, ended)| kept(ended.version)) {
+            self.step(change, Op::Ended(id, Box::new(ended)));
+        }
+        self.step(change, Op::Outliers(next.outliers, next.outlier_history));
+        self.step(change, Op::Counts(Arc::new(next.counts)));
+        self.step(change, Op::Fold);
+        self.step(change, Op::Redirects(next.redirects));
+        self.step(change, Op::Suspicions(suspicions));
+        let gone: Vec<_> = (self.held.iter())
+            .map(|(sequence, ..)| sequence)
+            .filter(|sequence| !next.standings.contains_key(sequence))
+            .collect();
+        gone.into_iter().for_each(|sequence| self.step(change, Op::Release(sequence)));
+        for (sequence, standing) in next.standings {
+            self.restand(change, sequence, |present| *present = standing);
+        }
+        self.cut_back(change);
+    }
+
+    /// Keeps the version that has just come into force, in place of the oldest.
+    pub(super) fn keep_version(&mut self, change: &mut Change, cause: String, now_ms: i64) {
+        let archive = self.archive(cause, now_ms);
+        self.step(change, Op::Archive(Box::new(archive)));
+        while self.archives.len() > self.bounds.versions.max(1) {
+            let Some(oldest) = self.archives.front().map(|archive| archive.number) else { break };
+            self.step(change, Op::Unarchive(oldest));
+        }
+    }
+
+    pub(super) fn tell_published(&mut self, change: &mut Change, now_ms: i64) {
+        let live = self.topics.values().filter(|record| record.topic.life == Life::Live).count();
+        let (documents, outliers) = (self.counted(), self.outliers.documents);
+        self.tell(change, Happened::Published { topics: live, documents, outliers }, now_ms);
+    }
+
+    /// Documents that sizes and outliers add up to: all that were absorbed, without those forgotten.
+    pub fn counted(&self) -> u64 {
+        self.totals.documents.saturating_sub(self.totals.forgotten)
+    }
+}

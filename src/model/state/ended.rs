@@ -1,0 +1,84 @@
+//! Topics that ended, as long as they can be brought back: what each of them held, kept up to date while its
+//! documents move on, so that a merge can be undone exactly.
+//!
+//! A merge publishes no new record for the documents of the topic that ends: their newest record goes on naming it,
+//! and the redirect says where they are. So what a topic held is known by the names in the records, and bringing it
+//! back needs no more than its own sums.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::keywords::Bag;
+use crate::model::evidence::Sums;
+use crate::model::state::Record;
+use crate::model::topic::TopicId;
+
+/// A word counted less often than this is gone.
+const NEGLIGIBLE: f64 = 1e-6;
+
+/// A topic that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The topic as it was, with the sums of the documents whose records still name it, or a topic that it took in.
+    pub record: Record,
+    /// Their words.
+    pub words: BTreeMap<String, f64>,
+    /// The topic that took it in; none if its documents are outliers now.
+    pub into: Option<TopicId>,
+    /// Topics that redirected to it when it ended.
+    pub took: BTreeSet<TopicId>,
+    /// The version that ended it.
+    pub version: u64,
+}
+
+impl Ended {
+    /// A document of it came.
+    pub(super) fn add(&mut self, window: u64, sums: &Sums, words: &Bag) {
+        self.record.sums.merge(sums);
+        self.record.history.add(window, sums);
+        for (word, count) in words.iter() {
+            *self.words.entry(word.to_owned()).or_insert(0.0) += f64::from(count);
+        }
+    }
+
+    /// A document of it found another topic, or is forgotten.
+    pub(super) fn remove(&mut self, window: u64, sums: &Sums, words: &Bag) {
+        self.record.sums.unmerge(sums);
+        self.record.history.remove(window, sums);
+        for (word, count) in words.iter() {
+            if let Some(present) = self.words.get_mut(word) {
+                *present -= f64::from(count);
+                if *present < NEGLIGIBLE {
+                    self.words.remove(word);
+                }
+            }
+        }
+    }
+
+    /// All of another ended topic leaves, because it comes back.
+    pub(super) fn part(&mut self, other: &Ended) {
+        self.record.sums.unmerge(&other.record.sums);
+        self.record.history.unmerge(&other.record.history);
+        for (word, count) in &other.words {
+            if let Some(present) = self.words.get_mut(word) {
+                *present -= count;
+                if *present < NEGLIGIBLE {
+                    self.words.remove(word);
+                }
+            }
+        }
+    }
+}
+
+/// The ended topics that hold the documents recorded under `id`: itself, the one that took it in, and so on.
+pub(super) fn chain(ended: &BTreeMap<TopicId, Ended>, id: Option<TopicId>) -> Vec<TopicId> {
+    let mut chain = Vec::new();
+    let mut next = id;
+    while let Some(id) = next {
+        let Some(topic) = ended.get(&id) else { break };
+        chain.push(id);
+        next = topic.into;
+    }
+    chain
+}

@@ -1,0 +1,175 @@
+//! What an operator does, typed as he types it: on the state itself, and through a daemon that is killed right after.
+
+use serde_json::Value;
+
+use crate::topicd::{Home, documents, wait_for};
+
+fn fitted() -> Home {
+    let home = Home::new(&documents(400));
+    home.good(&["fit", "documents.jsonl", "--min-cluster-size", "30"]);
+    home
+}
+
+fn json(home: &Home, arguments: &[&str]) -> Value {
+    let mut all = arguments.to_vec();
+    all.push("--json");
+    serde_json::from_str(&home.good(&all)).unwrap()
+}
+
+/// (id, size) of every topic, by id.
+fn sizes(home: &Home) -> Vec<(u64, u64)> {
+    let topics = json(home, &["topics"]);
+    let mut sizes: Vec<(u64, u64)> = (topics["topics"].as_array().unwrap().iter())
+        .map(|topic| (topic["id"].as_u64().unwrap(), topic["size"].as_u64().unwrap()))
+        .collect();
+    sizes.sort_unstable();
+    sizes
+}
+
+fn refused(home: &Home, arguments: &[&str], why: &str) {
+    let output = home.run(arguments);
+    assert!(!output.status.success(), "{arguments:?}");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(why), "{text}");
+}
+
+#[test]
+fn every_action_is_undone_by_its_opposite() {
+    let home = fitted();
+    let before = sizes(&home);
+    let (a, b) = (before[0].0.to_string(), before[1].0.to_string());
+    let name = json(&home, &["topic", &a])["name"].clone();
+
+    home.good(&["rename", &a, "A label"]);
+    assert_eq!(json(&home, &["topic", &a])["name"], "A label");
+    home.good(&["rename", &a]);
+    assert_eq!(json(&home, &["topic", &a])["name"], name);
+
+    home.good(&["pin", &a]);
+    refused(&home, &["merge", &b, "--into", &a], "is pinned; unpin it first");
+    home.good(&["unpin", &a]);
+
+    home.good(&["merge", &b, "--into", &a]);
+    let merged = sizes(&home);
+    assert_eq!(merged.len(), before.len() - 1);
+    assert_eq!(merged[0].1, before[0].1 + before[1].1);
+    refused(&home, &["rename", &b, "x"], &format!("topic `{b}` ended in topic {a}"));
+    home.good(&["restore", &b]);
+    assert_eq!(sizes(&home), before);
+
+    home.good(&["forget-topic", &b]);
+    assert_eq!(json(&home, &["topics"])["outliers"], before[1].1 + outliers(&home, &before));
+    home.good(&["restore", &b]);
+    assert_eq!(sizes(&home), before);
+
+    home.good(&["merge", &b, "--into", &a]);
+    let version = json(&home, &["rollback"])["version"].clone();
+    assert_eq!(sizes(&home), before);
+    let versions = json(&home, &["versions"]);
+    assert_eq!(versions[0]["version"], version);
+    assert_eq!(versions[0]["in_force"], true);
+    let diff = json(&home, &["diff"]);
+    assert_eq!(diff["appeared"][0]["id"].to_string(), b, "{diff}");
+    assert_eq!(diff["appeared"][0]["mostly"].to_string(), a, "{diff}");
+    assert!(home.good(&["diff"]).contains(&format!("+ appeared {b}")));
+
+    let kinds: Vec<String> = (home.records("events.jsonl").iter())
+        .map(|event| event["type"].as_str().unwrap().to_owned())
+        .filter(|kind| kind.starts_with("topic.") && kind != "topic.created" || kind == "model.rolled_back")
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "topic.renamed",
+            "topic.renamed",
+            "topic.pinned",
+            "topic.unpinned",
+            "topic.merged",
+            "topic.restored",
+            "topic.forgotten",
+            "topic.restored",
+            "topic.merged",
+            "model.rolled_back",
+            "topic.restored",
+        ]
+    );
+}
+
+fn outliers(home: &Home, before: &[(u64, u64)]) -> u64 {
+    let all = json(home, &["topics"])["documents"].as_u64().unwrap();
+    all - before.iter().map(|(_, size)| size).sum::<u64>()
+}
+
+#[test]
+fn a_forgotten_document_leaves_counts_texts_and_files() {
+    let home = fitted();
+    let explained = json(&home, &["explain", "d5"]);
+    let topic = explained["topic"]["id"].as_u64().expect("d5 has a topic");
+    assert!(explained["nearest"].as_array().unwrap().len() > 3, "{explained}");
+    assert!(explained["candidates"][0]["share"].as_f64().unwrap() > 0.3, "{explained}");
+    assert!(home.good(&["explain", "d5"]).contains("words that speak for it"));
+    let size = |home: &Home| sizes(home).into_iter().find(|(id, _)| *id == topic).unwrap().1;
+    let before = size(&home);
+
+    let done = json(&home, &["forget", "d5"]);
+    assert_eq!(done["held"], "kept");
+    assert_eq!(size(&home), before - 1);
+    assert_eq!(json(&home, &["topics"])["documents"], 399);
+    let last = home.records("assignments.jsonl").pop().unwrap();
+    assert_eq!((&last["id"], &last["topic"], &last["forgotten"]), (&"d5".into(), &Value::Null, &true.into()));
+    let events = home.records("events.jsonl");
+    assert!(events.iter().any(|event| event["type"] == "document.forgotten"));
+    refused(&home, &["explain", "d5"], "document `d5` is not kept");
+    refused(&home, &["forget", "d5"], "document `d5` is not known");
+    assert!(!home.path("topicd-data/state.old").exists() && !home.path("topicd-data/state.compact").exists());
+}
+
+#[test]
+fn the_state_tells_of_itself() {
+    let home = fitted();
+    let topics = sizes(&home).len();
+    assert_eq!(home.good(&["hierarchy"]).matches("topic ").count(), topics);
+    let over_time = json(&home, &["over-time"]);
+    let first = &over_time["topics"][0];
+    let counted: u64 =
+        first["documents"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(
+        counted + first["earlier"].as_u64().unwrap(),
+        sizes(&home).iter().map(|(_, size)| *size).max().unwrap()
+    );
+    assert!(home.good(&["over-time"]).contains("a window is 500 documents"));
+    let refits = home.good(&["refits"]);
+    assert!(refits.contains("refit 1 (request") && refits.contains(": new"), "{refits}");
+    assert_eq!(json(&home, &["refits"])[0]["after"], 1);
+}
+
+#[test]
+fn a_daemon_carries_out_orders_and_they_survive_its_death() {
+    let home = Home::new(&documents(400)).set("refit.first_documents=200").set("refit.min_cluster_size=30");
+    let mut daemon = home.start();
+    wait_for("the last refit", || {
+        let topics = daemon.json("/api/topics")?;
+        (topics["documents"] == 400 && topics["version"].as_u64()? >= 2).then_some(())
+    });
+    let listen = format!("http.listen={}", daemon.base.trim_start_matches("http://"));
+    let order = |arguments: &[&str]| {
+        let output = home.command(arguments).args(["--set", &listen]).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let id = daemon.json("/api/topics").unwrap()["topics"][0]["id"].to_string();
+    order(&["rename", &id, "Renamed over HTTP"]);
+    assert!(order(&["forget", "d7"]).contains("document d7 is forgotten"));
+    for asked in
+        [&["explain", "d8"][..], &["hierarchy"], &["over-time"], &["versions"], &["diff"], &["refits"]]
+    {
+        assert!(!order(asked).is_empty(), "{asked:?}");
+    }
+    let missing = home.command(&["pin", "99"]).args(["--set", &listen]).output().unwrap();
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no topic `99`"));
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let topics = json(&home, &["topics"]);
+    assert_eq!(topics["documents"], 399);
+    assert_eq!(json(&home, &["topic", &id])["name"], "Renamed over HTTP");
+}
