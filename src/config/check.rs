@@ -74,6 +74,7 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         bounds: Bounds {
             sample: refit.sample,
             outliers: refit.outlier_buffer,
+            fresh: refit.fresh,
             anchors: refit.anchors,
             window: state.window_documents,
             seen: state.remembered_ids,

@@ -147,7 +147,8 @@ impl<P: ModelerPort> Modeler<P> {
 
     fn refit(&self, trigger: Trigger) -> Result<Refitting, Error<P::Error>> {
         self.telemetry.refit_started(trigger.as_str());
-        let (params, telemetry) = (self.parameters.refit.clone(), self.telemetry.clone());
+        let params = (self.parameters.refit.clone(), self.parameters.assign.clone());
+        let telemetry = self.telemetry.clone();
         Refitting::start(trigger, select(&self.state), params, telemetry).map_err(Error::Thread)
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::cluster::watch::Watch;
+use crate::model::assign;
 use crate::model::refit::Checked;
 use crate::model::refit::run::{self, Fitted};
 use crate::model::refit::select::Snapshot;
@@ -44,7 +45,7 @@ impl Refitting {
     pub fn start(
         trigger: Trigger,
         snapshot: Snapshot,
-        params: Checked,
+        (refit, judging): (Checked, assign::Checked),
         telemetry: Telemetry,
     ) -> std::io::Result<Self> {
         let (send, finished) = oneshot::channel();
@@ -52,7 +53,7 @@ impl Refitting {
         let watch = Stopwatch { telemetry, cancelled: cancelled.clone(), stages: Mutex::default() };
         let documents = snapshot.documents;
         std::thread::Builder::new().name("refit".to_owned()).spawn(move || {
-            let fitted = run::run(&snapshot, &params, &watch);
+            let fitted = run::run(&snapshot, &refit, &judging, &watch);
             // A receiver that is gone wants no result.
             drop(send.send((fitted, watch.finish())));
         })?;

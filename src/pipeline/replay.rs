@@ -128,7 +128,7 @@ impl<'a> Player<'a> {
         let started = Instant::now();
         let snapshot = select(&self.state);
         let documents = snapshot.documents;
-        let fitted = run::run(&snapshot, &self.parameters.refit, &Unwatched)?;
+        let fitted = run::run(&snapshot, &self.parameters.refit, &self.parameters.assign, &Unwatched)?;
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
         let told = Circumstances { trigger, documents, stages, now_ms: 0 };
         let Decision::Promoted(adoption) = self.state.adopt(&fitted, &told, self.parameters.rules())? else {

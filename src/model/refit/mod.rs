@@ -4,6 +4,7 @@
 
 pub mod coherence;
 pub mod policy;
+mod cut;
 pub mod reconcile;
 pub mod report;
 pub mod run;
@@ -24,6 +25,8 @@ pub struct Params {
     pub every_share: f64,
     /// Bound of the outlier buffer, in documents.
     pub outlier_buffer: usize,
+    /// Bound of the documents that came since the last refit, which the next one judges once more.
+    pub fresh: usize,
     /// Documents kept for a topic that the sample represents with fewer.
     pub anchors: usize,
     /// Bound of the uniform sample of the stream, in documents.
@@ -34,8 +37,6 @@ pub struct Params {
     pub min_cluster_share: f64,
     /// HDBSCAN's `min_samples`.
     pub min_samples: usize,
-    /// Share of the cosine weight of its 15 nearest that takes an outlier of the fit into a topic.
-    pub absorb: f32,
     /// Weight of continuing the version in force, against the clusters' own stability, when the tree is cut.
     pub continuity: f64,
     /// UMAP's `n_neighbors`.
@@ -94,12 +95,12 @@ impl Default for Params {
             every_documents: 2500,
             every_share: 0.25,
             outlier_buffer: 20_000,
+            fresh: 2500,
             anchors: 40,
             sample: 10_000,
             min_cluster_size: ClusterSize::Auto,
             min_cluster_share: 0.0044,
             min_samples: 5,
-            absorb: 0.40,
             continuity: 1.0,
             n_neighbors: 15,
             n_components: 5,
@@ -160,8 +161,6 @@ impl Params {
         need(self.n_neighbors >= 2, "n_neighbors", self.n_neighbors.to_string(), "at least 2");
         let share = self.min_cluster_share;
         need(share > 0.0 && share < 1.0, "min_cluster_share", share.to_string(), "above 0 and below 1");
-        let absorb = self.absorb;
-        need(absorb > 0.0 && absorb <= 1.0, "absorb", absorb.to_string(), "above 0 and at most 1");
         need(self.every_share > 0.0, "every_share", self.every_share.to_string(), "above 0");
         let continuity = self.continuity;
         need((0.0..=100.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 100");

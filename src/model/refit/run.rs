@@ -1,35 +1,26 @@
-//! One fit: layout, clusters, the cut that continues the version in force, and the outliers near to a cluster.
+//! One fit: layout, clusters, the cut that continues the version in force, and the vote.
 //!
-//! 1. UMAP lays the members out, HDBSCAN builds the condensed tree.
-//! 2. The cut is the antichain of the tree that maximises `stability(c) / Σ stability + λ · a(c) / labelled`, where
-//!    the sum goes over eom's own cut and `a(c) = max over old topics t of |c ∩ t|² / |c ∪ t|`: eom alone now and
-//!    then takes a giant cluster where the refit before took the twenty inside it. λ = `continuity`.
-//! 3. An outlier of the fit joins the cluster that holds at least `absorb` of the cosine weight of its 15 nearest.
+//! 1. The nearest neighbours of every member, from which UMAP makes a layout.
+//! 2. HDBSCAN's condensed tree of the layout, of which [`cut`](super::cut) chooses the clusters.
+//! 3. Every member gets its topic by the rule that newcomers are judged by ([`assign`](crate::model::assign)): the
+//!    vote of its nearest other members. That takes outliers of the fit into clusters, and members that the layout put
+//!    among strangers out of them.
 //!
 //! Cost: that of UMAP and HDBSCAN on the members; no topic, no member: an empty answer.
 
-use std::collections::BTreeMap;
+use ndarray::ArrayView1;
 
-use crate::ann::Index;
-use crate::cluster::hdbscan::{self, ClusterId, CondensedTree};
+use crate::cluster::hdbscan;
+use crate::cluster::knn::{self, Graph, Metric};
 use crate::cluster::umap;
 use crate::cluster::watch::{Cancelled, Watch};
 use crate::document::Sequence;
 use crate::kernel::unit::{self, UnitRows};
-use crate::model::assign::tally;
+use crate::model::assign::{self, tally};
 use crate::model::refit::Checked;
+use crate::model::refit::cut::cut;
 use crate::model::refit::select::Snapshot;
 use crate::model::topic::TopicId;
-
-/// Exponent of λ in a cluster's stability.
-///
-/// With 1, as in HDBSCAN\*, the first cut of 5,000 newsgroup posts was 8 clusters, two of them with 70 % of all
-/// posts (ARI 0.22 – 0.26 over two layouts); with 1.5 it was 43 – 45 (0.41 – 0.47), with 2 46 – 49 (0.37 – 0.39). On
-/// all 18,000 posts, where HDBSCAN\*'s own cut rarely collapses, 1 and 1.5 are equal (AMI 0.520 and 0.519).
-const DENSITY_EXPONENT: f64 = 1.5;
-
-/// Neighbours that decide whether an outlier of the fit is taken into a topic.
-const ABSORBING_NEIGHBOURS: usize = 15;
 
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +42,6 @@ pub struct Fit {
     pub before: Option<TopicId>,
     /// Its cluster, numbered from 0 without a gap.
     pub cluster: Option<u32>,
-    /// HDBSCAN put it there itself; otherwise it was absorbed.
-    pub core: bool,
 }
 
 /// Why a fit gave nothing.
@@ -64,6 +53,9 @@ pub enum Error {
     /// An embedding is broken.
     #[error("a kept document's embedding is broken; restore a backup of the state")]
     Embedding(#[from] unit::Error),
+    /// The neighbours could not be found.
+    #[error("no nearest neighbours")]
+    Neighbours(#[source] knn::Error),
     /// UMAP refused.
     #[error("umap failed")]
     Umap(#[source] umap::Error),
@@ -75,14 +67,21 @@ pub enum Error {
     Params(String),
 }
 
-/// Fits anew.
-pub fn run(snapshot: &Snapshot, params: &Checked, watch: &dyn Watch) -> Result<Fitted, Error> {
+/// Fits anew, and judges every member as `judging` says.
+pub fn run(
+    snapshot: &Snapshot,
+    params: &Checked,
+    judging: &assign::Checked,
+    watch: &dyn Watch,
+) -> Result<Fitted, Error> {
     let n = snapshot.members.len();
     let min_cluster_size = params.cluster_size(n);
     let rows = UnitRows::from_rows(snapshot.dim, snapshot.members.iter().map(|member| &*member.embedding))?;
     if n < min_cluster_size * 2 {
-        return Ok(fitted(snapshot, vec![None; n], &vec![None; n], 0, min_cluster_size));
+        return Ok(fitted(snapshot, &vec![None; n], 0, min_cluster_size));
     }
+    let k = judging.neighbours().max(params.n_neighbors - 1);
+    let graph = knn::nearest(rows.view(), k, Metric::Cosine, watch).map_err(Error::Neighbours)?;
     let layout = umap::Params {
         n_neighbors: params.n_neighbors.min(n - 1),
         n_components: params.n_components,
@@ -90,74 +89,54 @@ pub fn run(snapshot: &Snapshot, params: &Checked, watch: &dyn Watch) -> Result<F
         ..umap::Params::default()
     };
     let layout = layout.check().map_err(|error| Error::Params(error.to_string()))?;
-    let layout = umap::fit(rows.view(), &layout, watch).map_err(Error::Umap)?.layout;
+    let layout = umap::fit_graph(&graph, rows.view(), &layout, watch).map_err(Error::Umap)?.layout;
     let trees = hdbscan::Params {
         min_cluster_size,
         min_samples: Some(params.min_samples),
         ..hdbscan::Params::default()
     };
     let trees = trees.check().map_err(|error| Error::Params(error.to_string()))?;
-    let clustered = hdbscan::fit(layout.view(), &trees, watch).map_err(Error::Hdbscan)?;
+    let tree = hdbscan::fit(layout.view(), &trees, watch).map_err(Error::Hdbscan)?.condensed_tree;
 
     let before: Vec<Option<TopicId>> = snapshot.members.iter().map(|member| member.topic).collect();
-    let selected = cut(&clustered.condensed_tree, &before, params.continuity);
-    let core = clustered.condensed_tree.labels_of(&selected);
-    let all = absorb(rows, &core, params.absorb);
-    Ok(fitted(snapshot, all, &core, selected.len() as u32, min_cluster_size))
+    let selected = cut(&tree, &graph.nearest(judging.neighbours()), &before, params.continuity);
+    let voted = vote(&tree.labels_of(&selected), &graph, judging);
+    let (clusters, count) = without_small(voted, selected.len(), min_cluster_size.div_ceil(2));
+    Ok(fitted(snapshot, &clusters, count, min_cluster_size))
 }
 
-fn fitted(
-    snapshot: &Snapshot,
-    clusters: Vec<Option<u32>>,
-    core: &[Option<u32>],
-    count: u32,
-    min_cluster_size: usize,
-) -> Fitted {
-    let members = snapshot.members.iter().zip(clusters).zip(core).map(|((member, cluster), core)| Fit {
+fn fitted(snapshot: &Snapshot, clusters: &[Option<u32>], count: u32, min_cluster_size: usize) -> Fitted {
+    let members = (snapshot.members.iter().zip(clusters)).map(|(member, cluster)| Fit {
         sequence: member.sequence,
         before: member.topic,
-        cluster,
-        core: core.is_some(),
+        cluster: *cluster,
     });
     Fitted { members: members.collect(), clusters: count, min_cluster_size }
 }
 
-/// The clusters of `tree` that are worth most by stability and by continuing `before`, the members' topics in the
-/// version in force.
-fn cut(tree: &CondensedTree, before: &[Option<TopicId>], continuity: f64) -> Vec<ClusterId> {
-    let shares = tree.stability_shares(DENSITY_EXPONENT);
-    let stability = |id: ClusterId| (id != ClusterId::ROOT).then(|| shares[id.index()]);
-    let mut sizes: BTreeMap<TopicId, f64> = BTreeMap::new();
-    before.iter().flatten().for_each(|topic| *sizes.entry(*topic).or_insert(0.0) += 1.0);
-    let labelled: f64 = sizes.values().sum();
-    if labelled == 0.0 {
-        return tree.select(stability);
-    }
-    tree.select(|id| {
-        let mut shared: BTreeMap<TopicId, f64> = BTreeMap::new();
-        for topic in tree.rows_under(id).iter().filter_map(|row| before[*row as usize]) {
-            *shared.entry(topic).or_insert(0.0) += 1.0;
-        }
-        let size: f64 = shared.values().sum();
-        let continued = (shared.iter())
-            .map(|(topic, shared)| shared * shared / (size + sizes[topic] - shared))
-            .fold(0.0, f64::max);
-        Some(stability(id)? + continuity * continued / labelled)
-    })
+/// Each member's cluster by the vote of its nearest others.
+fn vote(clusters: &[Option<u32>], graph: &Graph, judging: &assign::Checked) -> Vec<Option<u32>> {
+    let judge = |(neighbours, distances): (ArrayView1<'_, u32>, ArrayView1<'_, f32>)| {
+        let votes = neighbours.iter().zip(distances).take(judging.neighbours());
+        let votes = votes.map(|(neighbour, distance)| (clusters[*neighbour as usize], 1.0 - distance));
+        tally(votes).winner(judging.vote()).map(|(cluster, _)| cluster)
+    };
+    graph.indices.rows().into_iter().zip(graph.distances.rows()).map(judge).collect()
 }
 
-/// Takes outliers into the cluster of their neighbours.
-fn absorb(rows: UnitRows, core: &[Option<u32>], share: f32) -> Vec<Option<u32>> {
-    let outliers: Vec<usize> = (0..core.len()).filter(|row| core[*row].is_none()).collect();
-    let queries = rows.select(&outliers);
-    let index = Index::build(rows);
-    let near = index.nearest(&queries, ABSORBING_NEIGHBOURS + 1);
-    let mut all = core.to_vec();
-    for (row, near) in outliers.iter().zip(near) {
-        let others =
-            near.iter().filter(|neighbour| neighbour.index as usize != *row).take(ABSORBING_NEIGHBOURS);
-        let votes = tally(others.map(|neighbour| (core[neighbour.index as usize], neighbour.cosine)));
-        all[*row] = votes.winner(share).map(|(cluster, _)| cluster);
-    }
-    all
+/// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.
+fn without_small(mut clusters: Vec<Option<u32>>, count: usize, least: usize) -> (Vec<Option<u32>>, u32) {
+    let mut sizes = vec![0; count];
+    clusters.iter().flatten().for_each(|cluster| sizes[*cluster as usize] += 1);
+    let mut kept = 0;
+    let numbers: Vec<Option<u32>> = (sizes.iter())
+        .map(|size| {
+            (*size >= least).then(|| {
+                kept += 1;
+                kept - 1
+            })
+        })
+        .collect();
+    clusters.iter_mut().for_each(|cluster| *cluster = cluster.and_then(|cluster| numbers[cluster as usize]));
+    (clusters, kept)
 }

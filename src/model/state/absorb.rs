@@ -64,13 +64,15 @@ impl State {
     fn keep(&mut self, change: &mut Change, mut kept: Kept, recorded: Option<TopicId>) {
         kept.arrived = self.totals.documents;
         let topic = recorded.and_then(|id| self.living(id));
-        let sampled = self.sampling().bound >= kept.priority && self.bounds.sample > 0;
+        let sampled = self.bounds.sample > 0 && kept.priority <= self.sample_bound();
+        let fresh = self.bounds.fresh > 0 && kept.priority <= self.fresh_bound();
         let buffered = topic.is_none() && self.bounds.outliers > 0;
         let standing = Standing {
             topic,
             recorded,
             sampled,
             buffered,
+            fresh,
             anchor: false,
             entry: false,
             refits: 0,
@@ -86,11 +88,15 @@ impl State {
         self.cut_back(change);
     }
 
-    /// Brings sample and outlier buffer back within their bounds.
+    /// Brings the sample, the fresh documents and the outlier buffer back within their bounds.
     pub(super) fn cut_back(&mut self, change: &mut Change) {
         while self.held.sampled() > self.bounds.sample {
             let Some((_, sequence)) = self.held.last_sampled() else { break };
             self.restand(change, sequence, |standing| standing.sampled = false);
+        }
+        while self.held.fresh() > self.bounds.fresh {
+            let Some((_, sequence)) = self.held.last_fresh() else { break };
+            self.restand(change, sequence, |standing| standing.fresh = false);
         }
         while self.held.buffered() > self.bounds.outliers {
             let Some(sequence) = self.held.first_buffered() else { break };

@@ -96,6 +96,8 @@ pub struct Standing {
     pub sampled: bool,
     /// It is an outlier that waits for a refit.
     pub buffered: bool,
+    /// It came after the last refit's snapshot: the next refit judges it once more.
+    pub fresh: bool,
     /// It represents a topic that the sample represents poorly.
     pub anchor: bool,
     /// It votes in the version in force.
@@ -109,11 +111,11 @@ pub struct Standing {
 impl Standing {
     /// True if there is a reason to keep the document.
     pub fn holds(self) -> bool {
-        self.sampled || self.buffered || self.anchor || self.entry
+        self.refittable() || self.entry
     }
 
     /// True if the next refit takes the document in.
     pub fn refittable(self) -> bool {
-        self.sampled || self.buffered || self.anchor
+        self.sampled || self.buffered || self.fresh || self.anchor
     }
 }

@@ -92,6 +92,7 @@ impl<'a> Draft<'a> {
             });
             if let Some(standing) = self.next.standings.get_mut(&fit.sequence) {
                 standing.entry = true;
+                standing.fresh = false;
                 standing.refits = standing.refits.saturating_add(1);
             }
             self.move_to(fit.sequence, topic);

@@ -1,5 +1,5 @@
-//! The documents that are kept: a bounded uniform sample of the stream, a bounded buffer of outliers, anchors, and
-//! the entries of the version in force. One table; why a document is in it is its [`Standing`].
+//! The documents that are kept: a bounded uniform sample of the stream, a bounded buffer of outliers, those that came
+//! since the last refit, anchors, and the entries of the version in force. One table; why a document is in it is its [`Standing`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub struct Held {
     documents: BTreeMap<Sequence, (Arc<Kept>, Standing)>,
     /// By priority: the last is the first to leave.
     sample: BTreeSet<(u64, Sequence)>,
+    /// By priority: the last is the first to leave.
+    fresh: BTreeSet<(u64, Sequence)>,
     /// Refitted ones first, then by age: the first is the first to leave.
     buffer: BTreeSet<(bool, Sequence)>,
 }
@@ -37,6 +39,7 @@ impl Held {
     pub fn release(&mut self, sequence: Sequence) {
         if let Some((kept, standing)) = self.documents.remove(&sequence) {
             self.sample.remove(&(kept.priority, sequence));
+            self.fresh.remove(&(kept.priority, sequence));
             self.buffer.remove(&(standing.refits == 0, sequence));
         }
     }
@@ -44,6 +47,9 @@ impl Held {
     fn index(&mut self, sequence: Sequence, priority: u64, standing: Standing) {
         if standing.sampled {
             self.sample.insert((priority, sequence));
+        }
+        if standing.fresh {
+            self.fresh.insert((priority, sequence));
         }
         if standing.buffered {
             self.buffer.insert((standing.refits == 0, sequence));
@@ -73,6 +79,16 @@ impl Held {
     /// Documents in the uniform sample.
     pub fn sampled(&self) -> usize {
         self.sample.len()
+    }
+
+    /// Documents kept because they came since the last refit.
+    pub fn fresh(&self) -> usize {
+        self.fresh.len()
+    }
+
+    /// The fresh document with the highest priority, which leaves first.
+    pub fn last_fresh(&self) -> Option<(u64, Sequence)> {
+        self.fresh.last().copied()
     }
 
     /// Outliers that wait for a refit.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::Sequence;
 use crate::keywords::{Counts, Keyword};
 use crate::model::event::{Event, Portrait};
 use crate::model::evidence::{Learned, Sums};
@@ -46,6 +47,8 @@ pub struct Bounds {
     pub sample: usize,
     /// Outliers that wait for a refit.
     pub outliers: usize,
+    /// Documents that came since the last refit, for the next one to judge once more.
+    pub fresh: usize,
     /// Documents kept for a topic that the sample represents with fewer.
     pub anchors: usize,
     /// Documents in a window of a topic's history.
@@ -63,6 +66,7 @@ impl Default for Bounds {
         Self {
             sample: 10_000,
             outliers: 20_000,
+            fresh: 2500,
             anchors: 40,
             window: 500,
             seen: 1_000_000,
@@ -393,12 +397,19 @@ impl State {
         self.reports.iter()
     }
 
-    /// Which documents are sampled from now on.
+    /// Which documents are sampled from now on, for the uniform sample or as fresh ones.
     pub fn sampling(&self) -> Sampling {
-        match self.held.last_sampled() {
-            Some((priority, _)) if self.held.sampled() >= self.bounds.sample => Sampling { bound: priority },
-            _ => Sampling::ALL,
-        }
+        Sampling { bound: self.sample_bound().max(self.fresh_bound()) }
+    }
+
+    /// The highest priority that enters the uniform sample.
+    fn sample_bound(&self) -> u64 {
+        bound(self.held.last_sampled(), self.held.sampled(), self.bounds.sample)
+    }
+
+    /// The highest priority that enters the fresh documents.
+    fn fresh_bound(&self) -> u64 {
+        bound(self.held.last_fresh(), self.held.fresh(), self.bounds.fresh)
     }
 
     /// The version in force, as assigners use it. O(entries × d).
@@ -425,6 +436,15 @@ impl State {
             keywords: topic.map_or_else(Vec::new, |topic| topic.keywords.clone()),
             representative: topic.map_or_else(Vec::new, |topic| topic.representative.clone()),
         }
+    }
+}
+
+/// The highest priority that enters a bottom-k sample of at most `most` documents.
+fn bound(last: Option<(u64, Sequence)>, documents: usize, most: usize) -> u64 {
+    match last {
+        _ if most == 0 => 0,
+        Some((priority, _)) if documents >= most => priority,
+        _ => u64::MAX,
     }
 }
 

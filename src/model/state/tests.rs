@@ -18,7 +18,7 @@ use crate::model::{assign, refit};
 const DIM: usize = 4;
 
 fn bounds() -> Bounds {
-    Bounds { sample: 30, outliers: 20, anchors: 5, window: 10, seen: 50, vocabulary: 1000, versions: 4 }
+    Bounds { sample: 30, outliers: 20, fresh: 10, anchors: 5, window: 10, seen: 50, vocabulary: 1000, versions: 4 }
 }
 
 /// Document `number`, whose direction is axis `axis`.
@@ -66,7 +66,6 @@ fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
             sequence: member.sequence,
             before: member.topic,
             cluster: cluster(state.held().get(member.sequence).unwrap().0),
-            core: true,
         })
         .collect();
     let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last + 1);
