@@ -19,6 +19,7 @@ use crate::daemon;
 use crate::document::Document;
 use crate::embed::Embedder;
 use crate::kernel::unit::UnitRows;
+use crate::model::refit::report::{Fate, Report};
 use crate::pipeline::replay::{Replayed, replay};
 use crate::pipeline::score::score;
 
@@ -165,6 +166,9 @@ fn refits(replayed: &Replayed) -> String {
         "topics",
         "outliers",
         "moved",
+        "born",
+        "split",
+        "merged",
         "seconds",
     ]);
     for (report, (documents, _)) in replayed.reports.iter().zip(&replayed.versions) {
@@ -178,10 +182,17 @@ fn refits(replayed: &Replayed) -> String {
             report.topics.to_string(),
             format!("{} → {}", report.outliers_before, report.outliers_after),
             report.moved.to_string(),
+            count(report, |fate| matches!(fate, Fate::Born)),
+            count(report, |fate| matches!(fate, Fate::SplitFrom(_))),
+            count(report, |fate| matches!(fate, Fate::MergedInto(_))),
             format!("{seconds:.1}"),
         ]);
     }
     format!("{table}\n")
+}
+
+fn count(report: &Report, is: impl Fn(&Fate) -> bool) -> String {
+    report.fates.iter().filter(|(_, fate)| is(fate)).count().to_string()
 }
 
 /// The most memory that this process ever had, in MiB; 0 where the system doesn't say.

@@ -72,7 +72,7 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
     Some(Config {
         bounds: Bounds {
-            sample: refit.sample,
+            sample: refit.remembered,
             outliers: refit.outlier_buffer,
             fresh: refit.fresh,
             anchors: refit.anchors,

@@ -93,7 +93,7 @@ speed = -1.0
 min_cluster_size = 1
 min_clustersize = 30
 n_neighbors = \"many\"
-continuity = 200
+continuity = 2
 [sorce]
 path = \"x\"
 ";
@@ -109,7 +109,7 @@ path = \"x\"
   `assign` is without a value (--set); write --set section.key=value
   `source.speed` is -1.0 (t.toml:3) but must be 0 or a positive number of documents a second
   `refit.min_cluster_size` is 1 (t.toml:5) but must be at least 2, or \"auto\"
-  `refit.continuity` is 200.0 (t.toml:8) but must be from 0 to 100
+  `refit.continuity` is 2.0 (t.toml:8) but must be from 0 to 1
   `refit.seed` ($TOPICD_REFIT__SEED): invalid value: integer `-1`, expected u64
   `log.level` is \"loud\" (--set) but must be error, warn, info, debug or trace, or one for each module; \
 for example \"info,topicd::pipeline=debug\"";
@@ -179,7 +179,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn of_two_values_only_the_one_in_force_is_judged() {
-    assert!(load_all("[refit]\ncontinuity = 700.0", &[("TOPICD_REFIT__CONTINUITY", "0.5")], &[]).is_ok());
+    assert!(load_all("[refit]\ncontinuity = 7.0", &[("TOPICD_REFIT__CONTINUITY", "0.5")], &[]).is_ok());
 }
 
 /// A key's comment says its unit and meaning, so none stands without one.

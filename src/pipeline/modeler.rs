@@ -107,6 +107,7 @@ impl<P: ModelerPort> Modeler<P> {
     ) -> Result<(), Error<P::Error>> {
         let mut refitting: Option<Refitting> = None;
         let mut ended = false;
+        let mut rested = Instant::now();
         self.publish_counts();
         loop {
             tokio::select! {
@@ -115,6 +116,7 @@ impl<P: ModelerPort> Modeler<P> {
                 fitted = ended_refit(&mut refitting) => {
                     let done = refitting.take();
                     if let Some(refit) = done {
+                        rested = Instant::now() + refit.started.elapsed().mul_f64(self.parameters.refit.rest);
                         tokio::task::block_in_place(|| self.adopt(&refit, fitted))?;
                     }
                 }
@@ -129,7 +131,7 @@ impl<P: ModelerPort> Modeler<P> {
             if stop.is_cancelled() {
                 refitting = None;
             } else if refitting.is_none() {
-                match self.due(ended) {
+                match self.due(ended, rested) {
                     Some(trigger) => refitting = Some(self.refit(trigger)?),
                     None if ended && self.exit_at_end => break,
                     None => {}
@@ -139,9 +141,10 @@ impl<P: ModelerPort> Modeler<P> {
         Ok(())
     }
 
-    fn due(&self, ended: bool) -> Option<Trigger> {
+    /// The refit that is due; `rested` is the time before which documents trigger none.
+    fn due(&self, ended: bool, rested: Instant) -> Option<Trigger> {
         let totals = self.state.totals();
-        let due = trigger::due(&totals, &self.parameters.refit);
+        let due = trigger::due(&totals, &self.parameters.refit).filter(|_| Instant::now() >= rested);
         if ended { due.or_else(|| trigger::due_at_end(&totals, &self.parameters.refit)) } else { due }
     }
 
@@ -149,7 +152,8 @@ impl<P: ModelerPort> Modeler<P> {
         self.telemetry.refit_started(trigger.as_str());
         let params = (self.parameters.refit.clone(), self.parameters.assign.clone());
         let telemetry = self.telemetry.clone();
-        Refitting::start(trigger, select(&self.state), params, telemetry).map_err(Error::Thread)
+        Refitting::start(trigger, select(&self.state, self.parameters.refit.sample), params, telemetry)
+            .map_err(Error::Thread)
     }
 
     fn absorb(&mut self, outcome: &Outcome) -> Result<(), Error<P::Error>> {

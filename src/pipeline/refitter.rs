@@ -25,6 +25,8 @@ pub struct Refitting {
     pub trigger: Trigger,
     /// Documents absorbed when its snapshot was taken.
     pub documents: u64,
+    /// When it was started.
+    pub started: Instant,
     finished: oneshot::Receiver<(Result<Fitted, run::Error>, Stages)>,
     cancelled: Arc<AtomicBool>,
 }
@@ -57,7 +59,7 @@ impl Refitting {
             // A receiver that is gone wants no result.
             drop(send.send((fitted, watch.finish())));
         })?;
-        Ok(Self { trigger, documents, finished, cancelled })
+        Ok(Self { trigger, documents, started: Instant::now(), finished, cancelled })
     }
 
     /// Waits for its end. Cancel safe.

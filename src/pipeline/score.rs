@@ -1,12 +1,13 @@
 //! How good a replay was, judged by what humans called the documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 
 use serde::Serialize;
 
 use crate::cluster::agreement;
 use crate::document::Document;
+use crate::model::refit::report::Fate;
 use crate::model::topic::TopicId;
 use crate::pipeline::replay::Replayed;
 
@@ -36,6 +37,9 @@ pub struct Score {
     pub outliers: f64,
     /// Documents whose topic changed while nothing said so.
     pub silent_moves: usize,
+    /// Topics that ended and came back under another id: born with most of an ended topic's documents, and those most
+    /// of the new one's.
+    pub returned: usize,
     /// New label → documents from its 100th to a topic whose majority it is; absent if none came.
     pub detection_delay: BTreeMap<String, Option<usize>>,
 }
@@ -45,7 +49,7 @@ pub fn score(documents: &[Document], replayed: &Replayed) -> Score {
     let labels: Option<Vec<&str>> = documents.iter().map(|document| document.label.as_deref()).collect();
     let late = WARM_UP.min(documents.len());
     let arrived = &replayed.arrival[late..];
-    let topics: std::collections::BTreeSet<TopicId> = replayed.last.iter().flatten().copied().collect();
+    let topics: BTreeSet<TopicId> = replayed.last.iter().flatten().copied().collect();
     let outliers = replayed.last.iter().filter(|topic| topic.is_none()).count();
     let mut score = Score {
         ami_all: None,
@@ -56,6 +60,7 @@ pub fn score(documents: &[Document], replayed: &Replayed) -> Score {
         topics: topics.len(),
         outliers: share(outliers, documents.len()),
         silent_moves: replayed.silent_moves,
+        returned: returned(replayed),
         detection_delay: BTreeMap::new(),
     };
     if let Some(labels) = labels {
@@ -90,6 +95,35 @@ fn numbered<T: Hash + Eq + Copy>(labels: &[T]) -> Vec<i64> {
             *numbers.entry(*label).or_insert(next)
         })
         .collect()
+}
+
+fn returned(replayed: &Replayed) -> usize {
+    let mut ended: Vec<BTreeSet<usize>> = Vec::new();
+    let mut before: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
+    let mut born = BTreeSet::new();
+    let mut returned = 0;
+    for (report, (_, topics)) in replayed.reports.iter().zip(&replayed.versions) {
+        let mut now: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
+        for (row, topic) in topics.iter().enumerate() {
+            if let Some(topic) = topic {
+                now.entry(*topic).or_default().insert(row);
+            }
+        }
+        for (_, documents) in now.iter().filter(|(id, _)| born.insert(**id)) {
+            let same = |old: &&BTreeSet<usize>| {
+                let shared = documents.intersection(old).count() * 2;
+                shared > documents.len() && shared > old.len()
+            };
+            returned += usize::from(ended.iter().any(|old| same(&old)));
+        }
+        for (id, fate) in &report.fates {
+            if let (Fate::MergedInto(_), Some(documents)) = (fate, before.get(id)) {
+                ended.push(documents.clone());
+            }
+        }
+        before = now;
+    }
+    returned
 }
 
 fn delays(documents: &[Document], replayed: &Replayed) -> BTreeMap<String, Option<usize>> {

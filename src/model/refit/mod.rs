@@ -3,8 +3,9 @@
 //! for afterwards.
 
 pub mod coherence;
-pub mod policy;
+mod compose;
 mod cut;
+pub mod policy;
 pub mod reconcile;
 pub mod report;
 pub mod run;
@@ -21,6 +22,8 @@ pub struct Params {
     pub first_documents: u64,
     /// Documents between two refits, at most.
     pub every_documents: u64,
+    /// After a refit, so many times as long as it took pass before documents trigger the next.
+    pub rest: f64,
     /// Documents between two refits as a share of those before: a young model is refitted more often.
     pub every_share: f64,
     /// Bound of the outlier buffer, in documents.
@@ -29,15 +32,17 @@ pub struct Params {
     pub fresh: usize,
     /// Documents kept for a topic that the sample represents with fewer.
     pub anchors: usize,
-    /// Bound of the uniform sample of the stream, in documents.
+    /// Documents of the stream's uniform sample that a fit takes in, at most.
     pub sample: usize,
+    /// Bound of the stream's uniform sample that is kept and judged anew at each refit, in documents.
+    pub remembered: usize,
+    /// UMAP's `n_epochs`.
+    pub n_epochs: usize,
     /// Smallest group of documents that is a topic.
     pub min_cluster_size: ClusterSize,
-    /// With `"auto"`: that size as a share of the refitted documents.
-    pub min_cluster_share: f64,
     /// HDBSCAN's `min_samples`.
     pub min_samples: usize,
-    /// Weight of continuing the version in force, against the clusters' own stability, when the tree is cut.
+    /// How much better, as a share, topics must hang together to be merged or split against the version in force.
     pub continuity: f64,
     /// UMAP's `n_neighbors`.
     pub n_neighbors: usize,
@@ -52,11 +57,17 @@ pub struct Params {
 /// `min_cluster_size`: a number, or in proportion to what is refitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClusterSize {
-    /// `min_cluster_share` of the refitted documents, at least [`LEAST_AUTO_SIZE`].
+    /// [`AUTO_SIZE`] times the square root of the refitted documents, at least [`LEAST_AUTO_SIZE`].
     Auto,
     /// Exactly this many documents.
     Documents(usize),
 }
+
+/// What `"auto"` multiplies the square root of the documents with: 15 for 10,000, 32 for 45,000.
+///
+/// The cut joins small clusters where they hang together, so this bounds how small a topic may be, not how large topics
+/// are; with ten times the documents, chance groups are larger, but not ten times.
+pub const AUTO_SIZE: f64 = 0.15;
 
 /// The smallest `min_cluster_size` that `"auto"` gives: below it, chance alone makes clusters.
 pub const LEAST_AUTO_SIZE: usize = 10;
@@ -92,16 +103,18 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             first_documents: 1000,
-            every_documents: 2500,
+            every_documents: 500,
+            rest: 3.0,
             every_share: 0.25,
             outlier_buffer: 20_000,
             fresh: 2500,
             anchors: 40,
             sample: 10_000,
+            remembered: 30_000,
+            n_epochs: 500,
             min_cluster_size: ClusterSize::Auto,
-            min_cluster_share: 0.0044,
             min_samples: 5,
-            continuity: 1.0,
+            continuity: 0.05,
             n_neighbors: 15,
             n_components: 5,
             seed: 42,
@@ -147,6 +160,8 @@ impl Params {
             ("first_documents", self.first_documents),
             ("every_documents", self.every_documents),
             ("sample", self.sample as u64),
+            ("remembered", self.remembered as u64),
+            ("n_epochs", self.n_epochs as u64),
             ("outlier_buffer", self.outlier_buffer as u64),
             ("min_samples", self.min_samples as u64),
             ("n_components", self.n_components as u64),
@@ -159,11 +174,11 @@ impl Params {
             need(documents >= 2, "min_cluster_size", documents.to_string(), "at least 2, or \"auto\"");
         }
         need(self.n_neighbors >= 2, "n_neighbors", self.n_neighbors.to_string(), "at least 2");
-        let share = self.min_cluster_share;
-        need(share > 0.0 && share < 1.0, "min_cluster_share", share.to_string(), "above 0 and below 1");
         need(self.every_share > 0.0, "every_share", self.every_share.to_string(), "above 0");
         let continuity = self.continuity;
-        need((0.0..=100.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 100");
+        need((0.0..=1.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 1");
+        let rest = self.rest;
+        need(rest >= 0.0 && rest.is_finite(), "rest", rest.to_string(), "0 or more");
         if mistakes.is_empty() { Ok(Checked(self)) } else { Err(mistakes) }
     }
 
@@ -172,7 +187,7 @@ impl Params {
         match self.min_cluster_size {
             ClusterSize::Documents(size) => size,
             ClusterSize::Auto => {
-                ((documents as f64 * self.min_cluster_share).round() as usize).max(LEAST_AUTO_SIZE)
+                ((documents as f64).sqrt() * AUTO_SIZE).round().max(LEAST_AUTO_SIZE as f64) as usize
             }
         }
     }

@@ -1,16 +1,18 @@
 //! One fit: layout, clusters, the cut that continues the version in force, and the vote.
 //!
 //! 1. The nearest neighbours of every member, from which UMAP makes a layout.
-//! 2. HDBSCAN's condensed tree of the layout, of which [`cut`](super::cut) chooses the clusters.
+//! 2. HDBSCAN's condensed tree of the layout is [`cut`](super::cut), and the clusters are weighed against the version
+//!    in force ([`compose`](super::compose)).
 //! 3. Every member gets its topic by the rule that newcomers are judged by ([`assign`](crate::model::assign)): the
 //!    vote of its nearest other members. That takes outliers of the fit into clusters, and members that the layout put
 //!    among strangers out of them.
 //!
 //! Cost: that of UMAP and HDBSCAN on the members; no topic, no member: an empty answer.
 
-use ndarray::ArrayView1;
+use ndarray::{ArrayView1, ArrayView2};
 
-use crate::cluster::hdbscan;
+use crate::ann::{Index, Neighbour};
+use crate::cluster::hdbscan::{self, CondensedTree};
 use crate::cluster::knn::{self, Graph, Metric};
 use crate::cluster::umap;
 use crate::cluster::watch::{Cancelled, Watch};
@@ -18,9 +20,13 @@ use crate::document::Sequence;
 use crate::kernel::unit::{self, UnitRows};
 use crate::model::assign::{self, tally};
 use crate::model::refit::Checked;
+use crate::model::refit::compose::compose;
 use crate::model::refit::cut::cut;
-use crate::model::refit::select::Snapshot;
+use crate::model::refit::select::{Member, Snapshot};
 use crate::model::topic::TopicId;
+
+/// Neighbours that are looked up for each that votes, since not all rows vote.
+const MORE_THAN_VOTE: usize = 2;
 
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +48,8 @@ pub struct Fit {
     pub before: Option<TopicId>,
     /// Its cluster, numbered from 0 without a gap.
     pub cluster: Option<u32>,
+    /// It votes on newcomers: the fit took it in, and it has a cluster or speaks for the noise.
+    pub votes: bool,
 }
 
 /// Why a fit gave nothing.
@@ -74,54 +82,113 @@ pub fn run(
     judging: &assign::Checked,
     watch: &dyn Watch,
 ) -> Result<Fitted, Error> {
-    let n = snapshot.members.len();
+    let (core, others): (Vec<&Member>, Vec<&Member>) =
+        snapshot.members.iter().partition(|member| member.core);
+    let n = core.len();
     let min_cluster_size = params.cluster_size(n);
-    let rows = UnitRows::from_rows(snapshot.dim, snapshot.members.iter().map(|member| &*member.embedding))?;
     if n < min_cluster_size * 2 {
-        return Ok(fitted(snapshot, &vec![None; n], 0, min_cluster_size));
+        return Ok(fitted(snapshot, std::iter::repeat(None), 0, min_cluster_size));
     }
-    let k = judging.neighbours().max(params.n_neighbors - 1);
+    let rows = UnitRows::from_rows(snapshot.dim, core.iter().map(|member| &*member.embedding))?;
+    let k = (judging.neighbours() * MORE_THAN_VOTE).max(params.n_neighbors - 1);
     let graph = knn::nearest(rows.view(), k, Metric::Cosine, watch).map_err(Error::Neighbours)?;
+    let tree = tree(rows.view(), &graph, params, min_cluster_size, watch)?;
+
+    let before: Vec<Option<TopicId>> = core.iter().map(|member| member.topic).collect();
+    let sampled: Vec<bool> = core.iter().map(|member| member.sampled).collect();
+    let near = graph.nearest(judging.neighbours());
+    let found = tree.labels_of(&cut(&tree, &near));
+    let found = vote(&voters(&found, &sampled), &graph, judging);
+    let least = min_cluster_size.div_ceil(2);
+    let (groups, count) = compose(&found, &before, &near, least.div_ceil(2), params.continuity);
+    let voted = vote(&voters(&groups, &sampled), &graph, judging);
+    let (clusters, count) = without_small(voted, count as usize, least);
+    let others = judge(snapshot.dim, others, rows, &voters(&clusters, &sampled), judging)?;
+    let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
+    let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
+    Ok(fitted(snapshot, all.map(Option::flatten), count, min_cluster_size))
+}
+
+/// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
+fn tree(
+    rows: ArrayView2<'_, f32>,
+    graph: &Graph,
+    params: &Checked,
+    min_cluster_size: usize,
+    watch: &dyn Watch,
+) -> Result<CondensedTree, Error> {
     let layout = umap::Params {
-        n_neighbors: params.n_neighbors.min(n - 1),
+        n_neighbors: params.n_neighbors.min(rows.nrows() - 1),
         n_components: params.n_components,
+        n_epochs: Some(params.n_epochs),
         seed: params.seed,
         ..umap::Params::default()
     };
     let layout = layout.check().map_err(|error| Error::Params(error.to_string()))?;
-    let layout = umap::fit_graph(&graph, rows.view(), &layout, watch).map_err(Error::Umap)?.layout;
+    let layout = umap::fit_graph(graph, rows, &layout, watch).map_err(Error::Umap)?.layout;
     let trees = hdbscan::Params {
         min_cluster_size,
         min_samples: Some(params.min_samples),
         ..hdbscan::Params::default()
     };
     let trees = trees.check().map_err(|error| Error::Params(error.to_string()))?;
-    let tree = hdbscan::fit(layout.view(), &trees, watch).map_err(Error::Hdbscan)?.condensed_tree;
-
-    let before: Vec<Option<TopicId>> = snapshot.members.iter().map(|member| member.topic).collect();
-    let selected = cut(&tree, &graph.nearest(judging.neighbours()), &before, params.continuity);
-    let voted = vote(&tree.labels_of(&selected), &graph, judging);
-    let (clusters, count) = without_small(voted, selected.len(), min_cluster_size.div_ceil(2));
-    Ok(fitted(snapshot, &clusters, count, min_cluster_size))
+    Ok(hdbscan::fit(layout.view(), &trees, watch).map_err(Error::Hdbscan)?.condensed_tree)
 }
 
-fn fitted(snapshot: &Snapshot, clusters: &[Option<u32>], count: u32, min_cluster_size: usize) -> Fitted {
-    let members = (snapshot.members.iter().zip(clusters)).map(|(member, cluster)| Fit {
+fn fitted(
+    snapshot: &Snapshot,
+    clusters: impl Iterator<Item = Option<u32>>,
+    count: u32,
+    min_cluster_size: usize,
+) -> Fitted {
+    let members = snapshot.members.iter().zip(clusters).map(|(member, cluster)| Fit {
         sequence: member.sequence,
         before: member.topic,
-        cluster: *cluster,
+        cluster,
+        votes: member.core && (cluster.is_some() || member.sampled),
     });
     Fitted { members: members.collect(), clusters: count, min_cluster_size }
 }
 
-/// Each member's cluster by the vote of its nearest others.
-fn vote(clusters: &[Option<u32>], graph: &Graph, judging: &assign::Checked) -> Vec<Option<u32>> {
+/// What each row votes for: a cluster, or noise; `None` if it does not vote. Outliers that are kept only because they
+/// are outliers would make noise look denser than it is.
+fn voters(clusters: &[Option<u32>], sampled: &[bool]) -> Vec<Option<Option<u32>>> {
+    let voter =
+        |(cluster, sampled): (&Option<u32>, &bool)| (cluster.is_some() || *sampled).then_some(*cluster);
+    clusters.iter().zip(sampled).map(voter).collect()
+}
+
+/// Each row's cluster by the vote of its nearest others.
+fn vote(voters: &[Option<Option<u32>>], graph: &Graph, judging: &assign::Checked) -> Vec<Option<u32>> {
     let judge = |(neighbours, distances): (ArrayView1<'_, u32>, ArrayView1<'_, f32>)| {
-        let votes = neighbours.iter().zip(distances).take(judging.neighbours());
-        let votes = votes.map(|(neighbour, distance)| (clusters[*neighbour as usize], 1.0 - distance));
-        tally(votes).winner(judging.vote()).map(|(cluster, _)| cluster)
+        let near = neighbours.iter().zip(distances).map(|(neighbour, distance)| (*neighbour, 1.0 - distance));
+        winner(voters, near, judging)
     };
     graph.indices.rows().into_iter().zip(graph.distances.rows()).map(judge).collect()
+}
+
+/// The cluster of each of `others` by the vote of its nearest of `rows`.
+fn judge(
+    dim: usize,
+    others: Vec<&Member>,
+    rows: UnitRows,
+    voters: &[Option<Option<u32>>],
+    judging: &assign::Checked,
+) -> Result<Vec<Option<u32>>, Error> {
+    let others = UnitRows::from_rows(dim, others.into_iter().map(|member| &*member.embedding))?;
+    let near = Index::build(rows).nearest(&others, judging.neighbours() * MORE_THAN_VOTE);
+    let judge =
+        |near: &Vec<Neighbour>| winner(voters, near.iter().map(|near| (near.index, near.cosine)), judging);
+    Ok(near.iter().map(judge).collect())
+}
+
+fn winner(
+    voters: &[Option<Option<u32>>],
+    near: impl Iterator<Item = (u32, f32)>,
+    judging: &assign::Checked,
+) -> Option<u32> {
+    let votes = near.filter_map(|(row, cosine)| Some((voters[row as usize]?, cosine)));
+    tally(votes.take(judging.neighbours())).winner(judging.vote()).map(|(cluster, _)| cluster)
 }
 
 /// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.

@@ -19,11 +19,11 @@ pub struct Snapshot {
     pub version: u64,
     /// Documents absorbed at this moment.
     pub documents: u64,
-    /// The documents to fit on, oldest first.
+    /// The documents to fit on and to judge, oldest first.
     pub members: Vec<Member>,
 }
 
-/// A document to fit on.
+/// A document to fit on, or only to judge.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Its number.
@@ -32,16 +32,28 @@ pub struct Member {
     pub embedding: Arc<[f32]>,
     /// Its topic in the version in force.
     pub topic: Option<TopicId>,
+    /// The fit takes it in; otherwise it only gets a topic by the vote of those.
+    pub core: bool,
+    /// It belongs to the uniform sample, so that it speaks for its like even if it has no topic.
+    pub sampled: bool,
 }
 
-/// Takes the picture. O(kept documents), no embedding is copied.
-pub fn select(state: &State) -> Snapshot {
+/// Takes the picture: of the remembered documents a uniform sample of `sample` is fitted, the others are judged.
+/// O(kept documents), no embedding is copied.
+pub fn select(state: &State, sample: usize) -> Snapshot {
+    let last_sampled = state.held().sampled_at(sample.saturating_sub(1));
     let members = (state.held().iter())
         .filter(|(_, _, standing)| standing.refittable())
-        .map(|(sequence, kept, standing)| Member {
-            sequence,
-            embedding: kept.embedding.clone(),
-            topic: standing.topic,
+        .map(|(sequence, kept, standing)| {
+            let sampled =
+                standing.sampled && last_sampled.is_none_or(|last| (kept.priority, sequence) <= last);
+            Member {
+                sequence,
+                embedding: kept.embedding.clone(),
+                topic: standing.topic,
+                core: standing.fresh || standing.buffered || standing.anchor || sampled,
+                sampled,
+            }
         })
         .collect();
     let totals = state.totals();

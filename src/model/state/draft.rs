@@ -91,7 +91,7 @@ impl<'a> Draft<'a> {
                 Target::Born(index) => self.next.born[index],
             });
             if let Some(standing) = self.next.standings.get_mut(&fit.sequence) {
-                standing.entry = true;
+                standing.entry = fit.votes;
                 standing.fresh = false;
                 standing.refits = standing.refits.saturating_add(1);
             }

@@ -81,6 +81,11 @@ impl Held {
         self.sample.len()
     }
 
+    /// The `index`-th of the sample by rising priority, from 0.
+    pub fn sampled_at(&self, index: usize) -> Option<(u64, Sequence)> {
+        self.sample.iter().nth(index).copied()
+    }
+
     /// Documents kept because they came since the last refit.
     pub fn fresh(&self) -> usize {
         self.fresh.len()

@@ -61,11 +61,12 @@ fn evidence(state: &State, documents: &[(u64, usize, Option<TopicId>)]) -> Evide
 
 /// A fit that puts every member into the cluster that `cluster` names.
 fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
-    let members: Vec<Fit> = (select(state).members.iter())
+    let members: Vec<Fit> = (select(state, usize::MAX).members.iter())
         .map(|member| Fit {
             sequence: member.sequence,
             before: member.topic,
             cluster: cluster(state.held().get(member.sequence).unwrap().0),
+            votes: true,
         })
         .collect();
     let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last + 1);
