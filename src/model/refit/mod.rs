@@ -11,6 +11,7 @@ pub mod report;
 pub mod run;
 pub mod select;
 pub mod trigger;
+mod vote;
 
 use serde::{Deserialize, Serialize};
 

@@ -9,24 +9,21 @@
 //!
 //! Cost: that of UMAP and HDBSCAN on the members; no topic, no member: an empty answer.
 
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView2;
 
-use crate::ann::{Index, Neighbour};
 use crate::cluster::hdbscan::{self, CondensedTree};
 use crate::cluster::knn::{self, Graph, Metric};
 use crate::cluster::umap;
 use crate::cluster::watch::{Cancelled, Watch};
 use crate::document::Sequence;
 use crate::kernel::unit::{self, UnitRows};
-use crate::model::assign::{self, tally};
+use crate::model::assign;
 use crate::model::refit::Checked;
 use crate::model::refit::compose::compose;
 use crate::model::refit::cut::cut;
 use crate::model::refit::select::{Member, Snapshot};
+use crate::model::refit::vote::{Voters, looked_up};
 use crate::model::topic::TopicId;
-
-/// Neighbours that are looked up for each that votes, since not all rows vote.
-const MORE_THAN_VOTE: usize = 2;
 
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,7 +87,7 @@ pub fn run(
         return Ok(fitted(snapshot, std::iter::repeat(None), 0, min_cluster_size));
     }
     let rows = UnitRows::from_rows(snapshot.dim, core.iter().map(|member| &*member.embedding))?;
-    let k = (judging.neighbours() * MORE_THAN_VOTE).max(params.n_neighbors - 1);
+    let k = looked_up(judging).max(params.n_neighbors - 1);
     let graph = knn::nearest(rows.view(), k, Metric::Cosine, watch).map_err(Error::Neighbours)?;
     let tree = tree(rows.view(), &graph, params, min_cluster_size, watch)?;
 
@@ -98,12 +95,13 @@ pub fn run(
     let sampled: Vec<bool> = core.iter().map(|member| member.sampled).collect();
     let near = graph.nearest(judging.neighbours());
     let found = tree.labels_of(&cut(&tree, &near));
-    let found = vote(&voters(&found, &sampled), &graph, judging);
+    let found = Voters::new(&found, &sampled, judging).on_themselves(&graph);
     let least = min_cluster_size.div_ceil(2);
     let (groups, count) = compose(&found, &before, &near, least.div_ceil(2), params.continuity);
-    let voted = vote(&voters(&groups, &sampled), &graph, judging);
+    let voted = Voters::new(&groups, &sampled, judging).on_themselves(&graph);
     let (clusters, count) = without_small(voted, count as usize, least);
-    let others = judge(snapshot.dim, others, rows, &voters(&clusters, &sampled), judging)?;
+    let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;
+    let others = Voters::new(&clusters, &sampled, judging).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
     Ok(fitted(snapshot, all.map(Option::flatten), count, min_cluster_size))
@@ -148,47 +146,6 @@ fn fitted(
         votes: member.core && (cluster.is_some() || member.sampled),
     });
     Fitted { members: members.collect(), clusters: count, min_cluster_size }
-}
-
-/// What each row votes for: a cluster, or noise; `None` if it does not vote. Outliers that are kept only because they
-/// are outliers would make noise look denser than it is.
-fn voters(clusters: &[Option<u32>], sampled: &[bool]) -> Vec<Option<Option<u32>>> {
-    let voter =
-        |(cluster, sampled): (&Option<u32>, &bool)| (cluster.is_some() || *sampled).then_some(*cluster);
-    clusters.iter().zip(sampled).map(voter).collect()
-}
-
-/// Each row's cluster by the vote of its nearest others.
-fn vote(voters: &[Option<Option<u32>>], graph: &Graph, judging: &assign::Checked) -> Vec<Option<u32>> {
-    let judge = |(neighbours, distances): (ArrayView1<'_, u32>, ArrayView1<'_, f32>)| {
-        let near = neighbours.iter().zip(distances).map(|(neighbour, distance)| (*neighbour, 1.0 - distance));
-        winner(voters, near, judging)
-    };
-    graph.indices.rows().into_iter().zip(graph.distances.rows()).map(judge).collect()
-}
-
-/// The cluster of each of `others` by the vote of its nearest of `rows`.
-fn judge(
-    dim: usize,
-    others: Vec<&Member>,
-    rows: UnitRows,
-    voters: &[Option<Option<u32>>],
-    judging: &assign::Checked,
-) -> Result<Vec<Option<u32>>, Error> {
-    let others = UnitRows::from_rows(dim, others.into_iter().map(|member| &*member.embedding))?;
-    let near = Index::build(rows).nearest(&others, judging.neighbours() * MORE_THAN_VOTE);
-    let judge =
-        |near: &Vec<Neighbour>| winner(voters, near.iter().map(|near| (near.index, near.cosine)), judging);
-    Ok(near.iter().map(judge).collect())
-}
-
-fn winner(
-    voters: &[Option<Option<u32>>],
-    near: impl Iterator<Item = (u32, f32)>,
-    judging: &assign::Checked,
-) -> Option<u32> {
-    let votes = near.filter_map(|(row, cosine)| Some((voters[row as usize]?, cosine)));
-    tally(votes.take(judging.neighbours())).winner(judging.vote()).map(|(cluster, _)| cluster)
 }
 
 /// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.

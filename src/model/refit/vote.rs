@@ -1,0 +1,100 @@
+//! The vote among the members of a fit: the rule of [`assign`](crate::model::assign) before there is a version.
+
+use ndarray::ArrayView1;
+
+use crate::ann::Index;
+use crate::cluster::knn::Graph;
+use crate::kernel::unit::UnitRows;
+use crate::model::assign::{Checked, tally};
+
+/// Neighbours that are looked up for each that votes, since not all rows vote.
+const LOOKED_UP: usize = 2;
+
+/// What one row votes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    Cluster(u32),
+    Noise,
+    /// Outliers that are kept only because they are outliers would make noise look denser than it is.
+    Silent,
+}
+
+/// What each row votes for, and by which rule.
+pub(super) struct Voters<'a> {
+    voices: Vec<Voice>,
+    rule: &'a Checked,
+}
+
+/// How many neighbours the vote wants to see under `rule`.
+pub(super) fn looked_up(rule: &Checked) -> usize {
+    rule.neighbours() * LOOKED_UP
+}
+
+impl<'a> Voters<'a> {
+    /// Rows in `clusters` vote for them, the others for noise if they belong to the uniform sample.
+    pub(super) fn new(clusters: &[Option<u32>], sampled: &[bool], rule: &'a Checked) -> Self {
+        let voice = |(cluster, sampled): (&Option<u32>, &bool)| match cluster {
+            Some(cluster) => Voice::Cluster(*cluster),
+            None if *sampled => Voice::Noise,
+            None => Voice::Silent,
+        };
+        Self { voices: clusters.iter().zip(sampled).map(voice).collect(), rule }
+    }
+
+    /// Each row's cluster by the vote of its nearest others, which `graph` holds with their cosine distances.
+    pub(super) fn on_themselves(&self, graph: &Graph) -> Vec<Option<u32>> {
+        let judge = |(neighbours, distances): (ArrayView1<'_, u32>, ArrayView1<'_, f32>)| {
+            self.winner(neighbours.iter().zip(distances).map(|(row, distance)| (*row, 1.0 - distance)))
+        };
+        graph.indices.rows().into_iter().zip(graph.distances.rows()).map(judge).collect()
+    }
+
+    /// The cluster of each of `others` by the vote of its nearest of `rows`, the voters' embeddings.
+    pub(super) fn on(&self, others: &UnitRows, rows: UnitRows) -> Vec<Option<u32>> {
+        let near = Index::build(rows).nearest(others, looked_up(self.rule));
+        near.iter().map(|near| self.winner(near.iter().map(|near| (near.index, near.cosine)))).collect()
+    }
+
+    fn winner(&self, near: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
+        let votes = near.filter_map(|(row, cosine)| match self.voices[row as usize] {
+            Voice::Cluster(cluster) => Some((Some(cluster), cosine)),
+            Voice::Noise => Some((None, cosine)),
+            Voice::Silent => None,
+        });
+        tally(votes.take(self.rule.neighbours())).winner(self.rule.vote()).map(|(cluster, _)| cluster)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::model::assign::Params;
+
+    fn rule(neighbours: usize) -> Checked {
+        Params { neighbours, vote: 0.6 }.check().unwrap()
+    }
+
+    #[test]
+    fn outliers_outside_the_sample_do_not_speak_for_the_noise() {
+        let graph = Graph { indices: array![[1, 2, 3, 4]], distances: array![[0.1, 0.1, 0.1, 0.1]] };
+        let clusters = [None, None, None, Some(0), Some(0)];
+        let rule = rule(2);
+        let all = [true; 5];
+        assert_eq!(Voters::new(&clusters, &all, &rule).on_themselves(&graph), [None]);
+        let some = [true, false, false, true, true];
+        assert_eq!(Voters::new(&clusters, &some, &rule).on_themselves(&graph), [Some(0)]);
+    }
+
+    #[test]
+    fn members_and_others_are_judged_alike() {
+        let rows = array![[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0], [0.1, 0.9]];
+        let rows = UnitRows::normalise(rows).unwrap();
+        let clusters = [Some(0), Some(0), Some(0), Some(1), Some(1)];
+        let rule = rule(3);
+        let voters = Voters::new(&clusters, &[true; 5], &rule);
+        let others = UnitRows::normalise(array![[0.95, 0.05], [0.5, 0.5]]).unwrap();
+        assert_eq!(voters.on(&others, rows), [Some(0), Some(0)]);
+    }
+}
