@@ -27,7 +27,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { neighbours: 15, vote: 0.42 }
+        Self { neighbours: 15, vote: 0.45 }
     }
 }
 

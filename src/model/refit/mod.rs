@@ -21,12 +21,10 @@ use serde::{Deserialize, Serialize};
 pub struct Params {
     /// Documents before the first fit.
     pub first_documents: u64,
-    /// Documents between two refits, at most.
+    /// Documents between two refits.
     pub every_documents: u64,
     /// After a refit, so many times as long as it took pass before documents trigger the next.
     pub rest: f64,
-    /// Documents between two refits as a share of those before: a young model is refitted more often.
-    pub every_share: f64,
     /// Bound of the outlier buffer, in documents.
     pub outlier_buffer: usize,
     /// Bound of the documents that came since the last refit, which the next one judges once more.
@@ -106,7 +104,6 @@ impl Default for Params {
             first_documents: 1000,
             every_documents: 500,
             rest: 3.0,
-            every_share: 0.25,
             outlier_buffer: 20_000,
             fresh: 2500,
             anchors: 40,
@@ -175,7 +172,6 @@ impl Params {
             need(documents >= 2, "min_cluster_size", documents.to_string(), "at least 2, or \"auto\"");
         }
         need(self.n_neighbors >= 2, "n_neighbors", self.n_neighbors.to_string(), "at least 2");
-        need(self.every_share > 0.0, "every_share", self.every_share.to_string(), "above 0");
         let continuity = self.continuity;
         need((0.0..=1.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 1");
         let rest = self.rest;

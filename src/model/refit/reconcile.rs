@@ -22,7 +22,7 @@ const MOST: f64 = 0.5;
 /// Share of a topic's clustered members in another's home that makes a merge plain at once.
 const PLAIN_MERGE: f64 = 0.9;
 /// Share of a topic's clustered members in a cluster of their own that makes a split plain at once.
-const PLAIN_SPLIT: f64 = 0.35;
+const PLAIN_SPLIT: f64 = 0.1;
 /// Share of its members below which the clustered ones say nothing about a topic.
 const TOO_FEW: f64 = 0.1;
 
@@ -54,6 +54,8 @@ pub struct Plan {
 struct Overlap {
     /// cluster → topic → members.
     shared: Vec<BTreeMap<TopicId, usize>>,
+    /// topic → members.
+    members: BTreeMap<TopicId, usize>,
     /// topic → clustered members.
     clustered: BTreeMap<TopicId, usize>,
     /// cluster → members.
@@ -86,7 +88,7 @@ impl Overlap {
             let best = (0..shared.len()).max_by(|a, b| of(a).cmp(&of(b)).then(b.cmp(a)));
             home.extend(best.map(|cluster| (*topic, cluster)));
         }
-        Self { shared, clustered, sizes, home }
+        Self { shared, members, clustered, sizes, home }
     }
 
     fn shared(&self, cluster: usize, topic: TopicId) -> usize {
@@ -136,7 +138,9 @@ fn merge(
 ) {
     let share = overlap.share(cluster, from);
     let suspicion = Suspicion::Merge { from, into };
-    let wanted = share >= MOST && !pinned.contains(&from) && !pinned.contains(&into);
+    // A topic that mostly fell apart into noise did not become part of another.
+    let most = overlap.shared(cluster, from) as f64 >= overlap.members[&from] as f64 * MOST;
+    let wanted = most && !pinned.contains(&from) && !pinned.contains(&into);
     if wanted && (share >= PLAIN_MERGE || suspicions.contains(&suspicion)) {
         plan.merges.insert(from, into);
         return;

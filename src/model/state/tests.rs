@@ -18,7 +18,16 @@ use crate::model::{assign, refit};
 const DIM: usize = 4;
 
 fn bounds() -> Bounds {
-    Bounds { sample: 30, outliers: 20, fresh: 10, anchors: 5, window: 10, seen: 50, vocabulary: 1000, versions: 4 }
+    Bounds {
+        sample: 30,
+        outliers: 20,
+        fresh: 10,
+        anchors: 5,
+        window: 10,
+        seen: 50,
+        vocabulary: 1000,
+        versions: 4,
+    }
 }
 
 /// Document `number`, whose direction is axis `axis`.
