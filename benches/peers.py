@@ -16,13 +16,14 @@ import time
 import numpy as np
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+CASES = ["acl", "newsgroups", "growth", "recall"]
 WARM_UP_ROWS = 5_000  # umap-learn takes another path below 4,096 rows
 
 
 # --- the peers, each in its own process -------------------------------------------------------------------------------
 
 
-def worker(program, rows, min_cluster_size, repetitions, labels, layout):
+def worker(program, rows, min_cluster_size, repetitions, labels, extra):
     rows = np.load(rows).astype(np.float32)
     work = {
         "umap-learn+hdbscan": lambda rows: all_in(rows, min_cluster_size, None),
@@ -37,13 +38,13 @@ def worker(program, rows, min_cluster_size, repetitions, labels, layout):
     answer = {"seconds": []}
     for _ in range(repetitions):
         start = time.perf_counter()
-        stages, found, laid_out = work(rows)
+        stages, found, array = work(rows)
         answer["seconds"].append(time.perf_counter() - start)
         for name, figure in stages.items():
             answer.setdefault(name, []).append(figure)
     np.save(labels, np.asarray(found, dtype=np.int32))
-    if laid_out is not None:
-        np.save(layout, laid_out.astype(np.float32))
+    if array is not None:
+        np.save(extra, array)
     status = pathlib.Path("/proc/self/status").read_text()
     answer["peak_kib"] = int(status.split("VmHWM:")[1].split()[0])
     print(json.dumps(answer))
@@ -72,7 +73,8 @@ def hdbscan_exact(layout, min_cluster_size):
     model = hdbscan.HDBSCAN(
         min_cluster_size=min_cluster_size, core_dist_n_jobs=2, approx_min_span_tree=False, gen_min_span_tree=True
     ).fit(layout)
-    return {"weight": float(model.minimum_spanning_tree_.to_numpy()[:, 2].sum())}, model.labels_, None
+    linkage = model.single_linkage_tree_.to_numpy()
+    return {"weight": float(linkage[:, 2].sum())}, model.labels_, linkage
 
 
 def hdbscan_shuffled(layout, min_cluster_size):
@@ -82,6 +84,19 @@ def hdbscan_shuffled(layout, min_cluster_size):
     labels = np.empty_like(shuffled)
     labels[order] = shuffled
     return figures, labels, None
+
+
+def components(linkage, distance):
+    """The component of each row once everything nearer than `distance` has merged."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(linkage) + 1
+    merges = np.flatnonzero(linkage[:, 2] <= distance)
+    ends = linkage[merges, :2].astype(np.int64)
+    rows = np.repeat(n + merges, 2), ends.ravel()
+    graph = coo_array((np.ones(len(rows[0]), dtype=np.int8), rows), shape=(2 * n - 1, 2 * n - 1))
+    return connected_components(graph, directed=False)[1][:n]
 
 
 def fast_hdbscan_labels(layout, min_cluster_size):
@@ -126,9 +141,9 @@ class Bench:
     def peer(self, program, rows, min_cluster_size, repetitions=None):
         name = program.replace(",", "").replace(" ", "-")
         repetitions = repetitions or self.options.repetitions
-        labels, layout = self.path(f"{name}.labels.npy"), self.path(f"{name}.layout.npy")
-        command = [sys.executable, __file__, "worker", program, rows, min_cluster_size, repetitions, labels, layout]
-        return Run(command), labels, layout
+        labels, extra = self.path(f"{name}.labels.npy"), self.path(f"{name}.extra.npy")
+        command = [sys.executable, __file__, "worker", program, rows, min_cluster_size, repetitions, labels, extra]
+        return Run(command), labels, extra
 
     def tell(self, case, program, median_s, peak_mib, **quality):
         row = {"case": case, "program": program, "median_s": round(median_s, 4), "peak_mib": round(peak_mib)}
@@ -166,8 +181,8 @@ class Bench:
         """All on one layout. ARI is to the exact tree's labels; the last row tells what ties alone cost there."""
         from sklearn.metrics import adjusted_rand_score
 
-        found = self.path("hdbscan-alone.labels.npy")
-        runs = [("topicd", self.topicd("hdbscan", layout, size, self.options.repetitions, found), found)]
+        found, linkage = self.path("hdbscan-alone.labels.npy"), self.path("hdbscan-alone.linkage.npy")
+        runs = [("topicd", self.topicd("hdbscan", layout, size, self.options.repetitions, found, linkage), found)]
         for program in ("hdbscan", "fast_hdbscan", "hdbscan exact", "hdbscan exact, shuffled"):
             run, labels, _ = self.peer(program, layout, size)
             runs.append((program, run, labels))
@@ -177,6 +192,32 @@ class Bench:
             if "weight" in run.answer:
                 figures["tree_weight"] = run.median("weight")
             self.tell(case, program, run.median(), run.peak_mib, **figures)
+        self.only_ties_differ(case, size, linkage, found, self.path("hdbscan-exact.extra.npy"))
+
+    def only_ties_differ(self, case, size, linkage, labels, reference_linkage):
+        """Is what differs from hdbscan's labels but the order in which it merges at equal distances?
+
+        The hierarchy that a spanning tree stands for is unique as far as its distances differ: whatever tree, cutting it
+        at any distance leaves the same components. So the hierarchies are compared at 200 cuts (the lowest ARI), and
+        hdbscan's own code makes labels from topicd's tree, whose ties are then broken alike.
+        """
+        from hdbscan.hdbscan_ import _tree_to_labels
+        from sklearn.metrics import adjusted_rand_score
+
+        ours, theirs = np.load(linkage), np.load(reference_linkage)
+        distances = np.unique(np.float32(theirs[:, 2]))
+        # Between two distances that differ by more than rounding in float32.
+        gaps = np.flatnonzero(np.diff(distances) > 1e-5 * distances[1:])
+        cuts = (distances[gaps] / 2 + distances[gaps + 1] / 2)[:: max(1, len(gaps) // 200)]
+        same = min(adjusted_rand_score(components(ours, cut), components(theirs, cut)) for cut in cuts)
+        relabelled = _tree_to_labels(None, ours, size)[0]
+        figures = {
+            "lowest_ari_of_cuts": same,
+            "cuts": len(cuts),
+            "ari_on_one_tree": adjusted_rand_score(relabelled, np.load(labels)),
+            "rows_that_differ_on_one_tree": np.sum((relabelled < 0) != (np.load(labels) < 0)),
+        }
+        self.tell(case, "topicd's tree in hdbscan", 0, 0, **figures)
 
     def newsgroups(self):
         """Layouts of five seeds, judged by trustworthiness and by what Python's hdbscan cuts from them."""
@@ -203,24 +244,39 @@ class Bench:
             mean = {name: np.mean([figures[name] for figures in judged]) for name in judged[0]}
             self.tell("newsgroups layout", program, seconds, peak, **mean)
 
+    def recall(self):
+        """The share of the 15 nearest that each method finds, asked of 2,000 rows, and how long each takes."""
+        corpora = [("newsgroups-emerging", None), ("acl-abstracts", None)]
+        cases = [(corpus, self.embeddings(corpus, count)) for corpus, count in corpora]
+        if cases[1][1] is not None:
+            drawn = self.path("drawn.npy")
+            np.save(drawn, draw(np.load(cases[1][1]).astype(np.float32), 16_000 if self.options.quick else 160_000))
+            cases.append(("160,000 drawn", drawn))
+        for name, rows in cases:
+            if rows is not None:
+                run = self.topicd("recall", rows, 2_000)
+                figures = [f"{method}_{what}" for method in ("exact", "approximate") for what in ("s", "recall")]
+                self.tell(f"knn {name}", "topicd", run.median(), run.peak_mib, **{f: run.median(f) for f in figures})
+
     def growth(self):
         """Random draws from ACL with noise; near n log n is a straight line here, n² doubles each time."""
         source = self.embeddings("acl-abstracts", None)
         if source is None:
             return
-        source, rng = np.load(source).astype(np.float32), np.random.default_rng(7)
+        source = np.load(source).astype(np.float32)
         sizes = [2_000, 4_000, 8_000] if self.options.quick else [10_000, 20_000, 40_000, 80_000, 160_000]
+        curve = []
         for n in sizes:
-            drawn = source[rng.integers(0, len(source), n)]
-            drawn += rng.normal(0, 0.3 / np.sqrt(drawn.shape[1]), drawn.shape).astype(np.float32)
-            drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
             rows, labels, layout = (self.path(f"growth.{part}.npy") for part in ("rows", "labels", "layout"))
-            np.save(rows, drawn.astype(np.float16))
+            np.save(rows, draw(source, n))
             run = self.topicd("all-in", rows, 50, 1 if n > 40_000 else self.options.repetitions, labels, layout)
             per_row = run.median() / (n * np.log2(n)) * 1e6
+            curve.append((n, run.median()))
             alone = run.median() - run.median("layout_seconds")
             figures = {"us_per_row_log2": per_row, "hdbscan_s": alone, **shape(labels)}
             self.tell(f"growth {n}", "topicd", run.median(), run.peak_mib, **figures)
+        if self.options.picture:
+            pathlib.Path(self.options.picture).write_text(growth_picture(curve))
 
     def embeddings(self, corpus, count):
         """The path of a corpus's rows, or of the first `count`; None where they are absent."""
@@ -233,6 +289,51 @@ class Bench:
         first = self.path(f"{corpus}.first.npy")
         np.save(first, np.load(path)[:count])
         return first
+
+
+def draw(source, n):
+    """`n` random rows of `source` with a little noise, of length 1."""
+    rng = np.random.default_rng(7)
+    drawn = source[rng.integers(0, len(source), n)]
+    drawn += rng.normal(0, 0.3 / np.sqrt(drawn.shape[1]), drawn.shape).astype(np.float32)
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float16)
+
+
+def growth_picture(curve):
+    """An SVG of seconds against rows, both logarithmic, beside n log n and n² drawn through the first point."""
+    width, height, left, bottom = 560, 380, 60, 40
+    (n0, s0), (n1, _) = curve[0], curve[-1]
+    laws = {
+        "n log n": ("#999", lambda n: s0 * n * np.log2(n) / (n0 * np.log2(n0))),
+        "n²": ("#ccc", lambda n: s0 * (n / n0) ** 2),
+    }
+    low, high = min(s for _, s in curve) / 1.5, laws["n²"][1](n1)
+
+    def at(n, seconds):
+        x = left + (width - left - 90) * np.log(n / n0) / np.log(n1 / n0)
+        return x, height - bottom - (height - bottom - 20) * np.log(seconds / low) / np.log(high / low)
+
+    def line(points, style):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        return f'<polyline points="{path}" fill="none" {style}/>'
+
+    def text(x, y, words, anchor="start"):
+        return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="#333">{words}</text>'
+
+    parts = []
+    for name, (colour, law) in laws.items():
+        points = [at(n, law(n)) for n, _ in curve]
+        parts += [line(points, f'stroke="{colour}" stroke-dasharray="5 4"'), text(points[-1][0] + 8, points[-1][1] + 4, name)]
+    points = [at(*point) for point in curve]
+    parts += [line(points, 'stroke="#1f5fa8" stroke-width="2"'), text(points[-1][0] + 8, points[-1][1] + 4, "topicd")]
+    for (x, y), (n, seconds) in zip(points, curve):
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#1f5fa8"/>')
+        parts += [text(x, y - 10, f"{seconds:.2f} s", "middle"), text(x, height - bottom + 18, f"{n:,}", "middle")]
+    parts.append(text(left, 14, "seconds from embeddings to labels, by rows (384 dimensions), logarithmic"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+        f'font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(parts) + "\n</svg>\n"
+    )
 
 
 def shape(labels):
@@ -275,9 +376,10 @@ def main():
     parser.add_argument("--topicd", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one object a row")
     parser.add_argument("--quick", action="store_true", help="small draws, one repetition: does everything run?")
-    parser.add_argument("--case", action="append", choices=["acl", "newsgroups", "growth"], help="only this (again)")
+    parser.add_argument("--case", action="append", choices=CASES, help="only this (again)")
     parser.add_argument("--repetitions", type=int, default=5, help="medians of so many")
     parser.add_argument("--seeded-repetitions", type=int, default=None, help="the same for umap-learn with a seed")
+    parser.add_argument("--picture", help="draw the growth curve into this SVG file")
     parser.add_argument("--seeds", type=int, default=5, help="layouts of newsgroups")
     options = parser.parse_args()
     if options.quick:
@@ -285,7 +387,7 @@ def main():
     options.seeded_repetitions = options.seeded_repetitions or options.repetitions
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options, folder)
-        for case in options.case or ["acl", "newsgroups", "growth"]:
+        for case in options.case or CASES:
             getattr(bench, case)()
 
 

@@ -2,7 +2,7 @@
 //!
 //! `peers all-in rows.npy min_cluster_size repetitions labels.npy layout.npy` lays out and clusters,
 //! `peers layout rows.npy seed layout.npy` lays out once, `peers hdbscan rows.npy min_cluster_size repetitions
-//! labels.npy` clusters. Each prints a JSON object with the seconds of each repetition.
+//! labels.npy linkage.npy` clusters, `peers recall rows.npy queries` compares neighbours. Each prints a JSON object with the seconds of each repetition.
 #![allow(clippy::print_stdout, missing_docs)]
 
 use std::error::Error;
@@ -12,6 +12,7 @@ use half::f16;
 use ndarray::Array2;
 use npyz::{AutoSerialize, NpyFile, WriterBuilder};
 use topicd::cluster::hdbscan::{self, Hdbscan};
+use topicd::cluster::knn::{self, Method, Metric};
 use topicd::cluster::umap;
 use topicd::cluster::watch::Unwatched;
 
@@ -30,9 +31,10 @@ fn main() -> Outcome<()> {
             write_array(layout, &fitted)?;
             serde_json::json!({ "seconds": [start.elapsed().as_secs_f64()] })
         }
-        ["hdbscan", rows, size, repetitions, labels] => {
-            cluster_only(&read(rows)?, size.parse()?, repetitions.parse()?, labels)?
+        ["hdbscan", rows, size, repetitions, labels, linkage] => {
+            cluster_only(&read(rows)?, size.parse()?, repetitions.parse()?, labels, linkage)?
         }
+        ["recall", rows, queries] => recall(&read(rows)?, queries.parse()?)?,
         _ => {
             println!("this is topicd's side of benches/peers; run that");
             return Ok(());
@@ -77,6 +79,7 @@ fn cluster_only(
     min_cluster_size: usize,
     repetitions: usize,
     labels: &str,
+    linkage: &str,
 ) -> Outcome<serde_json::Value> {
     let (mut seconds, mut weight) = (Vec::new(), 0.0);
     for repetition in 0..repetitions {
@@ -86,9 +89,34 @@ fn cluster_only(
         weight = found.single_linkage.iter().map(|merge| merge.distance).sum::<f64>();
         if repetition + 1 == repetitions {
             write_labels(labels, &found)?;
+            write_linkage(linkage, &found)?;
         }
     }
     Ok(serde_json::json!({ "seconds": seconds, "weight": [weight] }))
+}
+
+/// Both methods' seconds, and the share of the 15 nearest others of some rows, evenly drawn, that each finds.
+fn recall(rows: &Array2<f32>, queries: usize) -> Outcome<serde_json::Value> {
+    const K: usize = 15;
+    let step = (rows.nrows() / queries).max(1);
+    let asked: Vec<usize> = (0..rows.nrows()).step_by(step).collect();
+    let queries = rows.select(ndarray::Axis(0), &asked);
+    // Each finds itself as well.
+    let truth = knn::nearest_among(queries.view(), rows.view(), K + 1, Metric::Cosine, &Unwatched)?;
+    let mut answer = serde_json::json!({});
+    for (name, method) in [("exact", Method::Exact), ("approximate", Method::Approximate)] {
+        let start = Instant::now();
+        let found = knn::nearest_by(method, rows.view(), K, Metric::Cosine, &Unwatched)?;
+        answer["seconds"] = serde_json::json!([start.elapsed().as_secs_f64()]);
+        answer[format!("{name}_s")] = answer["seconds"].clone();
+        // By distance, so that which of several equally near rows was taken does not matter.
+        let farthest = truth.distances.column(K).mapv(|distance| distance + 1e-6);
+        let hits: usize = (asked.iter().zip(&farthest))
+            .map(|(&row, farthest)| found.distances.row(row).iter().filter(|&own| own <= farthest).count())
+            .sum();
+        answer[format!("{name}_recall")] = serde_json::json!([hits as f64 / (K * asked.len()) as f64]);
+    }
+    Ok(answer)
 }
 
 fn lay_out(rows: &Array2<f32>, seed: u64) -> Outcome<Array2<f32>> {
@@ -121,6 +149,14 @@ fn write_array(path: &str, array: &Array2<f32>) -> Outcome<()> {
 fn write_labels(path: &str, found: &Hdbscan) -> Outcome<()> {
     let labels = found.labels.iter().map(|label| label.map_or(-1, |label| label as i32));
     write(path, &[found.labels.len() as u64], labels)
+}
+
+/// The merges as scipy's linkage matrix.
+fn write_linkage(path: &str, found: &Hdbscan) -> Outcome<()> {
+    let values = found.single_linkage.iter().flat_map(|merge| {
+        [f64::from(merge.left), f64::from(merge.right), merge.distance, f64::from(merge.size)]
+    });
+    write(path, &[found.single_linkage.len() as u64, 4], values)
 }
 
 fn write<T: AutoSerialize>(path: &str, shape: &[u64], values: impl Iterator<Item = T>) -> Outcome<()> {

@@ -1,6 +1,7 @@
 //! The cellar: dense arithmetic on rows of `f32`.
 
 pub mod dot;
+pub mod fixed;
 pub mod gram;
 pub mod top_k;
 pub mod unit;

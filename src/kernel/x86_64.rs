@@ -3,9 +3,16 @@
 //! Each type here can only be made on a CPU that has the instructions; holding one is the proof that calling is sound.
 #![allow(unsafe_code)]
 
-use std::arch::{asm, x86_64::__cpuid_count};
+use std::arch::{
+    asm,
+    x86_64::{
+        __cpuid_count, __m128, __m128i, __m256i, _mm_add_epi32, _mm_cvtepi32_ps, _mm_mul_ps, _mm_set1_ps,
+        _mm_storeu_ps, _mm256_add_epi32, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_hadd_epi32,
+        _mm256_load_si256, _mm256_madd_epi16, _mm256_setzero_si256,
+    },
+};
 
-use super::wide::Task;
+use super::{fixed::Values, wide::Task};
 
 /// This CPU has AVX-512 F, BW, DQ and VL.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +60,115 @@ impl Avx2 {
         // SAFETY: `self` was made by `new`, which saw the feature.
         unsafe { inner(task) }
     }
+}
+
+/// Columns of fixed-point rows multiplied at once; with two rows their eight sums fill half of the registers.
+const COLUMNS: usize = 4;
+/// Bytes of columns that stay in the first-level cache while all rows are multiplied with them.
+const CACHED: usize = 16 << 10;
+
+impl Avx2 {
+    /// Dot products of the rows `left` of `values` (`steps` each) with the rows `right`, times `scale`, row-major into
+    /// `out`.
+    ///
+    /// # Panics
+    /// If a row is not there or `out` is too short.
+    pub(super) fn fixed_products(
+        self,
+        (values, steps): (&[Values], usize),
+        left: &[u32],
+        right: &[u32],
+        scale: f32,
+        out: &mut [f32],
+    ) {
+        #[target_feature(enable = "avx2")]
+        fn inner(
+            (values, steps): (&[Values], usize),
+            left: &[u32],
+            right: &[u32],
+            scale: f32,
+            out: &mut [f32],
+        ) {
+            let width = (CACHED / (steps * size_of::<Values>())).next_multiple_of(COLUMNS).max(COLUMNS);
+            for (group, columns) in right.chunks(width).enumerate() {
+                for (pair, rows) in left.chunks(2).enumerate() {
+                    for (quad, columns) in columns.chunks(COLUMNS).enumerate() {
+                        let last = columns[columns.len() - 1];
+                        let mut four = [row(values, steps, last); COLUMNS];
+                        for (four, &place) in four.iter_mut().zip(columns) {
+                            *four = row(values, steps, place);
+                        }
+                        let two = [rows[0], rows[rows.len() - 1]].map(|place| row(values, steps, place));
+                        let sums = fixed_tile(two, four);
+                        for (i, sums) in sums.iter().take(rows.len()).enumerate() {
+                            let at = (2 * pair + i) * right.len() + group * width + quad * COLUMNS;
+                            let scaled = _mm_mul_ps(_mm_cvtepi32_ps(*sums), _mm_set1_ps(scale));
+                            store(scaled, &mut out[at..at + columns.len()]);
+                        }
+                    }
+                }
+            }
+        }
+        let Self(()) = self;
+        // SAFETY: `self` was made by `new`, which saw the feature.
+        unsafe { inner((values, steps), left, right, scale, out) }
+    }
+}
+
+/// The sums of products of two rows with four, all of one length.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fixed_tile(left: [&[Values]; 2], right: [&[Values]; COLUMNS]) -> [__m128i; 2] {
+    let mut sums = [[_mm256_setzero_si256(); COLUMNS]; 2];
+    // Zipped all the way: six indices would be six checks a step.
+    let rows = left[0].iter().zip(left[1]);
+    let columns = right[0].iter().zip(right[1]).zip(right[2].iter().zip(right[3]));
+    for ((first, second), ((a, b), (c, d))) in rows.zip(columns) {
+        let pair = [load(first), load(second)];
+        let columns = [load(a), load(b), load(c), load(d)];
+        for column in 0..COLUMNS {
+            for row in 0..2 {
+                let products = _mm256_madd_epi16(pair[row], columns[column]);
+                sums[row][column] = _mm256_add_epi32(sums[row][column], products);
+            }
+        }
+    }
+    [across(sums[0]), across(sums[1])]
+}
+
+/// The sum of each register's eight lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn across(sums: [__m256i; COLUMNS]) -> __m128i {
+    let halves = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+    _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves))
+}
+
+/// Row `place` of rows of `steps`.
+#[inline]
+fn row(values: &[Values], steps: usize, place: u32) -> &[Values] {
+    &values[place as usize * steps..(place as usize + 1) * steps]
+}
+
+/// The first of four values, as many as `out` takes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn store(values: __m128, out: &mut [f32]) {
+    let mut whole = [0.0; COLUMNS];
+    let to = if out.len() == COLUMNS { out.as_mut_ptr() } else { whole.as_mut_ptr() };
+    // SAFETY: either is four values long.
+    unsafe { _mm_storeu_ps(to, values) }
+    if out.len() < COLUMNS {
+        let n = out.len();
+        out.copy_from_slice(&whole[..n]);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load(values: &Values) -> __m256i {
+    // SAFETY: reads the 32 bytes of `values`, which its type aligns to 32.
+    unsafe { _mm256_load_si256(std::ptr::from_ref(values).cast()) }
 }
 
 /// Rows (or columns) of a tile register.

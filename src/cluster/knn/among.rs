@@ -43,5 +43,6 @@ pub(super) fn nearest(
             });
         }
     }
-    Ok(Graph::ranked((queries, rows), best, k, metric))
+    let candidates = best.into_par_iter().map(TopK::into_sorted).collect();
+    Ok(Graph::ranked((queries, rows), candidates, k, metric))
 }

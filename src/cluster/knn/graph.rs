@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Metric;
 use crate::kernel::{
     dot::{dot, squared_euclidean},
-    top_k::{Scored, TopK},
+    top_k::Scored,
 };
 
 /// The nearest rows of each row, nearest first. Among themselves a row is never its own neighbour.
@@ -19,11 +19,33 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// How many candidates to keep for the `k` nearest: rounding may swap near neighbours, and the true ones are to be
+    /// among them.
+    pub(super) fn candidates(k: usize) -> usize {
+        k + k.div_ceil(2).max(8)
+    }
+
+    /// As [`Self::ranked`] for rows among themselves, whose candidates are known by their places in `order`.
+    pub(super) fn ranked_places(
+        rows: &Array2<f32>,
+        order: &[usize],
+        near: Vec<Vec<Scored>>,
+        k: usize,
+        metric: Metric,
+    ) -> Self {
+        let mut candidates = vec![Vec::new(); near.len()];
+        for (&row, mut near) in order.iter().zip(near) {
+            near.iter_mut().for_each(|near| near.index = order[near.index as usize] as u32);
+            candidates[row] = near;
+        }
+        Self::ranked((rows, rows), candidates, k, metric)
+    }
+
     /// The `k` nearest of each query's candidates by their distance in `f32`. `of.0` are the queries, `of.1` the rows, both
     /// in standard layout and, for the cosine, of length 1. Each query has `k` candidates or more.
     pub(super) fn ranked(
         of: (&Array2<f32>, &Array2<f32>),
-        candidates: Vec<TopK>,
+        candidates: Vec<Vec<Scored>>,
         k: usize,
         metric: Metric,
     ) -> Self {
@@ -46,8 +68,7 @@ impl Graph {
             .zip(graph.distances.axis_iter_mut(Axis(0)))
             .zip(candidates)
             .enumerate()
-            .for_each(|(i, ((mut indices, mut distances), candidates))| {
-                let mut near = candidates.into_sorted();
+            .for_each(|(i, ((mut indices, mut distances), mut near))| {
                 for near in &mut near {
                     near.score = -distance(i, near.index);
                 }

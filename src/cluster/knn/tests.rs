@@ -62,6 +62,81 @@ fn equals_sorting_over_several_blocks_on_any_number_of_threads() {
     }
 }
 
+/// `n` rows around a twentieth as many centres, and every hundredth row a copy of the one before.
+fn clustered(n: usize, dim: usize, seed: u64) -> Array2<f32> {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let centres = random(n / 20 + 1, dim, seed ^ 1);
+    let mut rows = Array2::zeros((n, dim));
+    for i in 0..n {
+        let row = if i % 100 == 99 {
+            rows.row(i - 1).to_owned()
+        } else {
+            let centre = centres.row(rng.random_range(0..centres.nrows())).to_owned();
+            centre.mapv_into(|x| x + rng.random_range(-0.4_f32..0.4))
+        };
+        rows.row_mut(i).assign(&row);
+    }
+    rows
+}
+
+fn assert_well_formed(graph: &Graph) {
+    for (i, (indices, distances)) in graph.indices.rows().into_iter().zip(graph.distances.rows()).enumerate()
+    {
+        let distinct: std::collections::HashSet<u32> = indices.iter().copied().collect();
+        assert_eq!(distinct.len(), graph.k(), "row {i} has a neighbour twice");
+        assert!(!distinct.contains(&(i as u32)), "row {i} is its own neighbour");
+        assert!(distances.iter().is_sorted(), "row {i}: {distances}");
+    }
+}
+
+#[test]
+fn approximate_neighbours_are_nearly_all_of_the_exact_ones() {
+    for (metric, dim) in [(Metric::Cosine, 24), (Metric::Euclidean, 9)] {
+        let rows = clustered(13_000, dim, 4);
+        let by = |method| nearest_by(method, rows.view(), 15, metric, &Unwatched).unwrap();
+        let (approximate, exact) = (by(Method::Approximate), by(Method::Exact));
+        assert_well_formed(&approximate);
+        let recall = approximate.recall(&exact);
+        assert!(recall >= 0.98, "{metric:?}: {recall}");
+        assert_ne!(approximate.indices, exact.indices, "too small to tell approximate from exact");
+    }
+}
+
+#[test]
+fn where_every_row_probes_every_cell_approximate_is_exact() {
+    for n in [2, 3, 127, 128, 129, 700, 3_000] {
+        for metric in [Metric::Cosine, Metric::Euclidean] {
+            let rows = clustered(n, 6, n as u64);
+            let by = |method| nearest_by(method, rows.view(), 10, metric, &Unwatched).unwrap();
+            let (approximate, exact) = (by(Method::Approximate), by(Method::Exact));
+            assert_well_formed(&approximate);
+            assert_eq!(approximate.distances, exact.distances, "{n} rows, {metric:?}");
+        }
+    }
+}
+
+#[test]
+fn approximate_neighbours_do_not_depend_on_the_threads() {
+    let rows = clustered(7_000, 12, 8);
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| nearest_by(Method::Approximate, rows.view(), 15, Metric::Cosine, &Unwatched).unwrap())
+    };
+    let one = on(1);
+    assert_eq!(one, on(2));
+    assert_eq!(one, on(3));
+}
+
+#[test]
+fn equal_rows_have_approximate_neighbours_too() {
+    let rows = Array2::from_elem((5_000, 3), 2.0);
+    for metric in [Metric::Cosine, Metric::Euclidean] {
+        let graph = nearest_by(Method::Approximate, rows.view(), 15, metric, &Unwatched).unwrap();
+        assert_well_formed(&graph);
+        assert!(graph.distances.iter().all(|&distance| distance < 1e-6));
+    }
+}
+
 #[test]
 fn neighbours_among_others_are_those_among_all() {
     let rows = random(400, 9, 3);

@@ -67,6 +67,35 @@ impl FuzzySet {
         Self::from_rows(rows.collect::<Vec<Vec<_>>>())
     }
 
+    /// The same drawn together where rows carry one label and apart where they carry two: an edge between two labels keeps
+    /// `exp(−2.5 / (1 − weight))` of its strength, one at a row without a label `exp(−1)`; then each row's strengths
+    /// are scaled so that the largest is 1, and the two views of an edge united again. For a symmetric set. `O(edges)`.
+    ///
+    /// Source: `categorical_simplicial_set_intersection`, `reset_local_connectivity` of umap-learn.
+    #[must_use]
+    pub(super) fn towards(&self, labels: &[Option<u32>], weight: f32) -> Self {
+        const UNKNOWN_DISTANCE: f32 = 1.0;
+        let far_distance = 2.5 / (1.0 - weight);
+        let factor = |i: usize, j: u32| match (labels[i], labels[j as usize]) {
+            (Some(own), Some(other)) if own == other => 1.0,
+            (Some(_), Some(_)) => (-far_distance).exp(),
+            _ => (-UNKNOWN_DISTANCE).exp(),
+        };
+        let largest: Vec<f32> = (0..self.n())
+            .into_par_iter()
+            .map(|i| self.edges(i).map(|(j, strength)| strength * factor(i, j)).fold(0.0, f32::max))
+            .collect();
+        let row = |i: usize| {
+            let seen = |(j, strength): (u32, f32)| {
+                let strength = strength * factor(i, j);
+                let (here, there) = (strength / largest[i], strength / largest[j as usize]);
+                (strength > 0.0).then(|| (j, here + there - here * there))
+            };
+            self.edges(i).filter_map(seen).collect()
+        };
+        Self::from_rows((0..self.n()).into_par_iter().map(row).collect::<Vec<Vec<_>>>())
+    }
+
     /// The largest strength; 0 without edges.
     pub(super) fn strongest(&self) -> f32 {
         self.strengths.iter().copied().fold(0.0, f32::max)

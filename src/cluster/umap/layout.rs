@@ -18,7 +18,7 @@ const LARGEST_STEP: f32 = 4.0;
 /// Keeps a push finite between points at one place.
 const SOFTENING: f32 = 1e-3;
 /// An epoch moves the points in about so many turns, each of which sees where the turns before have led.
-const TURNS: usize = 64;
+const TURNS: usize = 128;
 
 /// What an epoch needs to know.
 pub(super) struct Descent<'a> {
@@ -31,25 +31,25 @@ pub(super) struct Descent<'a> {
 impl Descent<'_> {
     /// Moves `layout` (`n × d`) through all epochs.
     ///
-    /// An edge of strength `w` is sampled in `w / strongest` of the epochs, evenly spread; each sample pulls both its
-    /// ends and pushes each away from `negative_sample_rate` random points. As in umap-learn a point's samples take
-    /// effect one after the other; differently from it, a point is moved in its own turn only, which reads all others
-    /// where the turns before left them. So no two threads write the same point, random numbers are a function of
-    /// (seed, epoch, point), and the same seed gives the same bits on any number of threads.
+    /// An edge of strength `w` is sampled in `w / strongest` of the epochs, evenly spread; each sample pulls its two ends
+    /// together and pushes the one that it is seen from away from `negative_sample_rate` random points. As in umap-learn
+    /// a point's samples take effect one after the other, and the other end moves as far as the point itself. Differently
+    /// from it, points are moved in turns: those of one turn read all others where the turns before left them, and what
+    /// moves the other ends is added when the turn is over, in order. So no two threads write the same point, random
+    /// numbers are a function of (seed, epoch, point), and the same seed gives the same bits on any number of threads.
     ///
-    /// Tried and lost, on newsgroups, judged by the clusters that HDBSCAN's eom cuts (`min_cluster_size` 50; 23 – 40 in five
-    /// runs of this): 16 turns an epoch (63 clusters, once); a neighbour that springs back at each pull, which comes nearer
-    /// to umap-learn (trustworthiness 0.971 instead of 0.967, umap-learn 0.972), but ends in 2 clusters in one run of three,
-    /// as two of five of umap-learn's do; that for the first half of the epochs (no difference); AVX-512's own gathers (no
-    /// faster, the points come from the second-level cache either way).
+    /// Tried and lost, on newsgroups (5 seeds; umap-learn: trustworthiness 0.973, and 24 – 39 clusters that HDBSCAN's eom cuts
+    /// at `min_cluster_size` 50): a point that moves alone, pulled twice, so that no other end need be written
+    /// (trustworthiness 0.968); the same with an other end that springs back for the second pull (0.971, but 2 clusters
+    /// in four runs of five); strangers of a group of points that stand side by side, so that they need no gathering (no
+    /// faster); AVX-512's own gathers (no faster, the points come from the second-level cache either way).
     ///
     /// Time `O(n_epochs · edges · d)`. Source: the UMAP paper, algorithm 5; `optimize_layout_euclidean`.
     pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
         self.descend(layout, None, watch)
     }
 
-    /// Moves `places` (`m × d`) likewise while the `others` (`n × d`), whom the graph's edges lead to, stay: a sample
-    /// then pulls once.
+    /// Moves `places` (`m × d`) likewise while the `others` (`n × d`), whom the graph's edges lead to, stay.
     pub(super) fn run_among(
         &self,
         places: &mut Array2<f32>,
@@ -92,7 +92,8 @@ impl Descent<'_> {
             watch.progress("layout", epoch, self.n_epochs);
             samples.advance(epoch);
             let groups = samples.groups();
-            let turns = if among.is_some() { 1 } else { TURNS.min(groups.len()) };
+            // Two groups or more in a turn, so that two threads have something to do.
+            let turns = if among.is_some() { 1 } else { TURNS.min(groups.len().div_ceil(2)) };
             for turn in 0..turns {
                 let groups: Vec<&[u32; LANES]> = groups.iter().skip(turn).step_by(turns).collect();
                 let moves = |group| Moves {
@@ -100,16 +101,18 @@ impl Descent<'_> {
                     samples: &samples,
                     points: &points,
                     others: among.as_deref().unwrap_or(&points),
-                    pulls: if among.is_some() { 1 } else { 2 },
+                    others_stay: among.is_some(),
                     epoch,
                     group,
                 };
-                let moved: Vec<[[f32; LANES]; D]> =
-                    groups.par_iter().map(|group| wide::run(moves(group))).collect();
+                let moved: Vec<Moved<D>> = groups.par_iter().map(|group| wide::run(moves(group))).collect();
                 for (group, moved) in groups.iter().zip(&moved) {
                     for (lane, &i) in group.iter().enumerate() {
-                        points[i as usize] = std::array::from_fn(|d| moved[d][lane]);
+                        points[i as usize] = std::array::from_fn(|d| moved.to[d][lane]);
                     }
+                }
+                for (other, step) in moved.iter().flat_map(|moved| &moved.others) {
+                    points[*other as usize].iter_mut().zip(step).for_each(|(x, step)| *x += step);
                 }
             }
         }
@@ -125,22 +128,30 @@ fn points<const D: usize>(rows: &Array2<f32>) -> Vec<[f32; D]> {
     rows.rows().into_iter().map(point).collect()
 }
 
-/// The samples of a group of points in one epoch; gives where they lead, by dimension and lane.
+/// Where the samples of a group of points lead.
+struct Moved<const D: usize> {
+    /// The points, by dimension and lane.
+    to: [[f32; LANES]; D],
+    /// By how much the other ends of the samples move.
+    others: Vec<(u32, [f32; D])>,
+}
+
+/// The samples of a group of points in one epoch.
 struct Moves<'a, const D: usize> {
     descent: &'a Descent<'a>,
     samples: &'a Samples<'a>,
     points: &'a [[f32; D]],
     others: &'a [[f32; D]],
-    pulls: usize,
+    others_stay: bool,
     epoch: usize,
     group: &'a [u32; LANES],
 }
 
 impl<const D: usize> Task for Moves<'_, D> {
-    type Output = [[f32; LANES]; D];
+    type Output = Moved<D>;
 
     #[inline(always)]
-    fn run(self) -> [[f32; LANES]; D] {
+    fn run(self) -> Moved<D> {
         let Descent { curve, params, n_epochs, .. } = self.descent;
         let forces = Forces {
             curve: *curve,
@@ -159,6 +170,9 @@ impl<const D: usize> Task for Moves<'_, D> {
                 at[d][lane] = self.points[i as usize][d];
             }
         }
+        // A group filled up with its last point has samples of its own up to there.
+        let own_lanes = self.group.iter().position(|&i| i == self.group[LANES - 1]).unwrap_or(0) + 1;
+        let mut others = Vec::with_capacity(if self.others_stay { 0 } else { LANES * sampled[0].len() });
         let mut neighbours = [[0.0; LANES]; D];
         let mut strangers = vec![[[0.0; LANES]; D]; params.negative_sample_rate];
         // Groups are sorted: the first has most.
@@ -177,15 +191,18 @@ impl<const D: usize> Task for Moves<'_, D> {
                 let drawn = draw(&seeds, sample * params.negative_sample_rate + push, self.others.len());
                 gather(self.others, &drawn, strangers);
             }
-            // Once for the edge from here to there, once for the edge from there to here.
-            for _ in 0..self.pulls {
-                forces.pull(&mut at, &neighbours, &rates);
+            let before = at;
+            forces.pull(&mut at, &neighbours, &rates);
+            if !self.others_stay {
+                for lane in (0..own_lanes).take_while(|&lane| sample < sampled[lane].len()) {
+                    others.push((due[lane], std::array::from_fn(|d| before[d][lane] - at[d][lane])));
+                }
             }
             for strangers in &strangers {
                 forces.push(&mut at, strangers, &rates);
             }
         }
-        at
+        Moved { to: at, others }
     }
 }
 

@@ -39,6 +39,14 @@ pub enum Error {
         /// Rows of the array.
         rows: usize,
     },
+    /// The labels are those of other rows.
+    #[error("there are `{labels}` labels but {rows} rows; give each row a label or none")]
+    OtherLabels {
+        /// How many labels.
+        labels: usize,
+        /// How many rows.
+        rows: usize,
+    },
 }
 
 impl From<Cancelled> for Error {
@@ -65,6 +73,24 @@ pub fn fit(rows: ArrayView2<'_, f32>, params: &Checked, watch: &dyn Watch) -> Re
     fit_graph(&graph, rows, params, watch)
 }
 
+/// As [`fit`], drawn towards what is known: `labels` has a label, or none, for each row, and rows of different labels
+/// are kept apart as `target_weight` says.
+///
+/// Source: supervised and semi-supervised UMAP, `UMAP.fit(X, y)` of umap-learn with its categorical target metric.
+pub fn fit_supervised(
+    rows: ArrayView2<'_, f32>,
+    labels: &[Option<u32>],
+    params: &Checked,
+    watch: &dyn Watch,
+) -> Result<Umap, Error> {
+    if labels.len() != rows.nrows() {
+        return Err(Error::OtherLabels { labels: labels.len(), rows: rows.nrows() });
+    }
+    let Params { n_neighbors, metric, .. } = *params.params();
+    let graph = knn::nearest(rows, n_neighbors - 1, metric, watch)?;
+    lay_out(&graph, rows, Some(labels), params.params(), watch)
+}
+
 /// Lays out rows whose nearest neighbours are known: `graph` of `rows` (`n × d`) holds the `n_neighbors − 1` nearest
 /// others of each row, or more, of which the nearest count.
 pub fn fit_graph(
@@ -73,11 +99,20 @@ pub fn fit_graph(
     params: &Checked,
     watch: &dyn Watch,
 ) -> Result<Umap, Error> {
-    let n = rows.nrows();
-    if graph.n() != n {
-        return Err(Error::OtherRows { graph: graph.n(), rows: n });
+    if graph.n() != rows.nrows() {
+        return Err(Error::OtherRows { graph: graph.n(), rows: rows.nrows() });
     }
-    let params = params.params();
+    lay_out(graph, rows, None, params.params(), watch)
+}
+
+fn lay_out(
+    graph: &Graph,
+    rows: ArrayView2<'_, f32>,
+    labels: Option<&[Option<u32>]>,
+    params: &Params,
+    watch: &dyn Watch,
+) -> Result<Umap, Error> {
+    let n = rows.nrows();
     if n < 2 {
         return Ok(Umap { layout: Array2::zeros((n, params.n_components)) });
     }
@@ -88,7 +123,11 @@ pub fn fit_graph(
     let n_epochs = params.n_epochs.unwrap_or(usual);
     // A handful of epochs would leave a handful of edges.
     let sampled_in = if n_epochs > 10 { n_epochs } else { usual };
-    let set = FuzzySet::union(&graph, &smooth_knn(&graph.distances)).without_weak(sampled_in);
+    let mut set = FuzzySet::union(&graph, &smooth_knn(&graph.distances));
+    if let Some(labels) = labels {
+        set = set.towards(labels, params.target_weight);
+    }
+    let set = set.without_weak(sampled_in);
     let curve = Curve::fit(params.min_dist, params.spread);
     let mut layout = spectral::initial(&set, rows, params.metric, params.n_components, params.seed, watch)?;
     Descent { graph: &set, curve, params, n_epochs }.run(&mut layout, watch)?;

@@ -26,6 +26,9 @@ pub struct Params {
     pub repulsion_strength: f32,
     /// Length of the first steps; it falls to 0 over the epochs.
     pub learning_rate: f32,
+    /// How far apart [`fit_supervised`](super::fit_supervised) keeps rows of different labels, from 0 to 1: at 0 a label
+    /// weighs little against the rows, at 1 no edge joins two labels.
+    pub target_weight: f32,
     /// The same seed gives the same bits, on any number of threads.
     pub seed: u64,
 }
@@ -42,6 +45,7 @@ impl Default for Params {
             negative_sample_rate: 5,
             repulsion_strength: 1.0,
             learning_rate: 1.0,
+            target_weight: 0.5,
             seed: 42,
         }
     }
@@ -123,6 +127,12 @@ impl Params {
                 "0 or more",
             ),
             ("learning_rate", self.learning_rate, positive(self.learning_rate), "above 0"),
+            (
+                "target_weight",
+                self.target_weight,
+                (0.0..=1.0).contains(&self.target_weight),
+                "between 0 and 1",
+            ),
         ];
         for (name, value, fine, range) in numbers {
             if !fine {
@@ -166,6 +176,10 @@ mod tests {
         assert_eq!(
             message(Params { learning_rate: f32::NAN, ..default() }),
             "`learning_rate` is NaN but must be above 0"
+        );
+        assert_eq!(
+            message(Params { target_weight: 1.5, ..default() }),
+            "`target_weight` is 1.5 but must be between 0 and 1"
         );
     }
 }

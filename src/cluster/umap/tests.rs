@@ -18,6 +18,8 @@ struct Golden {
     starts: Vec<usize>,
     neighbours: Vec<u32>,
     strengths: Vec<f32>,
+    target: Vec<i32>,
+    supervised: Vec<f32>,
     spectral: Vec<Vec<f32>>,
 }
 
@@ -87,6 +89,41 @@ fn smoothing_and_union_are_umap_learns() {
     for (ours, theirs) in set.strengths.iter().zip(&golden.strengths) {
         assert_close(*ours, *theirs, 1e-4, "strength");
     }
+}
+
+#[test]
+fn the_intersection_with_labels_is_umap_learns() {
+    let golden = golden();
+    let labels: Vec<Option<u32>> = golden.target.iter().map(|&label| u32::try_from(label).ok()).collect();
+    let set = golden_set().towards(&labels, 0.5);
+    assert_eq!(set.neighbours, golden.neighbours);
+    for (ours, theirs) in set.strengths.iter().zip(&golden.supervised) {
+        assert_close(*ours, *theirs, 1e-4, "strength");
+    }
+    // Nothing at all joins different labels at full weight.
+    let apart = golden_set().towards(&labels, 1.0);
+    for i in 0..apart.n() {
+        assert!(apart.edges(i).all(|(j, _)| match (labels[i], labels[j as usize]) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        }));
+    }
+}
+
+#[test]
+fn labels_draw_one_blob_apart() {
+    let (rows, _) = blobs(400, 1, 12, 4);
+    let labels: Vec<Option<u32>> = (0..400).map(|i| (i % 10 > 0).then_some(i % 2)).collect();
+    let params = checked(Params { n_epochs: Some(100), target_weight: 0.9, ..Params::default() });
+    let layout = fit_supervised(rows.view(), &labels, &params, &Unwatched).unwrap().layout;
+    let nearest = knn::nearest(layout.view(), 5, Metric::Euclidean, &Unwatched).unwrap();
+    let differs = |((i, _), &j): ((usize, usize), &u32)| {
+        labels[i].is_some() && labels[j as usize].is_some() && labels[i] != labels[j as usize]
+    };
+    let strangers = nearest.indices.indexed_iter().filter(|&edge| differs(edge)).count();
+    assert!(strangers < 40, "{strangers} of 2000 neighbours have another label");
+    let error = fit_supervised(rows.view(), &labels[1..], &params, &Unwatched).unwrap_err();
+    assert_eq!(error, Error::OtherLabels { labels: 399, rows: 400 });
 }
 
 #[test]
