@@ -77,9 +77,13 @@ impl<'a> Gram<'a> {
     /// Whether this CPU multiplies blocks of rows rounded to `bf16` some ten times faster than scattered rows.
     pub fn has_tiles() -> bool {
         #[cfg(target_arch = "x86_64")]
-        return Amx::new().is_some();
+        {
+            Amx::new().is_some()
+        }
         #[cfg(not(target_arch = "x86_64"))]
-        return false;
+        {
+            false
+        }
     }
 
     /// Products of the rows at the places `left` with those at the places `right`, row-major into `out`.

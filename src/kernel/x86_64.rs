@@ -116,6 +116,7 @@ impl Avx2 {
 }
 
 /// The sums of products of two rows with four, all of one length.
+#[allow(clippy::needless_range_loop, reason = "the lanes of several arrays go side by side")]
 #[target_feature(enable = "avx2")]
 #[inline]
 fn fixed_tile(left: [&[Values]; 2], right: [&[Values]; COLUMNS]) -> [__m128i; 2] {

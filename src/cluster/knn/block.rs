@@ -1,5 +1,6 @@
 //! Blocks of rows that meet: the products of two blocks' rows are offered to both.
 #![allow(clippy::inline_always, reason = "compiled once per instruction set")]
+#![allow(clippy::needless_range_loop, reason = "the lanes of several arrays go side by side")]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -84,13 +84,13 @@ fn probes(rows: &Array2<f32>, order: &[usize], metric: Metric) -> Probes {
         .into_par_iter()
         .map(|own| {
             let considered =
-                nearest_cells(means.row(own).dot(&means.t()).to_vec(), &half_squares, CONSIDERED);
+                nearest_cells(&means.row(own).dot(&means.t()).to_vec(), &half_squares, CONSIDERED);
             let members = rows.select(Axis(0), cells[own]);
             let products = members.dot(&means.select(Axis(0), &considered).t());
             let half_squares: Vec<f32> = considered.iter().map(|&cell| half_squares[cell]).collect();
             let mut probes: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
             for (row, products) in (0..).zip(products.rows()) {
-                for cell in nearest_cells(products.to_vec(), &half_squares, PROBES) {
+                for cell in nearest_cells(&products.to_vec(), &half_squares, PROBES) {
                     probes.entry(considered[cell]).or_default().push(row);
                 }
             }
@@ -101,7 +101,7 @@ fn probes(rows: &Array2<f32>, order: &[usize], metric: Metric) -> Probes {
 }
 
 /// The cells of the `count` largest products less half squares.
-fn nearest_cells(products: Vec<f32>, half_squares: &[f32], count: usize) -> Vec<usize> {
+fn nearest_cells(products: &[f32], half_squares: &[f32], count: usize) -> Vec<usize> {
     let mut scored: Vec<(f32, usize)> =
         products.iter().zip(half_squares).map(|(product, half)| product - half).zip(0..).collect();
     if count < scored.len() {
