@@ -23,7 +23,7 @@ const PROBES: usize = 24;
 /// Cells among which a row finds its own: those nearest to its cell. A quarter as many costs 2 % of the recall.
 const CONSIDERED: usize = 16 * PROBES;
 /// Passes over neighbours of neighbours.
-const PASSES: usize = 1;
+const PASSES: usize = 2;
 
 /// Most of the `k` nearest others of each of `rows` (`n × d`, standard layout, finite; of length 1 for the cosine).
 ///
