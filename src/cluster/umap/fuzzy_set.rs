@@ -89,7 +89,7 @@ impl FuzzySet {
             let seen = |(j, strength): (u32, f32)| {
                 let strength = strength * factor(i, j);
                 let (here, there) = (strength / largest[i], strength / largest[j as usize]);
-                (strength > 0.0).then(|| (j, here + there - here * there))
+                (strength > 0.0).then_some((j, here + there - here * there))
             };
             self.edges(i).filter_map(seen).collect()
         };
