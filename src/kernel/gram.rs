@@ -27,8 +27,8 @@ pub enum Precision {
 /// Rows ready to be multiplied with each other.
 ///
 /// Measured on one core at 384 dimensions, with [`Precision::Half`]: 2 Tflop/s with AMX, which keeps two more copies of
-/// the rows in `bf16`, `4 n d` bytes; 0.14 Tflop/s with AVX2, which keeps one in fixed point, `2 n d` bytes. With
-/// [`Precision::Single`] blocks go through `ndarray`'s matrix product, at 0.04 to 0.07 Tflop/s.
+/// the rows in `bf16`, `4 n d` bytes; with AVX2 0.07 Tflop/s (the whole search, on a busy machine), which keeps one in
+/// fixed point, `2 n d` bytes. With [`Precision::Single`] blocks go through `ndarray`'s matrix product (0.04 Tflop/s).
 #[derive(Debug)]
 pub struct Gram<'a> {
     rows: ArrayView2<'a, f32>,

@@ -20,7 +20,7 @@ use crate::{
 const CELL: usize = 128;
 /// Cells that each row is multiplied with.
 const PROBES: usize = 24;
-/// Cells among which a row finds its own: those nearest to its cell. A quarter as many costs 2 % of the recall.
+/// Cells among which a row finds its own: those nearest to its cell. A quarter as many costs 2 % of ACL's recall.
 const CONSIDERED: usize = 16 * PROBES;
 /// Passes over neighbours of neighbours.
 const PASSES: usize = 2;
