@@ -182,12 +182,16 @@ fn clusters_become_topics_and_keep_their_ids() {
 #[test]
 fn a_merge_needs_two_looks_and_leaves_a_redirect() {
     let mut state = State::new(DIM, bounds());
-    let documents: Vec<_> = (0..20).map(|number| (number, number as usize % 2, None)).collect();
+    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
     state.absorb(evidence(&state, &documents), 1);
     let apart = fitted(&state, |kept| Some(axis_of(kept)));
     adopt(&mut state, &apart);
     // Most of topic 1, but not plainly all of it, lies with topic 0.
-    let together = |kept: &Kept| Some(u32::from(axis_of(kept) == 1 && kept.position.offset > 15));
+    let together = |kept: &Kept| match kept.position.offset {
+        25 => Some(1),
+        27 => Some(2),
+        _ => Some(0),
+    };
     let seen = fitted(&state, together);
     adopt(&mut state, &seen);
     assert_eq!(state.topics().len(), 2, "one look is not enough");
