@@ -2,6 +2,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::embed::tests::tiny;
+use crate::embed::{Embedder, Params, Precision};
 
 fn hash(path: &Path) -> String {
     crate::embed::hub::hexadecimal(&Sha256::digest(fs_err::read(path).unwrap()))
@@ -59,4 +60,47 @@ fn what_cannot_be_exported_is_named_with_the_reason() {
     assert!(refused("model.safetensors", &tiny::weights("distilbert", false, "")).contains(
         "token_type_embeddings.weight is missing but must be there in a model of this `model_type`"
     ));
+}
+
+/// What opening the BERT in `dir` says once `change` was done to the bytes of `file`.
+fn opened(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
+    let dir = tiny::folder("bert");
+    export(dir.path()).unwrap();
+    let path = dir.path().join(file);
+    fs_err::write(&path, change(fs_err::read(&path).unwrap())).unwrap();
+    let params = Params { model: dir.path().to_path_buf(), precision: Precision::Fp32, ..Params::default() };
+    let error = Embedder::open(&params.check().unwrap()).err().unwrap().to_string();
+    error.replace(dir.path().to_str().unwrap(), "DIR")
+}
+
+#[test]
+fn a_bad_model_is_told_by_its_file_and_what_was_expected() {
+    let renamed = opened("onnx/model.onnx", |bytes| {
+        let mut model = onnx::ModelProto::decode(bytes.as_slice()).unwrap();
+        let graph = model.graph.as_mut().unwrap();
+        graph.input[0].name = "pixels".to_owned();
+        let inputs = graph.node.iter_mut().flat_map(|node| &mut node.input);
+        inputs.filter(|input| *input == "input_ids").for_each(|input| *input = "pixels".to_owned());
+        model.encode_to_vec()
+    });
+    assert!(
+        renamed.starts_with("`DIR/onnx/model.onnx`: inputs is [")
+            && renamed.ends_with("must be `input_ids` and others; choose another model"),
+        "{renamed}"
+    );
+    let half = |bytes: Vec<u8>| bytes[..bytes.len() / 2].to_vec();
+    let cut = opened("onnx/model.onnx", half);
+    assert!(
+        cut.starts_with("ONNX Runtime can't use `DIR/onnx/model.onnx`; it must be a whole ONNX file"),
+        "{cut}"
+    );
+    assert!(opened("tokenizer.json", half).starts_with("`DIR/tokenizer.json` is not a usable tokenizer"));
+    assert!(opened("config.json", half).starts_with("`DIR/config.json` is not readable as JSON"));
+    let wider = opened("config.json", |bytes| {
+        String::from_utf8(bytes).unwrap().replace(r#""hidden_size":8"#, r#""hidden_size":9"#).into_bytes()
+    });
+    assert_eq!(
+        wider,
+        "`DIR/onnx/model.onnx`: last_hidden_state is of dimension 8 but must be 9; choose another model"
+    );
 }
