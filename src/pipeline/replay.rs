@@ -132,6 +132,7 @@ impl<'a> Player<'a> {
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
         let told = Circumstances { trigger, documents, stages, now_ms: 0 };
         let Decision::Promoted(adoption) = self.state.adopt(&fitted, &told, self.parameters.rules())? else {
+            self.versions.push((self.recorded.len(), self.resolved()));
             return Ok(());
         };
         for revision in &adoption.revisions {
@@ -162,5 +163,77 @@ impl<'a> Player<'a> {
             reports: self.state.reports().cloned().collect(),
             state: self.state,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Partition, Position};
+    use crate::cluster::watch::Unwatched;
+    use crate::model::refit;
+    use crate::record::event::EventRecord;
+    use crate::record::line;
+    use crate::record::topic::TopicRecord;
+
+    /// `n` documents around four directions, in eight dimensions.
+    fn stream(n: usize) -> (Vec<Document>, UnitRows) {
+        let mut random: u64 = 7;
+        let mut noise = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let rows = ndarray::Array2::from_shape_fn(
+            (n, 8),
+            |(row, axis)| {
+                if row % 4 == axis { 1.0 } else { noise() * 0.4 }
+            },
+        );
+        let document = |row: usize| Document {
+            id: format!("d{row}").into(),
+            text: format!("subject{} word{}", row % 4, row % 7),
+            timestamp_ms: None,
+            label: None,
+            embedding: None,
+            position: Position { partition: Partition::new("p"), offset: row as u64 },
+        };
+        ((0..n).map(document).collect(), UnitRows::normalise(rows).unwrap())
+    }
+
+    /// Everything that the replay says to the outside, byte for byte.
+    fn told() -> Vec<u8> {
+        let (documents, rows) = stream(600);
+        let refit = refit::Params { first_documents: 200, every_documents: 150, ..refit::Params::default() };
+        let parameters = Parameters {
+            assign: crate::model::assign::Params::default().check().unwrap(),
+            refit: refit.check().unwrap(),
+            keywords: crate::keywords::Params::default(),
+            policy: refit::policy::Params::default().check().unwrap(),
+        };
+        let tokenizer = crate::keywords::Params::default().check().unwrap().tokenizer();
+        let bounds = Bounds { sample: 300, outliers: 100, window: 50, ..Bounds::default() };
+        let replayed = replay(&documents, &rows, &tokenizer, &parameters, bounds, &Unwatched).unwrap();
+        assert!(replayed.reports.len() > 2 && replayed.state.topics().len() >= 4);
+        let model = replayed.state.model().unwrap();
+        let mut bytes: Vec<u8> = (replayed.arrival.iter().chain(&replayed.last))
+            .flat_map(|topic| TopicId::to_record(*topic).to_le_bytes())
+            .collect();
+        for event in replayed.state.events_after(0) {
+            bytes.extend(line(&EventRecord::new(event)));
+        }
+        for topic in model.topics.values() {
+            bytes.extend(line(&TopicRecord::new(topic, &model)));
+        }
+        for archive in replayed.state.archives() {
+            bytes.extend(line(archive));
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_same_stream_gives_the_same_bytes_on_any_number_of_threads() {
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let three = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert!(one.install(told) == three.install(told));
     }
 }

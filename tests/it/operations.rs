@@ -173,3 +173,34 @@ fn a_daemon_carries_out_orders_and_they_survive_its_death() {
     assert_eq!(topics["documents"], 399);
     assert_eq!(json(&home, &["topic", &id])["name"], "Renamed over HTTP");
 }
+
+#[test]
+fn seeds_take_their_documents_from_the_first_one_on() {
+    let home = Home::new(&documents(120));
+    let seeds = "[[seeds.topic]]\nlabel = \"Space\"\nwords = [\"astronomy\", \"satellite\"]\n\
+                 texts = [\"The rocket reached its orbit around the planet.\", \"A telescope saw distant stars.\"]\n";
+    fs_err::write(home.path("seeds.toml"), seeds).unwrap();
+    home.good(&["run", "--exit-at-end", "--config", "seeds.toml"]);
+    let arrivals = home.records("assignments.jsonl").into_iter().filter(|record| record["revision"] == 1);
+    let (mut taken, mut wrong) = (0, 0);
+    for record in arrivals {
+        let number: usize = record["id"].as_str().unwrap()[1..].parse().unwrap();
+        match (number % 4 == 3, record["topic"] == 0) {
+            (true, true) => taken += 1,
+            (false, true) => wrong += 1,
+            _ => {}
+        }
+    }
+    assert!(taken >= 27 && wrong <= 3, "{taken} of 30, and {wrong} others");
+    let first = &home.records("topics.jsonl")[0];
+    assert_eq!((&first["name"], &first["custom_label"]), (&"Space".into(), &"Space".into()));
+    let model = home.path("model");
+    home.good(&["export", model.to_str().unwrap()]);
+    let again = Home::new(&documents(40)).set(&format!("seeds.bertopic={}", model.display()));
+    again.good(&["run", "--exit-at-end"]);
+    assert!(home.records("topics.jsonl").len() > 1);
+    let seeded = again.records("topics.jsonl");
+    assert!(seeded.iter().any(|topic| topic["name"] == "Space" && topic["version"] == 1), "{seeded:?}");
+    let found = again.records("assignments.jsonl").into_iter().filter(|record| record["topic"] != -1).count();
+    assert!(found > 30, "{found} of 40 documents went to a seed");
+}

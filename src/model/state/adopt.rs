@@ -156,6 +156,7 @@ impl State {
         self.sleep(&mut change, rules.refit.dormant_after_documents, told.now_ms);
         self.tell_published(&mut change, told.now_ms);
         self.keep_version(&mut change, format!("refit {}", self.totals.refits), told.now_ms);
+        let fates = fates.into_iter().map(|(id, fate)| (id, self.asleep(id, fate))).collect();
         let report = Report {
             number: self.totals.refits,
             before: version - 1,
@@ -165,6 +166,12 @@ impl State {
         };
         self.step(&mut change, Op::Refitted(Box::new(report)));
         Ok(Decision::Promoted(Box::new(Adoption { change, revisions, model })))
+    }
+
+    /// The fate of a topic that this refit found asleep, or sent to sleep.
+    fn asleep(&self, id: TopicId, fate: Fate) -> Fate {
+        let dormant = self.topics.get(&id).is_some_and(|record| record.topic.life == Life::Dormant);
+        if dormant && fate == Fate::Unseen { Fate::Dormant } else { fate }
     }
 
     /// The fit with the topics that its members have now: an operator may have changed them while it ran.

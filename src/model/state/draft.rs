@@ -19,7 +19,7 @@ use crate::model::state::adopt::Revision;
 use crate::model::state::change::Standing;
 use crate::model::state::ended::{self, Ended};
 use crate::model::state::{Record, State};
-use crate::model::topic::{Life, Representative, Topic, TopicId};
+use crate::model::topic::{Representative, Topic, TopicId};
 use crate::model::trend::History;
 use crate::model::version::{BrokenEntry, Entry, TopicModel};
 
@@ -236,7 +236,6 @@ impl<'a> Draft<'a> {
                     (None, Some(after)) if plan.continued.contains(id) => {
                         Fate::Kept { drift: dot(&before.topic.centroid, &after.topic.centroid) }
                     }
-                    (_, Some(after)) if after.topic.life == Life::Dormant => Fate::Dormant,
                     _ => Fate::Unseen,
                 },
             ));

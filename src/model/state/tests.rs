@@ -15,6 +15,8 @@ use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::{assign, refit};
 
+mod operations;
+
 const DIM: usize = 4;
 
 fn bounds() -> Bounds {

@@ -1,0 +1,217 @@
+//! What operators, the policy and the bounds do to a state, compared with a count from scratch.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::kernel::unit::UnitRows;
+use crate::model::assign::assign;
+use crate::model::event::Happened;
+use crate::model::seed::Seed;
+
+/// Everything is kept, so that everything can be counted anew.
+fn roomy() -> Bounds {
+    Bounds { sample: 1000, outliers: 1000, seen: 1000, ..bounds() }
+}
+
+/// One random step: documents, a refit, or an action.
+fn play(state: &mut State, next: &mut u64, (kind, size, salt): (usize, u64, u8)) {
+    match kind {
+        0 => {
+            let cluster = |kept: &Kept| {
+                let spread = (kept.position.offset ^ u64::from(salt)) % 5;
+                (spread > 0).then(|| (axis_of(kept) + u32::from(spread == 4)) % 3)
+            };
+            let fitted = fitted(state, cluster);
+            adopt(state, &fitted);
+        }
+        1 | 2 => {
+            let order = action(state, salt, *next);
+            drop(operate(state, &order));
+        }
+        _ => {
+            let topics: Vec<TopicId> = state.topics().keys().chain(state.ended().keys()).copied().collect();
+            let documents: Vec<_> = (*next..*next + size)
+                .map(|number| {
+                    let at = (number as usize + salt as usize) % (topics.len() + 1);
+                    (number, number as usize % 3, topics.get(at).copied())
+                })
+                .collect();
+            *next += size;
+            state.absorb(evidence(state, &documents), 1);
+        }
+    }
+}
+
+/// (documents, sum of embeddings, documents per window, words) of the kept documents for which `holds`.
+type Ledger = (u64, Vec<f64>, BTreeMap<u64, u64>, BTreeMap<String, f64>);
+
+fn recount(state: &State, holds: impl Fn(change::Standing) -> bool) -> Ledger {
+    let mut ledger = Ledger::default();
+    for (_, kept, _) in state.held().iter().filter(|(.., standing)| holds(*standing)) {
+        ledger.0 += 1;
+        ledger.1.resize(DIM, 0.0);
+        ledger.1.iter_mut().zip(&*kept.embedding).for_each(|(sum, value)| *sum += f64::from(*value));
+        *ledger.2.entry(kept.arrived / bounds().window).or_insert(0) += 1;
+        for (word, count) in kept.words.iter() {
+            *ledger.3.entry(word.to_owned()).or_insert(0.0) += f64::from(count);
+        }
+    }
+    ledger
+}
+
+fn check_ledger(what: &str, sums: &Sums, history: &History, words: BTreeMap<String, f64>, counted: &Ledger) {
+    assert_eq!(sums.documents, counted.0, "{what}");
+    for (sum, counted) in sums.sum.iter().zip(&counted.1) {
+        assert!((sum - counted).abs() < 1e-6, "{what}: {:?} {:?}", sums.sum, counted);
+    }
+    let windows: BTreeMap<u64, u64> = history.windows().filter(|(_, documents)| *documents > 0).collect();
+    assert_eq!(windows, counted.2, "{what}");
+    assert_eq!(words, counted.3, "{what}");
+}
+
+fn check_recount(state: &State) {
+    let words = |class| state.counts().terms(class).map(|(word, count)| (word.to_owned(), count)).collect();
+    let outliers = recount(state, |standing| standing.topic.is_none());
+    check_ledger("outliers", state.outliers(), state.outlier_history(), words(None), &outliers);
+    for (id, record) in state.topics() {
+        let counted = recount(state, |standing| standing.topic == Some(*id));
+        check_ledger(&format!("topic {id}"), &record.sums, &record.history, words(Some(*id)), &counted);
+    }
+    for (id, one) in state.ended() {
+        let below = |standing: change::Standing| ended::chain(state.ended(), standing.recorded).contains(id);
+        let counted = recount(state, below);
+        check_ledger(
+            &format!("ended {id}"),
+            &one.record.sums,
+            &one.record.history,
+            one.words.clone(),
+            &counted,
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Whatever merged, split, moved, came back or was forgotten: what is known of each topic is what counting its
+    /// documents gives, embeddings, windows and words.
+    #[test]
+    fn statistics_are_those_of_counting_anew(
+        steps in prop::collection::vec((0..5_usize, 1..9_u64, any::<u8>()), 1..16),
+    ) {
+        let mut state = State::new(DIM, roomy());
+        let mut next = 0;
+        for step in steps {
+            play(&mut state, &mut next, step);
+            check_recount(&state);
+        }
+    }
+
+    /// Going back to a version gives its topics, and every document that is still kept the topic that it had.
+    #[test]
+    fn a_rollback_restores_topics_and_documents(
+        before in prop::collection::vec((0..5_usize, 1..9_u64, any::<u8>()), 3..9),
+        after in prop::collection::vec((0..5_usize, 1..9_u64, any::<u8>()), 1..6),
+    ) {
+        let mut state = State::new(DIM, Bounds { versions: 20, ..roomy() });
+        let mut next = 0;
+        before.into_iter().for_each(|step| play(&mut state, &mut next, step));
+        let Some(then) = state.archives().last().cloned() else { return Ok(()) };
+        after.into_iter().for_each(|step| play(&mut state, &mut next, step));
+        operate(&mut state, &Action::Rollback { version: Some(then.number) }).unwrap();
+        let topics: Vec<TopicId> = state.topics().keys().copied().collect();
+        prop_assert_eq!(topics, then.topics.keys().copied().collect::<Vec<_>>());
+        for (sequence, topic, _) in &then.labels {
+            if let Some((_, standing)) = state.held().get(*sequence) {
+                // An outlier of then may have found one of the topics meanwhile restored.
+                prop_assert!(standing.topic == *topic || topic.is_none(), "{sequence}");
+            }
+        }
+        let diff = state.compare(then.number, state.totals().version).unwrap();
+        prop_assert!(diff.appeared.is_empty() && diff.ended.is_empty());
+        check_recount(&state);
+    }
+}
+
+fn two_topics() -> State {
+    let mut state = State::new(DIM, roomy());
+    let documents: Vec<_> = (0..24).map(|number| (number, number as usize % 2, None)).collect();
+    state.absorb(evidence(&state, &documents), 1);
+    let apart = fitted(&state, |kept| Some(axis_of(kept)));
+    adopt(&mut state, &apart);
+    state
+}
+
+#[test]
+fn a_collapse_is_rejected_and_told_until_it_has_come_three_times() {
+    let mut state = two_topics();
+    let topics = state.topics().clone();
+    let scrambled = fitted(&state, |kept| Some((kept.position.offset / 2 % 3) as u32));
+    let parameters = Parameters::new(policy::Params { min_agreement: 0.9, ..policy::Params::default() });
+    for round in 1..=2 {
+        let told = told(&state);
+        let decision = state.adopt(&scrambled, &told, parameters.rules()).unwrap();
+        let adopt::Decision::Rejected(rejection) = decision else { panic!("round {round}") };
+        assert!(rejection.reason.contains("policy.min_agreement"), "{}", rejection.reason);
+        assert_eq!(*state.topics(), topics);
+        let report = state.reports().last().unwrap();
+        assert_eq!((report.before, report.after, report.rejected.is_some()), (1, 1, true));
+        let event = state.events_after(0).last().unwrap();
+        assert!(matches!(event.happened, Happened::Rejected { refit, .. } if refit == round + 1));
+    }
+    let told = told(&state);
+    let decision = state.adopt(&scrambled, &told, parameters.rules()).unwrap();
+    assert!(matches!(decision, adopt::Decision::Promoted(_)), "the stream has changed");
+}
+
+#[test]
+fn outliers_that_leave_have_a_last_record_and_refitted_ones_leave_first() {
+    let mut state = State::new(DIM, Bounds { sample: 0, outliers: 3, ..bounds() });
+    let outliers = |numbers: std::ops::Range<u64>| -> Vec<_> { numbers.map(|n| (n, 0, None)).collect() };
+    let ids = |change: &Change| -> Vec<String> {
+        change.settled.iter().map(|revision| format!("{} {}", revision.id, revision.revision)).collect()
+    };
+    let change = state.absorb(evidence(&state, &outliers(0..5)), 1);
+    assert_eq!(ids(&change), ["d0 2", "d1 2"], "the oldest, for want of refitted ones");
+    let nothing = fitted(&state, |_| None);
+    adopt(&mut state, &nothing);
+    state.absorb(evidence(&state, &outliers(5..6)), 1);
+    state.absorb(evidence(&state, &outliers(6..7)), 1);
+    let buffered: Vec<u64> = (state.held().iter())
+        .filter(|(.., standing)| standing.buffered)
+        .map(|(_, kept, _)| kept.position.offset)
+        .collect();
+    assert_eq!(buffered, [4, 5, 6], "2 and 3 took part in a refit and left");
+    assert_eq!(state.totals().dropped_outliers, 4);
+    let nothing = fitted(&state, |_| None);
+    // Until now they voted as noise.
+    assert_eq!(ids(&adopt(&mut state, &nothing).change), ["d2 2", "d3 2"]);
+}
+
+#[test]
+fn a_seeded_topic_is_there_from_document_one_and_obeys_the_same_rules() {
+    let mut state = State::new(DIM, roomy());
+    let axis = |axis: usize| kept(0, axis).embedding.to_vec();
+    let background: Vec<f32> = (0..50).map(|i| 0.1 + i as f32 / 200.0).collect();
+    let seed = |label: &str, at: usize| Seed::new(label.to_owned(), axis(at), &background);
+    let seeds = || vec![seed("one", 0), seed("two", 1)];
+    let parameters = Parameters::new(anything());
+    let planted = state.plant(seeds(), parameters.rules(), 1).unwrap().expect("two new topics");
+    let rows = UnitRows::from_rows(DIM, [&*axis(0), &*axis(1), &*axis(2)]).unwrap();
+    let topics = |model: &TopicModel| -> Vec<Option<u32>> {
+        let found = assign(model, &rows, &parameters.assign);
+        found.into_iter().map(|assignment| assignment.topic.map(|id| id.0)).collect()
+    };
+    assert_eq!(topics(&planted.model), [Some(0), Some(1), None]);
+    assert_eq!(planted.model.topics[&TopicId(1)].name, "two");
+    assert!(state.plant(seeds(), parameters.rules(), 1).unwrap().is_none(), "known already");
+
+    let merged = operate(&mut state, &Action::Merge { from: vec![TopicId(1)], into: TopicId(0) }).unwrap();
+    assert_eq!(topics(&merged.model), [Some(0), Some(0), None], "the seed goes with its topic");
+    assert!(state.plant(seeds(), parameters.rules(), 1).unwrap().is_none(), "still known");
+    let restored = operate(&mut state, &Action::Restore { topic: TopicId(1) }).unwrap();
+    assert_eq!(topics(&restored.model), [Some(0), Some(1), None]);
+    let ended = operate(&mut state, &Action::ForgetTopic { topic: TopicId(0) }).unwrap();
+    assert_eq!(topics(&ended.model), [None, Some(1), None]);
+    check_sums(&state);
+}
