@@ -131,7 +131,7 @@ pub struct Kept {
 }
 
 /// What the modeler learns from a batch: sums per topic, and the documents worth keeping.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Sums per topic; under none, the outliers'.
     pub learned: BTreeMap<Option<TopicId>, Learned>,
@@ -141,6 +141,20 @@ pub struct Evidence {
     pub ids: Vec<u128>,
     /// How many pieces of input were refused.
     pub rejected: u64,
+}
+
+impl Evidence {
+    /// Adds what a later batch teaches.
+    pub fn merge(&mut self, later: Evidence) {
+        for (topic, learned) in later.learned {
+            let known = self.learned.entry(topic).or_default();
+            known.sums.merge(&learned.sums);
+            known.words.merge(&learned.words);
+        }
+        self.kept.extend(later.kept);
+        self.ids.extend(later.ids);
+        self.rejected += later.rejected;
+    }
 }
 
 /// Bytes of a text that are kept for people to read.

@@ -1,0 +1,126 @@
+//! What assigners teach the modeler, as it travels between processes: sums that add up, and the documents worth
+//! keeping. A large one is cut into several, each of which is evidence by itself.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::evidence::Evidence;
+use crate::record::packed::{Broken, pack, unpack};
+
+/// One record of the evidence topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvidenceRecord {
+    /// The encoder that made the embeddings.
+    pub encoder: String,
+    /// What was learned.
+    pub evidence: Evidence,
+}
+
+impl EvidenceRecord {
+    /// `evidence` in as few records as stay near `bytes` each before they are compressed.
+    pub fn cut(encoder: &str, evidence: Evidence, bytes: usize) -> Vec<Self> {
+        let mut cut = Cut { parts: vec![Evidence::default()], size: 0, most: bytes };
+        cut.grow(16 * evidence.ids.len());
+        let first = &mut cut.parts[0];
+        (first.ids, first.rejected) = (evidence.ids, evidence.rejected);
+        for (topic, learned) in evidence.learned {
+            let words: usize = learned.words.iter().map(|(word, _)| word.len() + 2).sum();
+            cut.grow(8 * learned.sums.sum.len() + words).learned.insert(topic, learned);
+        }
+        for (kept, topic) in evidence.kept {
+            let words: usize = kept.words.iter().map(|(word, _)| word.len() + 2).sum();
+            let size = 4 * kept.embedding.len() + kept.text.len() + words;
+            cut.grow(size).kept.push((kept, topic));
+        }
+        let records = cut.parts.into_iter();
+        records.map(|evidence| Self { encoder: encoder.to_owned(), evidence }).collect()
+    }
+
+    /// The record as bytes.
+    pub fn encode(&self) -> Result<Vec<u8>, Broken> {
+        pack(self)
+    }
+
+    /// The record that `bytes` are.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Broken> {
+        unpack(bytes)
+    }
+}
+
+struct Cut {
+    parts: Vec<Evidence>,
+    size: usize,
+    most: usize,
+}
+
+impl Cut {
+    /// The part that has room for `bytes` more.
+    fn grow(&mut self, bytes: usize) -> &mut Evidence {
+        if self.size > 0 && self.size + bytes > self.most {
+            self.parts.push(Evidence::default());
+            self.size = 0;
+        }
+        self.size += bytes;
+        let last = self.parts.len() - 1;
+        &mut self.parts[last]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::checkpoint::{Partition, Position};
+    use crate::model::evidence::{Kept, Learned, Sums};
+    use crate::model::topic::TopicId;
+
+    fn evidence() -> impl Strategy<Value = Evidence> {
+        let topic = prop::option::of(0_u32..5);
+        let document = (topic, prop::collection::vec(-1.0_f32..1.0, 4), "[a-c ]{0,40}");
+        prop::collection::vec(document, 0..40).prop_map(|documents| {
+            let mut evidence = Evidence { rejected: 3, ..Evidence::default() };
+            for (number, (topic, embedding, text)) in documents.into_iter().enumerate() {
+                let topic = topic.map(TopicId);
+                evidence.ids.push(number as u128);
+                let learned: &mut Learned = evidence.learned.entry(topic).or_default();
+                learned.sums.add(&embedding);
+                text.split_whitespace().for_each(|word| learned.words.add(word, 1));
+                let position = Position { partition: Partition::new("d/0"), offset: number as u64 };
+                let (id, embedding) = (Arc::from(number.to_string()), Arc::from(embedding));
+                let words = learned.words.clone();
+                let kept = Kept { id, text, embedding, words, timestamp_ms: None, position, priority: 7 };
+                evidence.kept.push((kept, topic));
+            }
+            evidence
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_cut_and_travels_adds_up_to_the_same(evidence in evidence(), bytes in 1_usize..2000) {
+            let mut sum = Evidence::default();
+            for part in EvidenceRecord::cut("encoder", evidence.clone(), bytes) {
+                let arrived = EvidenceRecord::decode(&part.encode().unwrap()).unwrap();
+                prop_assert_eq!(&arrived, &part);
+                sum.merge(arrived.evidence);
+            }
+            prop_assert_eq!(sum, evidence);
+        }
+
+        #[test]
+        fn no_bytes_are_trusted(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(EvidenceRecord::decode(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let record = EvidenceRecord { encoder: String::new(), evidence: Evidence::default() };
+        let mut bytes = record.encode().unwrap();
+        bytes[0] = 9;
+        assert!(EvidenceRecord::decode(&bytes).unwrap_err().to_string().contains("format 9"));
+        assert_eq!(Sums::default().documents, 0);
+    }
+}
