@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use topicd::checkpoint::Checkpoint;
 use topicd::config::{self, Config};
-use topicd::daemon::{self, Daemon};
+use topicd::daemon::{self, Daemon, Role};
 use topicd::document::Batch;
 use topicd::embed::{self, Counts, Embedder};
 use topicd::model::evidence::Outcome;
@@ -171,7 +171,7 @@ fn whole(file: &str) -> Answer<Value> {
     ])?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let telemetry = Telemetry::new()?;
-        let daemon = Daemon::start(config, telemetry.clone(), CancellationToken::new(), true).await?;
+        let daemon = Daemon::start(config, telemetry.clone(), CancellationToken::new(), Role::All, true).await?;
         let start = Instant::now();
         while assigned(&telemetry.render()) < documents {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -210,6 +210,10 @@ impl AssignerPort for Timed {
 
     fn lag_bytes(&self) -> Option<u64> {
         None
+    }
+
+    async fn close(self) -> Result<(), embedded::Error> {
+        Ok(())
     }
 }
 

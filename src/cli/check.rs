@@ -4,35 +4,47 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::{Settings, print, print_json};
-use crate::config;
+use crate::cli::{Settings, block_on, print, print_json};
+use crate::config::{self, Config};
+use crate::telemetry::Telemetry;
+use crate::transport::kafka;
 
 /// Check a configuration and print every mistake, each with its key and where it stands.
 #[derive(Debug, Args)]
-pub(super) struct Check {}
+pub(super) struct Check {
+    /// Also connect to Kafka, and try rights and topics; nothing is left behind
+    #[arg(long)]
+    connect: bool,
+}
 
 impl Check {
-    #[expect(clippy::unused_self, reason = "every command is run alike")]
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        match settings.load() {
-            Ok(_) => {
-                if settings.json {
-                    print_json(&serde_json::json!({ "mistakes": [] }))?;
-                } else {
-                    print("no mistakes\n")?;
-                }
-                Ok(ExitCode::SUCCESS)
-            }
-            Err(config::Error::Mistakes(mistakes)) => {
-                if settings.json {
-                    let texts: Vec<String> = mistakes.0.iter().map(ToString::to_string).collect();
-                    print_json(&serde_json::json!({ "mistakes": texts }))?;
-                } else {
-                    mistakes.0.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
-                }
-                Ok(ExitCode::FAILURE)
-            }
-            Err(error) => Err(error.into()),
+        let mistakes = match settings.load() {
+            Ok(config) if self.connect => connect(config)?,
+            Ok(_) => Vec::new(),
+            Err(config::Error::Mistakes(mistakes)) => mistakes.0.iter().map(ToString::to_string).collect(),
+            Err(error) => return Err(error.into()),
+        };
+        let good = mistakes.is_empty();
+        if settings.json {
+            print_json(&serde_json::json!({ "mistakes": mistakes }))?;
+        } else if good {
+            print("no mistakes\n")?;
+        } else {
+            mistakes.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
         }
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// What Kafka refuses.
+fn connect(config: Config) -> anyhow::Result<Vec<String>> {
+    let Some(kafka) = config.kafka else {
+        anyhow::bail!("nothing to connect to; `--connect` is for `source.type` = \"kafka\"");
+    };
+    let telemetry = Telemetry::new()?;
+    block_on(async move {
+        let faults = kafka::examine(kafka, telemetry).await;
+        Ok(faults.iter().map(ToString::to_string).collect())
+    })
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Settings, block_on, print, print_json};
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Role};
 use crate::record::event::EventRecord;
 use crate::telemetry::{Telemetry, logs};
 use crate::transport::command::Command;
@@ -24,6 +24,9 @@ pub(super) struct Run {
     /// Stop when the source has ended and the last refit is done
     #[arg(long)]
     exit_at_end: bool,
+    /// What this process does, where documents come from Kafka
+    #[arg(long, value_enum, default_value_t = Role::All)]
+    role: Role,
     /// Print a line for each event: new topics, merges, changed keywords
     #[arg(long)]
     events: bool,
@@ -37,7 +40,7 @@ impl Run {
         block_on(async move {
             let stop = CancellationToken::new();
             stop_on_signal(&stop)?;
-            let daemon = Daemon::start(config, Telemetry::new()?, stop, self.exit_at_end).await?;
+            let daemon = Daemon::start(config, Telemetry::new()?, stop, self.role, self.exit_at_end).await?;
             if self.events {
                 print(&format!("live page: http://{}/\n", daemon.address))?;
                 tokio::spawn(show_events(daemon.commands.clone(), daemon.told.clone(), json));

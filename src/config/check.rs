@@ -6,11 +6,11 @@ use toml::{Table, Value};
 use super::layers::{Given, in_words};
 use super::mistake::{Mistake, Origin};
 use super::schema::Schema;
-use super::sections::{Embed, Http, Output, Seeds, Source, State};
+use super::sections::{Embed, Http, Output, Processing, Seeds, Source, State};
 use crate::model::state::Bounds;
 use crate::pipeline::modeler::Parameters;
 use crate::telemetry::logs;
-use crate::transport::embedded;
+use crate::transport::{embedded, kafka};
 use crate::{embed, keywords, model, notify};
 
 /// The whole configuration; every value in it has been checked by the room that uses it.
@@ -18,6 +18,10 @@ use crate::{embed, keywords, model, notify};
 pub struct Config {
     /// Where documents come from.
     pub source: embedded::Checked,
+    /// The way to Kafka, where documents come from there.
+    pub kafka: Option<kafka::Checked>,
+    /// What is promised when something dies.
+    pub guarantee: kafka::Guarantee,
     /// Where the state is kept.
     pub state: State,
     /// Where results go.
@@ -51,7 +55,12 @@ impl Config {
 /// Checks every section; `None` if one of them cannot be used, with the reasons in `mistakes`.
 pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake>) -> Option<Config> {
     let mut sections = Sections { schema, given, mistakes };
-    let source = sections.judge("source", |s: Source| s.into_params().check().map_err(text));
+    let source = sections.judge("source", |s: Source| {
+        let is_kafka = s.is_kafka();
+        s.into_params().check().map(|checked| (checked, is_kafka)).map_err(text)
+    });
+    let kafka = sections.judge("kafka", |p: kafka::Params| p.check().map_err(text));
+    let processing = sections.judge("processing", Ok::<Processing, String>);
     let state = sections.judge("state", |s: State| s.check().map_err(text));
     let output = sections.judge("output", |s: Output| s.check().map_err(text));
     let embed = sections.judge("embed", |s: Embed| {
@@ -70,6 +79,7 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
     let webhook = sections.judge("notify", |p: notify::Params| p.check().map_err(text));
     let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
+    let ((source, is_kafka), kafka) = (source?, Some(kafka?));
     Some(Config {
         bounds: Bounds {
             sample: refit.remembered,
@@ -77,12 +87,15 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
             fresh: refit.fresh,
             anchors: refit.anchors,
             window: state.window_documents,
-            seen: state.remembered_ids,
+            // Assigners of a cluster know nothing of each other's ids.
+            seen: if is_kafka { 0 } else { state.remembered_ids },
             vocabulary: keywords.params().max_vocabulary,
             versions: state.versions,
         },
         parameters: Parameters { assign, refit, keywords: keywords.params().clone(), policy: policy? },
-        source: source?,
+        source,
+        kafka: kafka.filter(|_| is_kafka),
+        guarantee: processing?.guarantee,
         state,
         output: output?,
         embed,

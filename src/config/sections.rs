@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::embed;
 use crate::transport::embedded::{self, Fields, Format, Input};
+use crate::transport::kafka::Guarantee;
 
 /// `[source]`
 #[derive(Debug, Clone, Deserialize)]
@@ -28,13 +29,19 @@ pub(super) struct Source {
 enum SourceType {
     File,
     Stdin,
+    Kafka,
 }
 
 impl Source {
+    /// Whether documents come from Kafka; then `path`, `follow` and `speed` mean nothing.
+    pub(super) fn is_kafka(&self) -> bool {
+        matches!(self.r#type, SourceType::Kafka)
+    }
+
     pub(super) fn into_params(self) -> embedded::Params {
         embedded::Params {
             input: match self.r#type {
-                SourceType::File => Input::File(self.path),
+                SourceType::File | SourceType::Kafka => Input::File(self.path),
                 SourceType::Stdin => Input::Stdin,
             },
             format: self.format,
@@ -165,6 +172,13 @@ impl Output {
         }
         Ok(self)
     }
+}
+
+/// `[processing]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Processing {
+    pub guarantee: Guarantee,
 }
 
 /// `[seeds]`

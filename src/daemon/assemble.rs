@@ -13,7 +13,8 @@ use crate::daemon::supervise::Loops;
 use crate::embed::{self, Embedder};
 use crate::http;
 use crate::model::state::State;
-use crate::model::version::BrokenEntry;
+use crate::model::state::overview::Overview;
+use crate::model::version::{BrokenEntry, TopicModel};
 use crate::notify::webhook::Webhook;
 use crate::pipeline::assigner::{Assigner, Judge};
 use crate::pipeline::modeler::Modeler;
@@ -23,6 +24,7 @@ use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{self, Command};
 use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source, ports};
+use crate::transport::kafka;
 
 /// A daemon that is running.
 pub struct Daemon {
@@ -32,7 +34,7 @@ pub struct Daemon {
     pub commands: mpsc::Sender<Command>,
     /// The number of the last event.
     pub told: watch::Receiver<u64>,
-    loops: Loops,
+    pub(super) loops: Loops,
 }
 
 /// Why the daemon could not start.
@@ -47,6 +49,15 @@ pub enum Error {
     /// Source or outputs cannot be used.
     #[error(transparent)]
     Transport(#[from] embedded::Error),
+    /// Kafka cannot be used.
+    #[error(transparent)]
+    Kafka(#[from] kafka::Error),
+    /// Parts of a daemon need something to talk over.
+    #[error("`--role` is for documents from Kafka; set `source.type` to \"kafka\", or leave it out")]
+    Role,
+    /// A topic has no end.
+    #[error("`--exit-at-end` is for files; documents from Kafka have no end, stop it with Ctrl-C")]
+    NoEnd,
     /// The state holds a broken version.
     #[error(transparent)]
     Version(#[from] BrokenEntry),
@@ -78,14 +89,41 @@ struct Opened {
     outputs: Outputs,
 }
 
+/// What a process does. Only where documents come from Kafka can it be a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Finds topics for documents, and stands for modeler
+    All,
+    /// Finds topics for documents
+    Assigner,
+    /// Stands for modeler: one at a time learns, refits and publishes
+    Modeler,
+}
+
+/// What both ways to assemble a daemon begin with.
+pub(super) struct Site {
+    pub config: Config,
+    pub telemetry: Telemetry,
+    pub stop: CancellationToken,
+    pub listener: TcpListener,
+    pub embedder: Arc<Embedder>,
+}
+
 impl Daemon {
-    /// Starts every loop. `stop` ends them; with `exit_at_end` they also end with the stream.
+    /// Starts every loop of `role`. `stop` ends them; with `exit_at_end` they also end with the stream.
     pub async fn start(
         config: Config,
         telemetry: Telemetry,
         stop: CancellationToken,
+        role: Role,
         exit_at_end: bool,
     ) -> Result<Self, Error> {
+        if config.kafka.is_none() && role != Role::All {
+            return Err(Error::Role);
+        }
+        if config.kafka.is_some() && exit_at_end {
+            return Err(Error::NoEnd);
+        }
         let address = config.http.listen;
         let listener =
             TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
@@ -93,7 +131,16 @@ impl Daemon {
         let embedder = tokio::task::spawn_blocking(move || Embedder::open(&embed)).await??;
         let embedder = Arc::new(embedder);
         telemetry.encoder_loaded(embedder.name(), embedder.report());
-        let opened = tokio::task::block_in_place(|| open(&config, &embedder))?;
+        let site = Site { config, telemetry, stop, listener, embedder };
+        match site.config.kafka.clone() {
+            Some(kafka) => Self::start_in_cluster(site, kafka, role).await,
+            None => Self::start_embedded(site, exit_at_end),
+        }
+    }
+
+    fn start_embedded(site: Site, exit_at_end: bool) -> Result<Self, Error> {
+        let Site { config, telemetry, stop, embedder, .. } = &site;
+        let opened = tokio::task::block_in_place(|| open(config, embedder))?;
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
         let source = Source::open(config.source.clone(), Some(embedder.dim()), &opened.checkpoint, seen)?;
         let (assigner_port, modeler_port) = ports(source, opened.outputs);
@@ -102,7 +149,7 @@ impl Daemon {
         let (versions, version) = watch::channel(Arc::new(opened.state.model()?));
         let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));
         let (told, told_last) = watch::channel(opened.state.totals().events);
-        let (commands, command_queue) = command::queue();
+        let (commands, mut command_queue) = command::queue();
         let mut loops = Loops::new(stop.clone(), telemetry.clone());
         if let Some(webhook) = config.webhook.clone() {
             let webhook = Webhook::new(webhook)?;
@@ -123,33 +170,53 @@ impl Daemon {
             exit_at_end,
             telemetry: telemetry.clone(),
         };
-        loops.spawn_vital("modeler", modeler.run(command_queue, stop.clone()));
+        let until = stop.clone();
+        loops.spawn_vital("modeler", async move { modeler.run(&mut command_queue, until).await });
         let assigner = Assigner {
             port: assigner_port,
-            judge: Arc::new(judge(&config, embedder.clone())),
+            judge: Arc::new(judge(config, embedder.clone())),
             versions: version.clone(),
             telemetry: telemetry.clone(),
         };
         loops.spawn("assigner", assigner.run(stop.clone()));
-        let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
-        let sources = http::Sources {
-            versions: version,
-            overviews: overview,
-            commands: commands.clone(),
-            embedder,
-            assign: config.parameters.assign.clone(),
-            keywords: config.parameters.keywords.clone(),
-            tokenizer: Arc::new(config.keywords.tokenizer()),
-            telemetry,
-            stop,
-        };
-        loops.spawn("http", http::serve(listener, sources, loops.late_stop()));
-        Ok(Self { address, commands, told: told_last, loops })
+        site.open_door(loops, Windows { version, overview, commands, told: told_last })
     }
 
     /// Waits until every loop has ended; the first one's error, if any failed.
     pub async fn ended(self) -> anyhow::Result<()> {
         self.loops.ended().await
+    }
+}
+
+/// What the outside gets to see.
+pub(super) struct Windows {
+    pub version: watch::Receiver<Arc<TopicModel>>,
+    pub overview: watch::Receiver<Arc<Overview>>,
+    pub commands: mpsc::Sender<Command>,
+    pub told: watch::Receiver<u64>,
+}
+
+impl Site {
+    /// Serves HTTP over `windows`, until the other loops have ended.
+    pub(super) fn open_door(self, mut loops: Loops, windows: Windows) -> Result<Daemon, Error> {
+        let Self { config, telemetry, stop, listener, embedder } = self;
+        let Windows { version, overview, commands, told } = windows;
+        let configured = config.http.listen;
+        let address =
+            listener.local_addr().map_err(|source| Error::Listen { address: configured, source })?;
+        let sources = http::Sources {
+            versions: version,
+            overviews: overview,
+            commands: commands.clone(),
+            embedder,
+            tokenizer: Arc::new(config.keywords.tokenizer()),
+            keywords: config.parameters.keywords,
+            assign: config.parameters.assign,
+            telemetry,
+            stop,
+        };
+        loops.spawn("http", http::serve(listener, sources, loops.late_stop()));
+        Ok(Daemon { address, commands, told, loops })
     }
 }
 

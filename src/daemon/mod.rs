@@ -1,8 +1,10 @@
 //! Who starts what: builds the rooms from a checked configuration, starts the loops, and ends them in order.
 
 mod assemble;
+mod cluster;
+mod lead;
 mod seeds;
 mod supervise;
 
-pub use assemble::{Daemon, Error, judge};
+pub use assemble::{Daemon, Error, Role, judge};
 pub use seeds::seeds;

@@ -63,18 +63,19 @@ impl<P: AssignerPort> Assigner<P> {
         loop {
             let batch = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => break,
                 batch = self.port.receive() => batch.map_err(Error::Port)?,
             };
-            let Some(batch) = batch else { return Ok(()) };
-            let Some(outcome) = self.outcome(batch, &stop).await? else { return Ok(()) };
+            let Some(batch) = batch else { break };
+            let Some(outcome) = self.outcome(batch, &stop).await? else { break };
             if let Some(lag) = self.port.lag_bytes() {
                 self.telemetry.source_advanced(lag);
             }
             if !self.port.commit(outcome).await.map_err(Error::Port)? {
-                return Ok(());
+                break;
             }
         }
+        self.port.close().await.map_err(Error::Port)
     }
 
     /// What becomes of `batch`; none if `stop` is cancelled while the encoder is out of reach. Documents wait for it,

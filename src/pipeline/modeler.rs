@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoint;
 use crate::keywords;
 use crate::model::event::Event;
-use crate::model::evidence::Outcome;
 use crate::model::operate::{Action, Refusal};
 use crate::model::refit::policy;
 use crate::model::refit::run::Fitted;
@@ -25,14 +24,13 @@ use crate::model::{assign, topic::Life};
 use crate::pipeline::now_ms;
 use crate::pipeline::operator;
 use crate::pipeline::refitter::{Ended, Refitting};
+use crate::record::Keyed;
 use crate::record::assignment::AssignmentRecord;
 use crate::record::dead_letter::DeadLetterRecord;
-use crate::record::line;
-use crate::record::topic::TopicRecord;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{Command, Operated};
-use crate::transport::{ModelerPort, Records};
+use crate::transport::{Arrivals, Lesson, ModelerPort, Records, Version};
 
 /// The parameters of the model.
 #[derive(Debug, Clone)]
@@ -120,8 +118,8 @@ impl<P: ModelerPort> Modeler<P> {
                         tokio::task::block_in_place(|| self.adopt(&refit, fitted))?;
                     }
                 }
-                outcome = self.port.receive(), if !ended => if let Some(outcome) = outcome {
-                    tokio::task::block_in_place(|| self.absorb(&outcome))?;
+                lesson = self.port.receive(), if !ended => if let Some(lesson) = lesson.map_err(Error::Port)? {
+                    tokio::task::block_in_place(|| self.absorb(lesson))?;
                 } else {
                     ended = true;
                     self.telemetry.stream_ended();
@@ -156,28 +154,19 @@ impl<P: ModelerPort> Modeler<P> {
             .map_err(Error::Thread)
     }
 
-    fn absorb(&mut self, outcome: &Outcome) -> Result<(), Error<P::Error>> {
+    fn absorb(&mut self, lesson: Lesson) -> Result<(), Error<P::Error>> {
         let started = Instant::now();
-        let evidence = outcome.evidence(self.state.sampling());
+        let Lesson { evidence, arrivals, checkpoint } = lesson;
         let change = self.state.absorb(evidence, now_ms());
         let in_force = self.versions.borrow().clone();
-        let records = Records {
-            assignments: (outcome.judged.iter())
-                .map(|judged| line(&AssignmentRecord::on_arrival(judged, &outcome.model)))
-                .chain(operator::settled(&change, &in_force))
-                .collect(),
-            dead_letters: outcome
-                .rejections
-                .iter()
-                .map(|rejection| line(&DeadLetterRecord::new(rejection)))
-                .collect(),
-            ..Records::default()
-        };
-        self.checkpoint.merge(&outcome.checkpoint);
-        self.commit(&change, records)?;
-        let assigned = outcome.judged.iter().filter(|judged| judged.assignment.topic.is_some()).count();
-        self.telemetry.documents_assigned(assigned, outcome.judged.len() - assigned);
-        self.telemetry.documents_rejected(&outcome.rejections);
+        let Arrivals { mut assignments, assigned, outliers, rejections } = arrivals.unwrap_or_default();
+        assignments.extend(operator::settled(&change, &in_force));
+        let letters = rejections.iter().map(DeadLetterRecord::new);
+        let dead_letters = letters.map(|letter| Keyed::new(&letter.position, &letter)).collect();
+        self.checkpoint.merge(&checkpoint);
+        self.commit(&change, Records { assignments, dead_letters, ..Records::default() })?;
+        self.telemetry.documents_assigned(assigned, outliers);
+        self.telemetry.documents_rejected(&rejections);
         self.telemetry.batch_committed(started.elapsed());
         self.publish_counts();
         Ok(())
@@ -207,10 +196,11 @@ impl<P: ModelerPort> Modeler<P> {
         let model = Arc::new(adoption.model);
         let records = Records {
             assignments: (adoption.revisions.iter())
-                .map(|revision| line(&AssignmentRecord::revised(revision, &model)))
+                .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, &model)))
                 .chain(operator::settled(&adoption.change, &model))
                 .collect(),
-            topics: model.topics.values().map(|topic| line(&TopicRecord::new(topic, &model))).collect(),
+            topics: operator::topics(&model),
+            version: Some(Version::of(&self.state, model.clone())),
             ..Records::default()
         };
         self.commit(&adoption.change, records)?;
@@ -245,7 +235,9 @@ impl<P: ModelerPort> Modeler<P> {
         records.events = operator::events(change);
         let delivered = self.port.deliver(records).map_err(Error::Port)?;
         self.checkpoint.merge(&delivered);
-        self.store.commit(change, &self.checkpoint, self.outbox)?;
+        let writes = self.store.prepare(change, &self.checkpoint, self.outbox)?;
+        self.port.seal(&writes).map_err(Error::Port)?;
+        self.store.apply(writes)?;
         self.telemetry.outliers_settled(change.settled.len());
         for event in events {
             self.telemetry.event_emitted(event.happened.kind(), &event.happened.summary());
@@ -269,9 +261,11 @@ impl<P: ModelerPort> Modeler<P> {
             Ok(operation) => operation,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.commit(&operation.change, operator::records(&operation))?;
-        let operated = operator::operated(&operation);
-        self.versions.send_replace(Arc::new(operation.model));
+        let (mut records, operated) = (operator::records(&operation), operator::operated(&operation));
+        let model = Arc::new(operation.model);
+        records.version = Some(Version::of(&self.state, model.clone()));
+        self.commit(&operation.change, records)?;
+        self.versions.send_replace(model);
         self.publish_counts();
         Ok(Ok(operated))
     }

@@ -3,9 +3,9 @@
 use crate::model::state::change::{Change, Op};
 use crate::model::state::operate::Operation;
 use crate::model::version::TopicModel;
+use crate::record::Keyed;
 use crate::record::assignment::{AssignmentRecord, TombstoneRecord};
 use crate::record::event::EventRecord;
-use crate::record::line;
 use crate::record::topic::TopicRecord;
 use crate::transport::Records;
 use crate::transport::command::Operated;
@@ -13,26 +13,38 @@ use crate::transport::command::Operated;
 /// The records of `operation`, but for its events, which [`events`] makes.
 pub fn records(operation: &Operation) -> Records {
     let model = &operation.model;
-    let revised =
-        operation.revisions.iter().map(|revision| line(&AssignmentRecord::revised(revision, model)));
-    let tombstone = operation.tombstone.iter().map(|tombstone| line(&TombstoneRecord::new(tombstone, model)));
+    let revised = operation
+        .revisions
+        .iter()
+        .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, model)));
+    let tombstones = operation.tombstone.iter().map(|tombstone| TombstoneRecord::new(tombstone, model));
+    let tombstone = tombstones.map(|tombstone| Keyed::new(&tombstone.id, &tombstone));
     Records {
         assignments: revised.chain(settled(&operation.change, model)).chain(tombstone).collect(),
-        topics: model.topics.values().map(|topic| line(&TopicRecord::new(topic, model))).collect(),
+        topics: topics(model),
         ..Records::default()
     }
 }
 
-/// The last records of outliers that left for good.
-pub fn settled<'a>(change: &'a Change, model: &'a TopicModel) -> impl Iterator<Item = Vec<u8>> + 'a {
-    change.settled.iter().map(|revision| line(&AssignmentRecord::revised(revision, model)))
+/// Every topic of a version.
+pub fn topics(model: &TopicModel) -> Vec<Keyed> {
+    model.topics.iter().map(|(id, topic)| Keyed::new(id, &TopicRecord::new(topic, model))).collect()
 }
 
-/// The events that a change holds, as lines.
-pub fn events(change: &Change) -> Vec<Vec<u8>> {
+/// The last records of outliers that left for good.
+pub fn settled<'a>(change: &'a Change, model: &'a TopicModel) -> impl Iterator<Item = Keyed> + 'a {
+    change
+        .settled
+        .iter()
+        .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, model)))
+}
+
+/// The events that a change holds, each under its topic's id.
+pub fn events(change: &Change) -> Vec<Keyed> {
     let events =
         change.ops.iter().filter_map(|op| if let Op::Event(event) = op { Some(event) } else { None });
-    events.map(|event| line(&EventRecord::new(event))).collect()
+    let records = events.map(EventRecord::new);
+    records.map(|event| Keyed::new(event.subject.as_deref().unwrap_or("model"), &event)).collect()
 }
 
 /// The answer to whoever asked for `operation`.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::checkpoint::Checkpoint;
 use crate::model::state::change::{Change, Op};
+use crate::record::state::Write;
 use crate::store::layout::{self, Kind};
 use crate::store::{Error, Store};
 
@@ -16,8 +17,23 @@ impl Store {
     /// Writes `change` and `checkpoint`; all of it or nothing is there after a crash. Events go to the outbox too,
     /// if `outbox`.
     pub fn commit(&mut self, change: &Change, checkpoint: &Checkpoint, outbox: bool) -> Result<(), Error> {
-        let mut batch = sled::Batch::default();
+        let writes = self.prepare(change, checkpoint, outbox)?;
+        self.apply(writes)
+    }
+
+    /// What [`commit`](Self::commit) would write, in order; nothing is written yet. Each prepared batch must be
+    /// applied before the next is prepared.
+    pub fn prepare(
+        &mut self,
+        change: &Change,
+        checkpoint: &Checkpoint,
+        outbox: bool,
+    ) -> Result<Vec<Write>, Error> {
+        let mut batch = Batch::default();
         let mut journal = Vec::new();
+        for told in self.delivered.take() {
+            batch.remove(&Kind::Outbox.key(told));
+        }
         let folded = change.ops.iter().rposition(|op| matches!(op, Op::Fold));
         if folded.is_some() {
             self.scan(Kind::Journal, |key, _| batch.remove(key))?;
@@ -31,13 +47,25 @@ impl Store {
             self.next += 1;
         }
         self.put(&mut batch, layout::CHECKPOINT, checkpoint)?;
+        Ok(batch.writes)
+    }
+
+    /// Writes what was prepared; all of it or nothing is there after a crash.
+    pub fn apply(&mut self, writes: Vec<Write>) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for Write { key, value } in writes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
         self.tree.apply_batch(batch).map_err(|source| self.failed("written", source))?;
         self.force()
     }
 
     fn write(
         &mut self,
-        batch: &mut sled::Batch,
+        batch: &mut Batch,
         op: &Op,
         journal: Option<&mut Vec<Op>>,
         outbox: bool,
@@ -92,7 +120,7 @@ impl Store {
         Ok(())
     }
 
-    fn put_chunks(&mut self, batch: &mut sled::Batch, bytes: &[u8]) {
+    fn put_chunks(&mut self, batch: &mut Batch, bytes: &[u8]) {
         let mut number = 0;
         for chunk in bytes.chunks(CHUNK) {
             batch.insert(&Kind::Counts.key(number), chunk);
@@ -104,7 +132,7 @@ impl Store {
         self.count_chunks = number as u32;
     }
 
-    fn put_seen(&mut self, batch: &mut sled::Batch, ids: &[u128]) -> Result<(), Error> {
+    fn put_seen(&mut self, batch: &mut Batch, ids: &[u128]) -> Result<(), Error> {
         self.put(batch, &Kind::Seen.key(self.next), &ids)?;
         self.seen_chunks.push_back((self.next, ids.len()));
         self.next += 1;
@@ -121,7 +149,7 @@ impl Store {
     }
 
     /// An id leaves, and the files are to be rewritten: a document was forgotten.
-    fn erase_seen(&self, batch: &mut sled::Batch, id: u128) -> Result<(), Error> {
+    fn erase_seen(&self, batch: &mut Batch, id: u128) -> Result<(), Error> {
         let mut rest = Vec::new();
         self.each::<Vec<u128>>(Kind::Seen, |number, mut ids| {
             if ids.contains(&id) {
@@ -132,11 +160,11 @@ impl Store {
         for (number, ids) in rest {
             self.put(batch, &Kind::Seen.key(number), &ids)?;
         }
-        batch.insert(layout::ERASE, &[]);
+        batch.insert(layout::ERASE, []);
         Ok(())
     }
 
-    fn put(&self, batch: &mut sled::Batch, key: &[u8], value: &impl Serialize) -> Result<(), Error> {
+    fn put(&self, batch: &mut Batch, key: &[u8], value: &impl Serialize) -> Result<(), Error> {
         batch.insert(key, self.encode(key, value)?);
         Ok(())
     }
@@ -148,5 +176,21 @@ impl Store {
 
     fn encode(&self, key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, Error> {
         postcard::to_stdvec(value).map_err(|source| self.broken(key, source))
+    }
+}
+
+/// Writes in the order in which they take effect.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+}
+
+impl Batch {
+    fn insert(&mut self, key: &[u8], value: impl Into<Vec<u8>>) {
+        self.writes.push(Write { key: key.to_vec(), value: Some(value.into()) });
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        self.writes.push(Write { key: key.to_vec(), value: None });
     }
 }

@@ -10,6 +10,8 @@ pub const FORMAT: u32 = 2;
 pub const FORMAT_KEY: &[u8] = b"!format";
 /// → `store::Identity`.
 pub const IDENTITY_KEY: &[u8] = b"!identity";
+/// → which state this is, where it is a copy of one that lives in Kafka: a random number.
+pub const LINEAGE_KEY: &[u8] = b"!lineage";
 /// → `Checkpoint`.
 pub const CHECKPOINT: &[u8] = b"c";
 /// → `Totals`.

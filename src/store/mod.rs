@@ -10,6 +10,7 @@ pub mod compact;
 pub mod layout;
 pub mod load;
 pub mod outbox;
+pub mod replica;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub struct Store {
     seen_chunks: VecDeque<(u64, usize)>,
     seen_bound: usize,
     count_chunks: u32,
+    /// Events told since the last commit, which takes them out of the outbox.
+    delivered: outbox::Delivered,
 }
 
 /// What belongs to whom: a state never mixes the vectors of two encoders.
@@ -92,6 +95,16 @@ pub enum Error {
         directory: PathBuf,
         /// The format found.
         found: u32,
+    },
+    /// It is not a copy of the state in Kafka.
+    #[error(
+        "state `{}` is another one than that in Kafka; set `state.directory` to a new folder, or name other topics in \
+         `kafka.topics`",
+        directory.display()
+    )]
+    Foreign {
+        /// The state's folder.
+        directory: PathBuf,
     },
     /// There is no state yet.
     #[error("state `{}` holds no model; run `topicd run` or `topicd fit` first", directory.display())]
@@ -193,6 +206,7 @@ impl Store {
             seen_chunks: VecDeque::new(),
             seen_bound,
             count_chunks: 0,
+            delivered: outbox::Delivered::default(),
         };
         match store.read::<u32>(layout::FORMAT_KEY)? {
             Some(found) if found != layout::FORMAT => {

@@ -193,6 +193,51 @@ impl Telemetry {
         warn!(event, why, "webhook gave up");
     }
 
+    /// librdkafka wrote a line to its log, at a level of syslog's.
+    pub fn kafka_logged(&self, level: i32, facility: &str, message: &str) {
+        if level <= 4 { warn!(facility, "{message}") } else { debug!(facility, "{message}") }
+    }
+
+    /// A broker, or the way to it, is not as it should be; the client tries on.
+    pub fn kafka_complained(&self, reason: &str) {
+        warn!(reason, "kafka complained");
+    }
+
+    /// Partitions of a topic came to this process.
+    pub fn partitions_assigned(&self, partitions: usize) {
+        info!(partitions, "partitions assigned");
+    }
+
+    /// Partitions of a topic went to another process.
+    pub fn partitions_revoked(&self, partitions: usize) {
+        info!(partitions, "partitions revoked");
+    }
+
+    /// A transaction came to nothing; what was in it is done again.
+    pub fn transaction_failed(&self, why: &str) {
+        warn!(why, "transaction failed");
+    }
+
+    /// A topic of ours was missing and is there now.
+    pub fn topic_created(&self, topic: &str) {
+        info!(topic, "topic created");
+    }
+
+    /// This process stands for modeler.
+    pub fn standing_by(&self) {
+        info!("waiting to be the modeler");
+    }
+
+    /// This process is the modeler from now on; so many keys of the state came from Kafka.
+    pub fn leading(&self, restored: usize, took: Duration) {
+        info!(restored, ?took, "this process is the modeler");
+    }
+
+    /// A role stopped and will start again.
+    pub fn role_interrupted(&self, role: &str, why: &str) {
+        warn!(role, why, "starting again");
+    }
+
     /// The daemon stops without waiting for these loops any longer.
     pub fn loops_late(&self, names: &[&str]) {
         error!(?names, "loops did not end in time");

@@ -20,7 +20,7 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
         &["document", "checkpoint", "model", "embed", "telemetry"],
         &["sled::", "rdkafka::", "axum::"],
     ),
-    (&["transport"], &with_model("transport"), &["sled::", "ort::", "axum::", "clap::", "prometheus::"]),
+    (&["transport"], &with_records("transport"), &["sled::", "ort::", "axum::", "clap::", "prometheus::"]),
     (
         &["embed"],
         &with_model("embed"),
@@ -28,7 +28,7 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
     ),
     (
         &["store"],
-        &with_model("store"),
+        &with_records("store"),
         &["rdkafka::", "ort::", "axum::", "clap::", "prometheus::", "tokio::"],
     ),
     (
@@ -49,6 +49,10 @@ const MODEL: &[&str] = &["kernel", "ann", "cluster", "keywords", "document", "ch
 
 const fn with_model(room: &'static str) -> [&'static str; 9] {
     ["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "telemetry", room]
+}
+
+const fn with_records(room: &'static str) -> [&'static str; 10] {
+    ["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "telemetry", room]
 }
 
 const UP_TO_PIPELINE: [&str; 14] = [

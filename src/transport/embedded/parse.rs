@@ -80,10 +80,23 @@ impl Parser {
     /// # Errors
     /// A [`Rejection`] with the reason and the line's bytes (the first 4 KiB of them if the line is too long).
     pub fn parse(&self, line: &[u8], position: Position) -> Result<Document, Rejection> {
+        let named = made_id(&position);
+        self.parse_as(line, position, named)
+    }
+
+    /// Likewise, with `named` for an id where the input has none.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_as(&self, line: &[u8], position: Position, named: Arc<str>) -> Result<Document, Rejection> {
         if line.len() as u64 > self.max_document_bytes {
             return Err(self.too_long(line, line.len() as u64, position));
         }
-        self.read(line, &position).map_err(|reason| Rejection { position, reason, bytes: line.to_vec() })
+        self.read(line, &position, named).map_err(|reason| Rejection {
+            position,
+            reason,
+            bytes: line.to_vec(),
+        })
     }
 
     /// The rejection of a line of `bytes` bytes of which only the start is known.
@@ -92,13 +105,13 @@ impl Parser {
         Rejection { position, reason, bytes: start[..start.len().min(KEPT_BYTES)].to_vec() }
     }
 
-    fn read(&self, line: &[u8], position: &Position) -> Result<Document, Reason> {
+    fn read(&self, line: &[u8], position: &Position, named: Arc<str>) -> Result<Document, Reason> {
         let line = std::str::from_utf8(line).map_err(|e| Reason::NotUtf8 { at: e.valid_up_to() })?;
         match self.format {
-            Format::Json => self.read_json(line, position),
+            Format::Json => self.read_json(line, position, named),
             Format::Lines if line.trim().is_empty() => Err(Reason::EmptyText),
             Format::Lines => Ok(Document {
-                id: made_id(position),
+                id: named,
                 text: line.trim().to_owned(),
                 timestamp_ms: None,
                 label: None,
@@ -108,7 +121,7 @@ impl Parser {
         }
     }
 
-    fn read_json(&self, line: &str, position: &Position) -> Result<Document, Reason> {
+    fn read_json(&self, line: &str, position: &Position, named: Arc<str>) -> Result<Document, Reason> {
         let not_json = |e: serde_json::Error| Reason::NotJson { detail: e.to_string() };
         let cleaned;
         let object: Object<'_> = match serde_json::from_str(line) {
@@ -118,12 +131,12 @@ impl Parser {
                 serde_json::from_str(&cleaned).map_err(not_json)?
             }
         };
-        let field = |name: &str| match object.get(name).map(|raw| Value::of(raw)) {
+        let field = |name: &str| match lookup(&object, name).map(Value::of) {
             Some(value) if !name.is_empty() && !matches!(value, Value::Null) => Some(value),
             _ => None,
         };
         let Fields { id, text, title, timestamp, embedding, labels } = &self.fields;
-        let body = match object.get(text.as_str()).map(|raw| Value::of(raw)) {
+        let body = match lookup(&object, text).map(Value::of) {
             None => return Err(Reason::NoText { field: text.clone() }),
             Some(Value::Text(body)) if body.trim().is_empty() => return Err(Reason::EmptyText),
             Some(Value::Text(body)) => body,
@@ -134,7 +147,7 @@ impl Parser {
             id: match field(id) {
                 Some(Value::Number(number)) => Arc::from(number),
                 Some(Value::Text(name)) if !name.is_empty() => Arc::from(name),
-                Some(Value::Text(_)) | None => made_id(position),
+                Some(Value::Text(_)) | None => named,
                 Some(other) => return Err(other.instead_of("a string or a number", id)),
             },
             text: titled(heading.as_deref().unwrap_or_default(), &body),
@@ -150,6 +163,15 @@ impl Parser {
 
 /// A JSON object's fields by name, each still as JSON.
 type Object<'a> = HashMap<std::borrow::Cow<'a, str>, &'a RawValue>;
+
+/// The field called `name`, or, if there is none and the name has dots, the field of a field: `user.bio`.
+fn lookup<'a>(object: &Object<'a>, name: &str) -> Option<&'a RawValue> {
+    object.get(name).copied().or_else(|| {
+        let (outer, inner) = name.split_once('.')?;
+        let outer: Object<'a> = serde_json::from_str(object.get(outer)?.get()).ok()?;
+        lookup(&outer, inner)
+    })
+}
 
 /// A field's value, read as far as the type needs.
 enum Value<'a> {

@@ -8,28 +8,30 @@ use super::source::Source;
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
-use crate::transport::{AssignerPort, ModelerPort, Records};
+use crate::record::Keyed;
+use crate::record::state::Write;
+use crate::transport::{AssignerPort, Lesson, ModelerPort, Records};
 
 /// Judged batches on their way to the modeler. The assigner fills it and waits while it is full, so that at most two
 /// batches are lost, and judged again, when the process dies.
 const BATCHES: usize = 2;
 
-/// Reads the source, hands outcomes to the modeler.
+/// Reads the source, hands lessons to the modeler.
 pub struct Assigner {
     source: Source,
-    modeler: mpsc::Sender<Outcome>,
+    modeler: mpsc::Sender<Lesson>,
 }
 
-/// Takes outcomes, writes the output files.
+/// Takes lessons, writes the output files.
 pub struct Modeler {
-    outcomes: mpsc::Receiver<Outcome>,
+    lessons: mpsc::Receiver<Lesson>,
     outputs: Outputs,
 }
 
 /// The two ends of one process.
 pub fn ports(source: Source, outputs: Outputs) -> (Assigner, Modeler) {
-    let (modeler, outcomes) = mpsc::channel(BATCHES);
-    (Assigner { source, modeler }, Modeler { outcomes, outputs })
+    let (modeler, lessons) = mpsc::channel(BATCHES);
+    (Assigner { source, modeler }, Modeler { lessons, outputs })
 }
 
 impl AssignerPort for Assigner {
@@ -40,30 +42,44 @@ impl AssignerPort for Assigner {
     }
 
     async fn commit(&mut self, outcome: Outcome) -> Result<bool, Error> {
-        Ok(self.modeler.send(outcome).await.is_ok())
+        Ok(self.modeler.send(Lesson::first_hand(&outcome)).await.is_ok())
     }
 
     fn lag_bytes(&self) -> Option<u64> {
         self.source.lag_bytes()
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
 impl ModelerPort for Modeler {
     type Error = Error;
 
-    async fn receive(&mut self) -> Option<Outcome> {
-        self.outcomes.recv().await
+    async fn receive(&mut self) -> Result<Option<Lesson>, Error> {
+        Ok(self.lessons.recv().await)
     }
 
     fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
-        self.outputs.append(OutputFile::Assignments, records.assignments.into_iter())?;
-        self.outputs.append(OutputFile::Topics, records.topics.into_iter())?;
-        self.outputs.append(OutputFile::Events, records.events.into_iter())?;
-        self.outputs.append(OutputFile::DeadLetters, records.dead_letters.into_iter())?;
+        self.outputs.append(OutputFile::Assignments, lines(records.assignments))?;
+        self.outputs.append(OutputFile::Topics, lines(records.topics))?;
+        self.outputs.append(OutputFile::Events, lines(records.events))?;
+        self.outputs.append(OutputFile::DeadLetters, lines(records.dead_letters))?;
         self.outputs.sync()
     }
 
-    fn waiting(&self) -> usize {
-        self.outcomes.len()
+    /// The files are cut back to what the state says, so the state alone decides.
+    fn seal(&mut self, _writes: &[Write]) -> Result<(), Error> {
+        Ok(())
     }
+
+    fn waiting(&self) -> usize {
+        self.lessons.len()
+    }
+}
+
+/// A file has an order of its own; keys are for topics.
+fn lines(records: Vec<Keyed>) -> impl Iterator<Item = Vec<u8>> {
+    records.into_iter().map(|record| record.line)
 }

@@ -1,0 +1,182 @@
+//! The assigner's port: documents from the consumer's thread, outcomes to the producer's.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Clients, Place};
+use super::consume::{Item, Receiving, join};
+use super::envelope::Envelope;
+use super::error::Error;
+use super::params::Guarantee;
+use super::transact::{self, Handed, Transactor};
+use crate::checkpoint::Position;
+use crate::document::Batch;
+use crate::model::evidence::Outcome;
+use crate::transport::AssignerPort;
+use crate::transport::embedded::{self, Parser};
+
+/// Judged batches on their way to the producer's thread: filled here, where the loop waits while it is full.
+const BATCHES: usize = 2;
+
+/// One member of the group of assigners.
+pub struct Assigner {
+    /// Filled by the thread that polls, which pauses its partitions while it is full: two batches of documents.
+    items: mpsc::Receiver<Item>,
+    handed: std::sync::mpsc::SyncSender<Handed>,
+    batch_documents: usize,
+    max_wait: Duration,
+    /// What `receive` has gathered; it stays here if `receive` is dropped half-way.
+    pending: Pending,
+    /// When `pending` is given out even if it is not full.
+    deadline: Option<Instant>,
+    /// Batches that were given out and have not come back, in order.
+    under_way: VecDeque<Ticket>,
+    stop: CancellationToken,
+    threads: Threads,
+}
+
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    ticket: Ticket,
+}
+
+/// What has to come back with a batch.
+#[derive(Default)]
+struct Ticket {
+    epoch: u64,
+    ends: BTreeMap<Place, i64>,
+    envelopes: BTreeMap<Position, Envelope>,
+}
+
+struct Threads {
+    polling: Option<JoinHandle<Result<(), Error>>>,
+    producing: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Assigner {
+    /// Joins the group and begins to read. `source` says what stands in a message and how large batches are.
+    pub(super) fn join(
+        clients: &Clients,
+        guarantee: Guarantee,
+        source: &embedded::Params,
+        encoder: &str,
+        dimension: usize,
+    ) -> Result<Self, Error> {
+        let transactor = Transactor::new(clients.clone(), guarantee, encoder);
+        let epoch = transactor.epoch();
+        let transactor = Arc::new(Mutex::new(transactor));
+        let (consumer, told) = join(clients, transactor.clone())?;
+        let (read, items) = mpsc::channel(2 * source.batch_documents);
+        let parser = Parser {
+            format: source.format,
+            fields: source.fields.clone(),
+            max_document_bytes: source.max_document_bytes,
+            dimension: Some(dimension),
+        };
+        let receiving = Receiving::new(clients, consumer.clone(), told, epoch, parser, read);
+        let (stop, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());
+        let stopped = stop.clone();
+        let polling = spawn("documents", move || receiving.run(&runtime, &stopped))?;
+        let (handed, taken) = std::sync::mpsc::sync_channel(BATCHES);
+        let producing = spawn("assignments", move || transact::run(&transactor, &consumer, &taken))?;
+        Ok(Self {
+            items,
+            handed,
+            batch_documents: source.batch_documents,
+            max_wait: Duration::from_millis(source.max_wait_ms),
+            pending: Pending::default(),
+            deadline: None,
+            under_way: VecDeque::new(),
+            stop,
+            threads: Threads { polling: Some(polling), producing: Some(producing) },
+        })
+    }
+
+    fn take(&mut self, item: Item) {
+        let Pending { batch, ticket } = &mut self.pending;
+        if ticket.epoch != item.epoch {
+            // What was gathered before will be read again.
+            (*batch, *ticket) = (Batch::default(), Ticket { epoch: item.epoch, ..Ticket::default() });
+        }
+        let end = item.position.offset + 1;
+        batch.checkpoint.advance(item.position.partition.clone(), end);
+        ticket.ends.insert(item.place, end as i64);
+        ticket.envelopes.insert(item.position, item.envelope);
+        match item.parsed {
+            Ok(document) => batch.documents.push(document),
+            Err(rejection) => batch.rejections.push(rejection),
+        }
+        self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
+    }
+}
+
+impl AssignerPort for Assigner {
+    type Error = Error;
+
+    async fn receive(&mut self) -> Result<Option<Batch>, Error> {
+        while self.pending.batch.documents.len() + self.pending.batch.rejections.len() < self.batch_documents
+        {
+            let next = self.items.recv();
+            let item = match self.deadline {
+                None => next.await,
+                Some(deadline) => match timeout_at(deadline, next).await {
+                    Ok(item) => item,
+                    Err(_elapsed) => break,
+                },
+            };
+            match item {
+                Some(item) => self.take(item),
+                None => return ended(self.threads.polling.take(), "documents").await.map(|()| None),
+            }
+        }
+        self.deadline = None;
+        let Pending { batch, ticket } = std::mem::take(&mut self.pending);
+        self.under_way.push_back(ticket);
+        Ok(Some(batch))
+    }
+
+    async fn commit(&mut self, outcome: Outcome) -> Result<bool, Error> {
+        let Some(Ticket { epoch, ends, envelopes }) = self.under_way.pop_front() else { return Ok(true) };
+        let handed = Handed { epoch, ends, outcome, envelopes };
+        if tokio::task::block_in_place(|| self.handed.send(handed).is_ok()) {
+            return Ok(true);
+        }
+        ended(self.threads.producing.take(), "assignments").await.map(|()| false)
+    }
+
+    fn lag_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        let Self { handed, stop, threads, items, .. } = self;
+        drop(handed);
+        let committed = ended(threads.producing, "assignments").await;
+        stop.cancel();
+        drop(items);
+        let polled = ended(threads.polling, "documents").await;
+        committed.and(polled)
+    }
+}
+
+/// What a thread came to.
+async fn ended(thread: Option<JoinHandle<Result<(), Error>>>, name: &'static str) -> Result<(), Error> {
+    let Some(thread) = thread else { return Ok(()) };
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await.ok().and_then(Result::ok);
+    joined.unwrap_or(Err(Error::Thread { name }))
+}
+
+pub(super) fn spawn<T: Send + 'static>(
+    name: &'static str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Error> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|source| Error::NoThread { name, source })
+}

@@ -1,0 +1,262 @@
+//! What every client has in common: settings, logging, and the last reason that a broker gave.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+
+use super::error::{Error, code};
+use super::log::passes;
+use super::params::Checked;
+use crate::telemetry::Telemetry;
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// Copied at once: a list of librdkafka's that outlives its consumer hangs the consumer's end.
+pub(super) fn places(list: &TopicPartitionList) -> Vec<Place> {
+    let elements = list.elements();
+    elements
+        .iter()
+        .map(|element| Place { topic: Arc::from(element.topic()), partition: element.partition() })
+        .collect()
+}
+
+/// What a consumer does when its share of a topic changes; called on the thread that polls.
+pub(super) trait Rebalancing: Send + Sync + 'static {
+    /// These partitions came.
+    fn assigned(&self, consumer: &BaseConsumer<Context<Self>>, places: &[Place])
+    where
+        Self: Sized;
+
+    /// These partitions go as soon as this returns.
+    fn revoked(&self, places: &[Place]);
+}
+
+/// For clients that are in no group.
+impl Rebalancing for () {
+    fn assigned(&self, _consumer: &BaseConsumer<Context<Self>>, _places: &[Place]) {}
+
+    fn revoked(&self, _places: &[Place]) {}
+}
+
+/// What librdkafka told, where no call's result says it.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The last error callback.
+    reason: Mutex<Option<(Code, String)>>,
+    /// The first record that a broker refused: its topic, its size, and why.
+    refused: Mutex<Option<(String, usize, Code)>>,
+}
+
+impl Told {
+    fn reason(&self) -> Option<(Code, String)> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True if a broker, or this side, refused the connection for good.
+    pub(super) fn shut_out(&self) -> bool {
+        self.reason().is_some_and(|(code, _)| SHUT_OUT.contains(&code))
+    }
+
+    fn forget_reason(&self) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The record that was refused since the last call, if any.
+    pub(super) fn take_refused(&self) -> Option<(String, usize, Code)> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// `source` with what is known about it.
+    pub(super) fn error(&self, doing: &'static str, subject: impl ToString, source: KafkaError) -> Error {
+        let subject = subject.to_string();
+        let said = self.reason();
+        // A call whose connection was refused says only that there is none.
+        let source = match &said {
+            Some((code, _)) if SHUT_OUT.contains(code) && passes(&source) => KafkaError::Global(*code),
+            _ => source,
+        };
+        let fenced = [Code::Fenced, Code::ProducerFenced, Code::FencedInstanceId];
+        if code(&source).is_some_and(|code| fenced.contains(&code)) {
+            return Error::Fenced { id: subject };
+        }
+        let (source, reason) = (Box::new(source), said.map(|(_, reason)| reason));
+        Error::Kafka { doing, subject, source, reason }
+    }
+}
+
+const SHUT_OUT: [Code; 3] = [Code::Authentication, Code::SaslAuthenticationFailed, Code::SSL];
+
+/// Takes librdkafka's callbacks.
+pub(super) struct Context<R = ()> {
+    pub told: Arc<Told>,
+    pub rebalancing: R,
+    telemetry: Telemetry,
+}
+
+impl<R: Rebalancing> ClientContext for Context<R> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.telemetry.kafka_logged(level as i32, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down is told after the reason, and says less.
+        if let Some(code) = code(&error).filter(|code| *code != Code::AllBrokersDown) {
+            let mut last = self.told.reason.lock().unwrap_or_else(PoisonError::into_inner);
+            *last = Some((code, reason.to_owned()));
+        }
+        self.telemetry.kafka_complained(reason);
+    }
+}
+
+impl<R: Rebalancing> ConsumerContext for Context<R> {
+    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(list) = rebalance {
+            let places = places(list);
+            if !places.is_empty() {
+                self.rebalancing.revoked(&places);
+            }
+            self.telemetry.partitions_revoked(places.len());
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            self.told.forget_reason();
+            let places = places(list);
+            if !places.is_empty() {
+                self.rebalancing.assigned(consumer, &places);
+            }
+            self.telemetry.partitions_assigned(places.len());
+        }
+    }
+}
+
+impl<R: Rebalancing> ProducerContext for Context<R> {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result
+            && let Some(code) =
+                code(error).filter(|code| *code != Code::PurgeQueue && *code != Code::PurgeInflight)
+        {
+            let mut refused = self.told.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.get_or_insert((
+                message.topic().to_owned(),
+                message.payload_len() + message.key_len(),
+                code,
+            ));
+        }
+    }
+}
+
+pub(super) type Producer = ThreadedProducer<Context>;
+pub(super) type Consumer<R = ()> = BaseConsumer<Context<R>>;
+
+/// Makes clients.
+#[derive(Clone)]
+pub(super) struct Clients {
+    pub params: Checked,
+    pub telemetry: Telemetry,
+    /// This process's name in the group.
+    pub instance: Arc<str>,
+}
+
+/// How large a record may be for the client; its topic decides.
+const MOST_MESSAGE_BYTES: &str = "16777216";
+
+impl Clients {
+    pub(super) fn new(params: Checked, telemetry: Telemetry) -> Self {
+        let given = params.params().instance.clone();
+        let instance = if given.is_empty() { random_name() } else { given };
+        Self { params, telemetry, instance: Arc::from(instance) }
+    }
+
+    /// How long an operation may wait for brokers.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_millis(self.params.params().timeout_ms)
+    }
+
+    /// The user's settings over `defaults`, and `ours` over them.
+    pub(super) fn settings(&self, defaults: &[(&str, &str)], ours: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        let common = [
+            ("topic.metadata.refresh.interval.ms", "30000"),
+            ("reconnect.backoff.max.ms", "2000"),
+            ("message.max.bytes", MOST_MESSAGE_BYTES),
+        ];
+        for (name, value) in common.iter().chain(defaults) {
+            config.set(*name, *value);
+        }
+        config.set("client.id", format!("topicd-{}", self.instance));
+        for (name, value) in self.params.settings() {
+            config.set(name, value);
+        }
+        for (name, value) in ours {
+            config.set(*name, *value);
+        }
+        config.set("bootstrap.servers", &self.params.params().brokers);
+        config
+    }
+
+    /// A client made of `config`.
+    pub(super) fn make<R, T>(&self, config: &ClientConfig, rebalancing: R) -> Result<(T, Arc<Told>), Error>
+    where
+        R: Rebalancing,
+        T: FromClientConfigAndContext<Context<R>>,
+    {
+        let told = Arc::new(Told::default());
+        let context = Context { told: told.clone(), rebalancing, telemetry: self.telemetry.clone() };
+        let made = T::from_config_and_context(config, context);
+        let brokers = &self.params.params().brokers;
+        made.map(|client| (client, told.clone()))
+            .map_err(|source| told.error("make a client for", brokers, source))
+    }
+
+    /// A consumer outside of any group that sees committed records only and tells the end of a partition.
+    pub(super) fn reader(&self) -> Result<(Consumer, Arc<Told>), Error> {
+        let ours = [
+            // librdkafka asks for a name even where no group is joined.
+            ("group.id", &*format!("{}.reader", self.params.params().group)),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "error"),
+        ];
+        self.make(&self.settings(&[], &ours), ())
+    }
+
+    /// A producer; with `id` a transactional one: the older one of the same id is fenced once it is initialised.
+    pub(super) fn producer(&self, id: Option<&str>) -> Result<(Producer, Arc<Told>), Error> {
+        // A dead producer's open transaction holds every reader back until it times out.
+        let defaults =
+            [("compression.type", "zstd"), ("transaction.timeout.ms", "30000"), ("linger.ms", "5")];
+        let mut config = self.settings(&defaults, &[("enable.idempotence", "true")]);
+        if let Some(id) = id {
+            config.set("transactional.id", id);
+        }
+        self.make(&config, ())
+    }
+}
+
+fn random_name() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}

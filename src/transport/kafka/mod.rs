@@ -1,0 +1,110 @@
+//! Documents from Kafka, results into Kafka, and everything that passes between the roles through Kafka, so that a
+//! second machine changes nothing.
+//!
+//! - `consume` reads documents on a thread of its own; `transact` commits what became of them, with their offsets,
+//!   in one transaction; [`Assigner`] is the port over both;
+//! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
+//! - [`Follower`] puts each published version into force;
+//! - `log` reads topicd's own topics, `client` and `produce` hold what all share, `admin` makes the topics.
+//!
+//! Every call of librdkafka that may block stands on a thread that is nobody else's.
+
+mod admin;
+mod assigner;
+mod client;
+mod consume;
+mod elect;
+mod envelope;
+mod error;
+mod follow;
+mod log;
+mod modeler;
+mod params;
+mod produce;
+mod transact;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use assigner::Assigner;
+pub use error::Error;
+pub use follow::Follower;
+pub use modeler::{Modeler, Reign};
+pub use params::{Checked, Guarantee, Params, Setting, Topics};
+
+use crate::model::version::TopicModel;
+use crate::telemetry::Telemetry;
+use crate::transport::embedded;
+
+/// The way to one cluster, for one process.
+#[derive(Clone)]
+pub struct Cluster {
+    clients: client::Clients,
+    encoder: String,
+    dimension: usize,
+}
+
+/// A candidate for modeler.
+pub struct Candidate {
+    cluster: Cluster,
+    election: elect::Election,
+}
+
+/// Everything that is wrong with connection, rights and topics' settings of the cluster of `params`; nothing is made.
+pub async fn examine(params: Checked, telemetry: Telemetry) -> Vec<Error> {
+    let clients = client::Clients::new(params, telemetry);
+    match admin::Admin::new(&clients) {
+        Ok(admin) => admin.examine().await,
+        Err(error) => vec![error],
+    }
+}
+
+impl Cluster {
+    /// The cluster of `params`, for embeddings of `encoder` with `dimension` numbers. Nothing is connected yet.
+    pub fn new(params: Checked, encoder: &str, dimension: usize, telemetry: Telemetry) -> Self {
+        Self { clients: client::Clients::new(params, telemetry), encoder: encoder.to_owned(), dimension }
+    }
+
+    /// Makes the topics that are missing, if that is allowed; refuses those that are not as they must be.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        admin::Admin::new(&self.clients)?.ensure().await
+    }
+
+    /// Puts each published version into force until `stop`.
+    pub fn follow(
+        &self,
+        versions: watch::Sender<Arc<TopicModel>>,
+        stop: CancellationToken,
+    ) -> Result<Follower, Error> {
+        Follower::start(&self.clients, &self.encoder, versions, stop)
+    }
+
+    /// Joins the assigners; needs a tokio runtime around it.
+    pub fn assign(&self, guarantee: Guarantee, source: &embedded::Params) -> Result<Assigner, Error> {
+        Assigner::join(&self.clients, guarantee, source, &self.encoder, self.dimension)
+    }
+
+    /// Stands for modeler.
+    pub fn stand(&self) -> Result<Candidate, Error> {
+        Ok(Candidate { cluster: self.clone(), election: elect::Election::stand(&self.clients)? })
+    }
+}
+
+impl Candidate {
+    /// Waits until this process is to be the modeler. Cancel safe.
+    pub async fn won(&mut self) -> Result<(), Error> {
+        self.election.won().await
+    }
+
+    /// Begins to reign. Blocks until the modeler before cannot publish any more.
+    pub fn reign(&self) -> Result<Reign, Error> {
+        Reign::begin(&self.cluster.clients, &self.cluster.encoder, self.election.leading())
+    }
+
+    /// Makes way for another candidate at once. Blocks for a moment.
+    pub fn withdraw(self) {
+        self.election.close();
+    }
+}

@@ -1,0 +1,244 @@
+//! The modeler's port: evidence in; the state, the version and everything that is told in one transaction out.
+//!
+//! Kafka is where the state lives: each change of it is a transaction that holds the store's writes (in a compacted
+//! topic, as Kafka Streams keeps its tables), the evidence's offset among them, and the events, revisions and version
+//! that follow from it. The store writes only what Kafka has committed, so the folder on this machine is a copy that
+//! saves reading: a modeler without a disk reads the topic and has the same state, to the byte. Between state and
+//! publication there is nothing that could be done by halves, and so no outbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer as _;
+use rdkafka::topic_partition_list::Offset;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::assigner::spawn;
+use super::client::{Clients, Producer, Told};
+use super::error::Error;
+use super::log::{Found, Log};
+use super::produce::{Out, produce, until};
+use crate::checkpoint::{Checkpoint, Partition};
+use crate::record::Keyed;
+use crate::record::evidence::EvidenceRecord;
+use crate::record::model::{Member, Published};
+use crate::record::state::Write;
+use crate::transport::{Lesson, ModelerPort, Records, Version};
+
+/// Pieces of evidence that wait for the modeler: filled by the thread that reads, which waits while it is full.
+const LESSONS: usize = 8;
+const TICK: Duration = Duration::from_millis(100);
+/// Records of the state that are written to the store at once while it is restored.
+const RESTORED_AT_ONCE: usize = 2000;
+
+/// The reign of one modeler: nobody else publishes while it lasts.
+pub struct Reign {
+    clients: Clients,
+    encoder: String,
+    producer: Producer,
+    told: Arc<Told>,
+    leading: watch::Receiver<bool>,
+}
+
+impl Reign {
+    /// Ends the reign of whoever was the modeler before. Blocks until the brokers have done so.
+    pub(super) fn begin(
+        clients: &Clients,
+        encoder: &str,
+        leading: watch::Receiver<bool>,
+    ) -> Result<Self, Error> {
+        let id = format!("{}.modeler", clients.params.params().group);
+        let (producer, told) = clients.producer(Some(&id))?;
+        let timeout = clients.timeout();
+        until(timeout, || producer.init_transactions(timeout))
+            .map_err(|source| told.error("begin transactions as", &id, source))?;
+        Ok(Self { clients: clients.clone(), encoder: encoder.to_owned(), producer, told, leading })
+    }
+
+    /// Calls `write` with everything that the state's topic holds, in order. Blocks.
+    pub fn restore<E: From<Error>>(
+        &self,
+        mut write: impl FnMut(Vec<Write>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let topic = &self.clients.params.params().topics.state;
+        let log = Log::open(&self.clients, topic, Offset::Beginning)?;
+        let mut writes = Vec::new();
+        log.read_to_end(self.clients.timeout(), |record| {
+            writes.push(Write { key: record.key, value: record.value });
+            if writes.len() < RESTORED_AT_ONCE {
+                return Ok(());
+            }
+            write(std::mem::take(&mut writes))
+        })?;
+        if !writes.is_empty() {
+            write(writes)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to learn from where `checkpoint` says; `published` is what the model's topic holds.
+    pub fn learn(
+        self,
+        checkpoint: &Checkpoint,
+        published: Published,
+        stop: CancellationToken,
+    ) -> Result<Modeler, Error> {
+        let topic = self.clients.params.params().topics.evidence.clone();
+        let partition = Partition::new(&format!("{topic}/0"));
+        let from = if checkpoint.knows(&partition) {
+            Offset::Offset(checkpoint.position(&partition) as i64)
+        } else {
+            Offset::Beginning
+        };
+        let log = Log::open(&self.clients, &topic, from)?;
+        let (send, lessons) = mpsc::channel(LESSONS);
+        let reading = Reading { log, topic, partition, encoder: self.encoder.clone(), lessons: send };
+        spawn("evidence", move || reading.run())?;
+        Ok(Modeler { reign: self, lessons, published, open: false, stop })
+    }
+}
+
+/// The modeler that reigns.
+pub struct Modeler {
+    reign: Reign,
+    lessons: mpsc::Receiver<Result<Lesson, Error>>,
+    published: Published,
+    /// A transaction is open.
+    open: bool,
+    stop: CancellationToken,
+}
+
+impl ModelerPort for Modeler {
+    type Error = Error;
+
+    async fn receive(&mut self) -> Result<Option<Lesson>, Error> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Ok(None),
+            _ = self.reign.leading.wait_for(|leading| !leading) => Err(Error::NotLeading),
+            lesson = self.lessons.recv() => match lesson {
+                Some(lesson) => lesson.map(Some),
+                None => Err(Error::Thread { name: "evidence" }),
+            },
+        }
+    }
+
+    fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
+        let Records { assignments, topics, events, dead_letters: _, version } = records;
+        self.begin()?;
+        let names = self.reign.clients.params.params().topics.clone();
+        let told = [(&names.assignments, assignments), (&names.topics, topics), (&names.events, events)];
+        for (topic, records) in told {
+            for Keyed { key, line } in &records {
+                self.put(topic, None, key.as_bytes(), Some(line))?;
+            }
+        }
+        if let Some(version) = version {
+            self.publish(&names.model, &version)?;
+        }
+        Ok(Checkpoint::new())
+    }
+
+    fn seal(&mut self, writes: &[Write]) -> Result<(), Error> {
+        self.begin()?;
+        let topic = self.reign.clients.params.params().topics.state.clone();
+        for Write { key, value } in writes {
+            self.put(&topic, Some(0), key, value.as_deref())?;
+        }
+        let (producer, timeout) = (&self.reign.producer, self.reign.clients.timeout());
+        let committed = until(timeout, || producer.commit_transaction(timeout));
+        committed.map_err(|source| self.failed("commit a transaction as", source))?;
+        self.open = false;
+        Ok(())
+    }
+
+    fn waiting(&self) -> usize {
+        self.lessons.len()
+    }
+}
+
+impl Modeler {
+    fn begin(&mut self) -> Result<(), Error> {
+        if !self.open {
+            let begun = self.reign.producer.begin_transaction();
+            begun.map_err(|source| self.failed("begin a transaction as", source))?;
+            self.open = true;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, topic: &str, version: &Version) -> Result<(), Error> {
+        let members: Vec<Member<'_>> =
+            version.members.iter().map(|member| (member.sequence, member.topic, &member.embedding)).collect();
+        let writes = self.published.advance(&self.reign.encoder, &version.model, &members);
+        let broken = |source| Error::Broken { topic: topic.to_owned(), offset: -1, source };
+        for Write { key, value } in writes.map_err(broken)? {
+            self.put(topic, Some(0), &key, value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let out = Out { topic, partition, key: Some(key), value, ..Out::default() };
+        produce(&self.reign.producer, &out).map_err(|source| self.failed("write to", source))
+    }
+
+    fn failed(&self, doing: &'static str, source: KafkaError) -> Error {
+        if let Some((topic, bytes, rdkafka::error::RDKafkaErrorCode::MessageSizeTooLarge)) =
+            self.reign.told.take_refused()
+        {
+            return Error::TooLarge { topic, bytes };
+        }
+        match self.reign.told.error(doing, &self.reign.clients.params.params().group, source) {
+            // The successor's producer was initialised.
+            Error::Fenced { .. } => Error::NotLeading,
+            other => other,
+        }
+    }
+}
+
+/// What the thread that reads evidence works with.
+struct Reading {
+    log: Log,
+    topic: String,
+    partition: Partition,
+    encoder: String,
+    lessons: mpsc::Sender<Result<Lesson, Error>>,
+}
+
+impl Reading {
+    /// Reads until nobody takes it any more.
+    fn run(self) {
+        while !self.lessons.is_closed() {
+            let lesson = match self.log.next(TICK) {
+                Ok(Found::Record(record)) => self.lesson(record.offset, record.value.as_deref()),
+                Ok(Found::End | Found::Nothing) => continue,
+                Err(error) => Err(error),
+            };
+            let failed = lesson.is_err();
+            if self.lessons.blocking_send(lesson).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn lesson(&self, offset: i64, value: Option<&[u8]>) -> Result<Lesson, Error> {
+        let broken = |source| Error::Broken { topic: self.topic.clone(), offset, source };
+        let record = EvidenceRecord::decode(value.unwrap_or_default()).map_err(broken)?;
+        if record.encoder != self.encoder {
+            let (topic, found, wanted) = (self.topic.clone(), record.encoder, self.encoder.clone());
+            return Err(Error::Encoder { topic, found, wanted });
+        }
+        let mut checkpoint = Checkpoint::new();
+        checkpoint.advance(self.partition.clone(), (offset + 1) as u64);
+        Ok(Lesson { evidence: record.evidence, arrivals: None, checkpoint })
+    }
+}

@@ -1,0 +1,249 @@
+//! `[kafka]` and `[processing]`: where the brokers are, how the topics are called, what is promised.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+
+/// How to reach Kafka.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Brokers to start from, `host:port`, separated by commas.
+    pub brokers: String,
+    /// The assigners' consumer group; the modelers' has `.modeler` added, and so begin the transactional ids.
+    pub group: String,
+    /// This process's name, unique in the group; empty for another one at each start.
+    pub instance: String,
+    /// Create the topics that are missing, all but the documents'.
+    pub create_topics: bool,
+    /// Replicas of a topic that is created; −1 for the broker's default.
+    pub replication_factor: i32,
+    /// How long a transaction stays open for further batches, in ms.
+    pub transaction_ms: u64,
+    /// How long a broker may be away before an operation fails, in ms.
+    pub timeout_ms: u64,
+    /// The topics' names.
+    pub topics: Topics,
+    /// librdkafka's own settings, for every client.
+    pub settings: BTreeMap<String, Setting>,
+}
+
+/// The names of the topics.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topics {
+    /// Input.
+    pub documents: String,
+    /// Documents with their topics.
+    pub assignments: String,
+    /// What assigners teach the modeler; one partition.
+    pub evidence: String,
+    /// The model, for assigners; one partition, compacted.
+    pub model: String,
+    /// The modeler's state; one partition, compacted.
+    pub state: String,
+    /// The newest record of each topic, for people; compacted.
+    pub topics: String,
+    /// What happened to the topics.
+    pub events: String,
+    /// What could not be processed.
+    pub dead_letters: String,
+}
+
+/// A value of librdkafka's, or a table of them: `ssl.ca.location` may be written with or without quotes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Setting {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+    /// A fraction.
+    Fraction(f64),
+    /// Anything else.
+    Text(String),
+    /// Values whose names go on after a dot.
+    Table(BTreeMap<String, Setting>),
+}
+
+/// What is promised when something dies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// Each document has one first assignment, and is counted once.
+    #[default]
+    ExactlyOnce,
+    /// Each has at least one: no transactions on the assigner's side, so a record is seen at once.
+    AtLeastOnce,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            documents: "documents".into(),
+            assignments: "topicd.assignments".into(),
+            evidence: "topicd.evidence".into(),
+            model: "topicd.model".into(),
+            state: "topicd.state".into(),
+            topics: "topicd.topics".into(),
+            events: "topicd.events".into(),
+            dead_letters: "topicd.dead-letters".into(),
+        }
+    }
+}
+
+impl Topics {
+    /// Each key with the topic's name.
+    pub(super) fn named(&self) -> [(&'static str, &str); 8] {
+        [
+            ("documents", &self.documents),
+            ("assignments", &self.assignments),
+            ("evidence", &self.evidence),
+            ("model", &self.model),
+            ("state", &self.state),
+            ("topics", &self.topics),
+            ("events", &self.events),
+            ("dead_letters", &self.dead_letters),
+        ]
+    }
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            brokers: "localhost:9092".into(),
+            group: "topicd".into(),
+            instance: String::new(),
+            create_topics: true,
+            replication_factor: -1,
+            transaction_ms: 100,
+            timeout_ms: 60_000,
+            topics: Topics::default(),
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+/// Settings that exactly-once rests on, or that have a key of their own.
+const OURS: [(&str, &str); 8] = [
+    ("bootstrap.servers", "kafka.brokers"),
+    ("metadata.broker.list", "kafka.brokers"),
+    ("group.id", "kafka.group"),
+    ("group.instance.id", "kafka.instance"),
+    ("transactional.id", "kafka.instance"),
+    ("isolation.level", "processing.guarantee"),
+    ("enable.idempotence", "processing.guarantee"),
+    ("enable.auto.commit", "processing.guarantee"),
+];
+
+/// Parameters that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked(Params);
+
+impl Checked {
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        &self.0
+    }
+
+    /// librdkafka's settings, flat.
+    pub(super) fn settings(&self) -> Vec<(String, String)> {
+        flat(&self.0.settings)
+    }
+}
+
+impl Params {
+    /// Checks every parameter; that brokers answer, only `check --connect` does.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for the first that is wrong.
+    pub fn check(self) -> Result<Checked, Error> {
+        let refuse = |key: &str, value: String, must: &str| {
+            Err(Error::Parameter { key: key.to_owned(), value, must: must.to_owned() })
+        };
+        if self.brokers.split(',').any(|broker| broker.trim().is_empty()) {
+            return refuse("brokers", format!("\"{}\"", self.brokers), "a list of host:port");
+        }
+        if self.group.is_empty() {
+            return refuse("group", "empty".into(), "the name of a consumer group");
+        }
+        if self.replication_factor == 0 || self.replication_factor < -1 {
+            return refuse("replication_factor", self.replication_factor.to_string(), "at least 1, or -1");
+        }
+        if !(1..=10_000).contains(&self.transaction_ms) {
+            return refuse("transaction_ms", self.transaction_ms.to_string(), "1 to 10000");
+        }
+        if !(1_000..=900_000).contains(&self.timeout_ms) {
+            return refuse("timeout_ms", self.timeout_ms.to_string(), "1000 to 900000");
+        }
+        let topics = self.topics.named();
+        for (at, (key, name)) in topics.iter().enumerate() {
+            let legal = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+            if name.is_empty() || name.len() > 249 || !name.chars().all(legal) {
+                let must = "1 to 249 letters, digits, dots, underscores and hyphens";
+                return refuse(&format!("topics.{key}"), format!("\"{name}\""), must);
+            }
+            if let Some((other, _)) = topics[..at].iter().find(|(_, before)| before == name) {
+                let must = format!("another topic than `kafka.topics.{other}`");
+                return refuse(&format!("topics.{key}"), format!("\"{name}\""), &must);
+            }
+        }
+        for (name, _) in flat(&self.settings) {
+            if let Some((_, instead)) = OURS.iter().find(|(ours, _)| *ours == name) {
+                let must = format!("left out; set `{instead}`");
+                return refuse(&format!("settings.{name}"), "set".into(), &must);
+            }
+        }
+        Ok(Checked(self))
+    }
+}
+
+fn flat(settings: &BTreeMap<String, Setting>) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (name, setting) in settings {
+        match setting {
+            Setting::Flag(flag) => found.push((name.clone(), flag.to_string())),
+            Setting::Number(number) => found.push((name.clone(), number.to_string())),
+            Setting::Fraction(fraction) => found.push((name.clone(), fraction.to_string())),
+            Setting::Text(text) => found.push((name.clone(), text.clone())),
+            Setting::Table(inner) => {
+                found.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{name}.{rest}"), value)));
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_may_be_quoted_or_nested() {
+        let text = "\"security.protocol\" = \"ssl\"\nssl.ca.location = \"ca.pem\"\nlinger.ms = 5\n";
+        let params = Params { settings: toml::from_str(text).unwrap(), ..Params::default() };
+        let settings = params.check().unwrap().settings();
+        let expected = [("linger.ms", "5"), ("security.protocol", "ssl"), ("ssl.ca.location", "ca.pem")];
+        assert_eq!(settings, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_the_way_out() {
+        let refusal = |edit: fn(&mut Params)| {
+            let mut params = Params::default();
+            edit(&mut params);
+            params.check().unwrap_err().to_string()
+        };
+        let ours = refusal(|p| {
+            p.settings.insert("isolation.level".into(), Setting::Text("read_uncommitted".into()));
+        });
+        assert!(ours.contains("`kafka.settings.isolation.level`") && ours.contains("processing.guarantee"));
+        let same = refusal(|p| p.topics.model = p.topics.state.clone());
+        assert!(same.contains("kafka.topics.state") && same.contains("kafka.topics.model"), "{same}");
+        assert!(refusal(|p| p.topics.events = "a b".into()).contains("\"a b\""));
+        assert!(refusal(|p| p.brokers = "a:1,".into()).contains("host:port"));
+        assert!(refusal(|p| p.transaction_ms = 0).contains("1 to 10000"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Bringing one record out, and waiting for brokers.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::BaseRecord;
+
+use super::client::Producer;
+use super::envelope::Envelope;
+use super::error::code;
+
+/// How long a full queue is given to drain before it is tried again.
+const QUEUE_WAIT: Duration = Duration::from_millis(5);
+/// Between two attempts of an operation that the broker asks to repeat.
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// A record on its way out.
+#[derive(Debug, Default)]
+pub(super) struct Out<'a> {
+    pub topic: &'a str,
+    /// None: by the key.
+    pub partition: Option<i32>,
+    pub key: Option<&'a [u8]>,
+    /// None: a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub headers: Option<OwnedHeaders>,
+    pub timestamp: Option<i64>,
+}
+
+impl Out<'_> {
+    /// With the headers and the time that came with the document.
+    pub(super) fn with(mut self, envelope: Option<&Envelope>) -> Self {
+        if let Some(envelope) = envelope {
+            self.headers = envelope.carried();
+            self.timestamp = envelope.timestamp_ms;
+        }
+        self
+    }
+}
+
+/// Hands `out` to the producer; waits while its queue is full, which its own thread drains.
+pub(super) fn produce(producer: &Producer, out: &Out<'_>) -> Result<(), KafkaError> {
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(out.topic);
+    (record.partition, record.key, record.payload) = (out.partition, out.key, out.value);
+    (record.headers, record.timestamp) = (out.headers.clone(), out.timestamp);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((error, back)) if code(&error) == Some(Code::QueueFull) => {
+                record = back;
+                std::thread::park_timeout(QUEUE_WAIT);
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+/// Calls `operation` again as long as the broker asks for it, within `patience`.
+pub(super) fn until(
+    patience: Duration,
+    mut operation: impl FnMut() -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
+    let started = Instant::now();
+    loop {
+        match operation() {
+            Err(KafkaError::Transaction(error)) if error.is_retriable() && started.elapsed() < patience => {
+                std::thread::park_timeout(RETRY_WAIT);
+            }
+            result => return result,
+        }
+    }
+}
