@@ -19,6 +19,7 @@ use crate::model::state::State;
 use crate::model::state::diff::Diff;
 use crate::model::version::TopicModel;
 use crate::pipeline::operator;
+use crate::record::Keyed;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
 use crate::record::topic::TopicsRecord;
 use crate::record::version::{OperatedRecord, VersionRecord};
@@ -204,14 +205,18 @@ impl Here<'_> {
 
     /// As the modeler does it: outputs first, then state, checkpoint and the outputs' lengths in one batch.
     fn operate(mut self, action: &Action) -> anyhow::Result<OperatedRecord> {
+        anyhow::ensure!(
+            self.config.kafka.is_none(),
+            "the state stands in Kafka; start the modeler, and ask it over http"
+        );
         let mut checkpoint = self.store.checkpoint()?;
         let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint)?;
         let rules = self.config.parameters.rules();
         let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
         let records = operator::records(&operation);
-        outputs.append(OutputFile::Assignments, records.assignments.into_iter())?;
-        outputs.append(OutputFile::Topics, records.topics.into_iter())?;
-        outputs.append(OutputFile::Events, operator::events(&operation.change).into_iter())?;
+        outputs.append(OutputFile::Assignments, Keyed::lines(records.assignments))?;
+        outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;
+        outputs.append(OutputFile::Events, Keyed::lines(operator::events(&operation.change)))?;
         checkpoint.merge(&outputs.sync()?);
         self.store.commit(&operation.change, &checkpoint, self.config.webhook.is_some())?;
         if self.store.is_marked()? {

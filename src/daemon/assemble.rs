@@ -20,6 +20,7 @@ use crate::pipeline::assigner::{Assigner, Judge};
 use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
 use crate::pipeline::{self, operator};
+use crate::record::Keyed;
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{self, Command};
@@ -245,8 +246,8 @@ fn plant(config: &Config, embedder: &Embedder, opened: &mut Opened) -> Result<()
     let planted = opened.state.plant(seeds, config.parameters.rules(), pipeline::now_ms())?;
     let Some(operation) = planted else { return Ok(()) };
     let records = operator::records(&operation);
-    opened.outputs.append(OutputFile::Topics, records.topics.into_iter())?;
-    opened.outputs.append(OutputFile::Events, operator::events(&operation.change).into_iter())?;
+    opened.outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;
+    opened.outputs.append(OutputFile::Events, Keyed::lines(operator::events(&operation.change)))?;
     opened.checkpoint.merge(&opened.outputs.sync()?);
     opened.store.commit(&operation.change, &opened.checkpoint, config.webhook.is_some())?;
     Ok(())

@@ -18,8 +18,9 @@ impl Daemon {
     /// Starts the loops of `role`: the model is followed in any case, so that questions about it can be answered.
     pub(super) async fn start_in_cluster(site: Site, kafka: Checked, role: Role) -> Result<Self, Error> {
         let Site { config, telemetry, stop, embedder, .. } = &site;
-        let (encoder, dim) = (embedder.name(), embedder.dim());
-        let cluster = Cluster::new(kafka, encoder, dim, telemetry.clone());
+        let dim = embedder.dim();
+        let identity = Identity { encoder: embedder.name().to_owned(), dim };
+        let cluster = Cluster::new(kafka, identity.model(), dim, telemetry.clone());
         cluster.prepare().await?;
         let (versions, version) = watch::channel(Arc::new(TopicModel::empty(dim, Sampling::ALL)));
         let (overviews, overview) = watch::channel(Arc::default());
@@ -47,7 +48,7 @@ impl Daemon {
             let lead = Lead {
                 cluster,
                 config: config.clone(),
-                identity: Identity { encoder: encoder.to_owned(), dim },
+                identity,
                 commands: queue,
                 overviews,
                 told,

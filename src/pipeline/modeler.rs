@@ -100,7 +100,7 @@ impl<P: ModelerPort> Modeler<P> {
     /// stream has ended and the last refit is done.
     pub async fn run(
         mut self,
-        mut commands: mpsc::Receiver<Command>,
+        commands: &mut mpsc::Receiver<Command>,
         stop: CancellationToken,
     ) -> Result<(), Error<P::Error>> {
         let mut refitting: Option<Refitting> = None;

@@ -90,7 +90,16 @@ mod tests {
                 let position = Position { partition: Partition::new("d/0"), offset: number as u64 };
                 let (id, embedding) = (Arc::from(number.to_string()), Arc::from(embedding));
                 let words = learned.words.clone();
-                let kept = Kept { id, text, embedding, words, timestamp_ms: None, position, priority: 7 };
+                let kept = Kept {
+                    id,
+                    text,
+                    embedding,
+                    words,
+                    timestamp_ms: None,
+                    position,
+                    priority: 7,
+                    arrived: 0,
+                };
                 evidence.kept.push((kept, topic));
             }
             evidence

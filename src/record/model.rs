@@ -237,6 +237,8 @@ mod tests {
             representative: Vec::new(),
             created_version: 1,
             split_from: None,
+            custom_label: None,
+            seeds: Vec::new(),
         }
     }
 

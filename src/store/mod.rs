@@ -45,11 +45,15 @@ impl Identity {
     /// True if both make the same embeddings of the same texts: the hash of the model's files is the same, wherever the
     /// model lies and whatever its folder is called. An encoder without a hash is known by its name.
     pub fn is_same_model(&self, other: &Self) -> bool {
-        let model = |identity: &Self| match identity.encoder.rsplit_once('@') {
-            Some((_, hash)) if hash != "remote" => hash.to_owned(),
-            _ => identity.encoder.clone(),
-        };
-        self.dim == other.dim && model(self) == model(other)
+        self.dim == other.dim && self.model() == other.model()
+    }
+
+    /// By what the model is known on every machine.
+    pub fn model(&self) -> &str {
+        match self.encoder.rsplit_once('@') {
+            Some((_, hash)) if hash != "remote" => hash,
+            _ => &self.encoder,
+        }
     }
 }
 

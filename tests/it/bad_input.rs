@@ -56,6 +56,7 @@ fn a_tour_of_bad_input() {
         .filter_map(|((reason, line), offset)| Some(((*reason)?, offset, &**line)))
         .collect();
     let letters = home.records("dead-letters.jsonl");
+    crate::schemas::check("dead_letter", &letters);
     assert_eq!(letters.len(), expected.len());
     for (letter, (reason, offset, line)) in letters.iter().zip(expected) {
         assert_eq!(letter["reason"], reason, "{letter}");

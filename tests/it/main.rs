@@ -9,6 +9,8 @@ mod cli;
 mod crash;
 mod encoder;
 mod http;
+mod kafka;
 mod operations;
 mod prometheus;
+mod schemas;
 mod topicd;

@@ -61,7 +61,12 @@ impl Home {
 
     /// Starts `topicd run --events` and waits for its address.
     pub(crate) fn start(&self) -> Daemon {
-        let mut child = self.command(&["run", "--events"]).spawn().unwrap();
+        self.start_as(&[])
+    }
+
+    /// Likewise, with further arguments.
+    pub(crate) fn start_as(&self, arguments: &[&str]) -> Daemon {
+        let mut child = self.command(&[&["run", "--events"], arguments].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();

@@ -62,10 +62,10 @@ impl ModelerPort for Modeler {
     }
 
     fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
-        self.outputs.append(OutputFile::Assignments, lines(records.assignments))?;
-        self.outputs.append(OutputFile::Topics, lines(records.topics))?;
-        self.outputs.append(OutputFile::Events, lines(records.events))?;
-        self.outputs.append(OutputFile::DeadLetters, lines(records.dead_letters))?;
+        self.outputs.append(OutputFile::Assignments, Keyed::lines(records.assignments))?;
+        self.outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;
+        self.outputs.append(OutputFile::Events, Keyed::lines(records.events))?;
+        self.outputs.append(OutputFile::DeadLetters, Keyed::lines(records.dead_letters))?;
         self.outputs.sync()
     }
 
@@ -77,9 +77,4 @@ impl ModelerPort for Modeler {
     fn waiting(&self) -> usize {
         self.lessons.len()
     }
-}
-
-/// A file has an order of its own; keys are for topics.
-fn lines(records: Vec<Keyed>) -> impl Iterator<Item = Vec<u8>> {
-    records.into_iter().map(|record| record.line)
 }

@@ -1,0 +1,289 @@
+//! A real Kafka of this test run: Apache's broker in KRaft mode, in a folder and on ports of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use crate::topicd::{cache, wait_for};
+
+/// One node.
+pub(crate) struct Broker {
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+    lines: Arc<Mutex<Vec<String>>>,
+    ports: Vec<u16>,
+}
+
+/// A record that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) timestamp: Option<i64>,
+}
+
+impl Record {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(self.value.as_deref().unwrap()).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Settings of a quick broker.
+const QUICK: &str = "\
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+offsets.topic.num.partitions=4
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
+log.cleaner.backoff.ms=500
+log.initial.task.delay.ms=500
+auto.create.topics.enable=false
+";
+
+/// What a broker needs to take encrypted connections of users with a password.
+const GUARDED: &str = "\
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.guarded.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_reader=\"reader-secret\";
+listener.name.guarded.ssl.keystore.type=PKCS12
+listener.name.guarded.ssl.keystore.location=broker.p12
+listener.name.guarded.ssl.keystore.password=changeit
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:topicd
+";
+
+impl Broker {
+    /// A broker that listens without a password.
+    pub(crate) fn start() -> Self {
+        let port = free_port();
+        let mut broker = Self::format(&[("PLAINTEXT", "PLAINTEXT", port)], "", &[]);
+        broker.run();
+        broker
+    }
+
+    /// A broker that also listens with TLS for the users `topicd` (SCRAM, `topicd-secret`), who may do everything, and
+    /// `reader` (PLAIN, `reader-secret`), who may do nothing.
+    pub(crate) fn start_guarded() -> Self {
+        let listeners = [("PLAINTEXT", "PLAINTEXT", free_port()), ("GUARDED", "SASL_SSL", free_port())];
+        let user = ["--add-scram", "SCRAM-SHA-512=[name=topicd,password=topicd-secret]"];
+        let mut broker = Self::format(&listeners, GUARDED, &user);
+        broker.make_certificate();
+        broker.run();
+        broker
+    }
+
+    /// Formats a folder for a broker that is a cluster by itself, with listeners (name, protocol, port).
+    fn format(listeners: &[(&str, &str, u16)], settings: &str, arguments: &[&str]) -> Self {
+        let controller = free_port();
+        let urls: Vec<String> =
+            listeners.iter().map(|(name, _, port)| format!("{name}://127.0.0.1:{port}")).collect();
+        let protocols: Vec<String> =
+            listeners.iter().map(|(name, protocol, _)| format!("{name}:{protocol}")).collect();
+        let (urls, protocols) = (urls.join(","), protocols.join(","));
+        let folder = tempfile::tempdir().unwrap();
+        let settings = format!(
+            "process.roles=broker,controller\nnode.id=1\nlog.dirs={}\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+             controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
+             listeners={urls},CONTROLLER://127.0.0.1:{controller}\n\
+             advertised.listeners={urls},CONTROLLER://127.0.0.1:{controller}\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocols}\n{QUICK}{settings}",
+            folder.path().join("data").display()
+        );
+        fs_err::write(folder.path().join("server.properties"), settings).unwrap();
+        let formatted = java(folder.path(), "kafka.tools.StorageTool")
+            .args(["format", "--standalone", "-t", "dG9waWNkLXRlc3RzLTAwMQ", "-c", "server.properties"])
+            .args(arguments)
+            .output()
+            .expect("`java` is there after `deploy/test` has set the machine up");
+        assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
+        let ports = listeners.iter().map(|(_, _, port)| *port).collect();
+        Self { folder, child: None, lines: Arc::default(), ports }
+    }
+
+    /// A key for the broker, and `ca.pem`, by which clients know it.
+    fn make_certificate(&self) {
+        let keytool = |arguments: &[&str]| {
+            let store = ["-keystore", "broker.p12", "-storepass", "changeit", "-alias", "broker"];
+            let made = Command::new("keytool")
+                .args(arguments)
+                .args(store)
+                .current_dir(self.folder.path())
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        };
+        let key = ["-genkeypair", "-keyalg", "EC", "-dname", "CN=broker", "-ext", "SAN=IP:127.0.0.1"];
+        keytool(&[&key[..], &["-validity", "2", "-storetype", "PKCS12"]].concat());
+        keytool(&["-exportcert", "-rfc", "-file", "ca.pem"]);
+    }
+
+    /// A file of this broker's folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts it, again if it was killed, and waits until it serves.
+    pub(crate) fn run(&mut self) {
+        let log = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kafka/log4j2.xml");
+        // A shell between, that ends the broker when this process is gone, however it went: its input closes then.
+        let broker = java(self.folder.path(), "kafka.Kafka");
+        let mut child = Command::new("sh")
+            .args(["-c", "\"$@\" </dev/null & read -r _; kill -9 $!; wait", "sh"])
+            .arg(broker.get_program())
+            .args(broker.get_args())
+            .arg("server.properties")
+            .current_dir(self.folder.path())
+            .env("JAVA_TOOL_OPTIONS", format!("-Dlog4j2.configurationFile={log}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.lines.lock().unwrap().clear();
+        let (output, lines) = (BufReader::new(child.stdout.take().unwrap()), self.lines.clone());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line))
+        });
+        self.child = Some(child);
+        let said = |word: &str| self.lines.lock().unwrap().iter().any(|line| line.contains(word));
+        wait_for("the broker", || said("Kafka Server started").then_some(()));
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[0])
+    }
+
+    /// Where it listens with TLS.
+    pub(crate) fn guarded_address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[1])
+    }
+
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.address());
+        config
+    }
+
+    /// Makes a topic.
+    pub(crate) fn create(&self, topic: &str, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let made = runtime.block_on(async { admin.create_topics([&new], &AdminOptions::new()).await });
+        assert!(made.unwrap().iter().all(Result::is_ok), "topic {topic}");
+    }
+
+    /// Writes (key, value) pairs with `headers`, spread over the topic's partitions by key.
+    pub(crate) fn write<'a>(
+        &self,
+        topic: &str,
+        records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        headers: Option<&OwnedHeaders>,
+    ) {
+        let producer: ThreadedProducer<_> = self.client().set("linger.ms", "5").create().unwrap();
+        for (key, value) in records {
+            let mut record = BaseRecord::to(topic).key(key.as_bytes()).payload(value);
+            if let Some(headers) = headers {
+                record = record.headers(headers.clone());
+            }
+            while let Err((_full, back)) = producer.send(record) {
+                record = back;
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+        }
+        producer.flush(Duration::from_mins(1)).unwrap();
+    }
+
+    /// Everything committed in `topic`, partition by partition.
+    pub(crate) fn read(&self, topic: &str) -> Vec<Record> {
+        let mut config = self.client();
+        config
+            .set("group.id", "reader")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(30)).unwrap();
+        let partitions = metadata.topics()[0].partitions().len();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition_offset(topic, partition as i32, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let (mut records, mut ended) = (Vec::new(), 0);
+        while ended < partitions {
+            match consumer.poll(Duration::from_secs(60)).expect("the partition has an end") {
+                Ok(message) => records.push(record(&message)),
+                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("{topic}: {error}"),
+            }
+        }
+        records
+    }
+}
+
+fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let headers = message.headers().map_or_else(Vec::new, |headers| {
+        headers.iter().map(|header| (header.key.to_owned(), text(header.value.unwrap_or_default()))).collect()
+    });
+    Record {
+        key: message.key().map(text),
+        value: message.payload().map(ToOwned::to_owned),
+        headers,
+        timestamp: message.timestamp().to_millis(),
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn java(folder: &Path, class: &str) -> Command {
+    let jars: PathBuf = cache().join("kafka/*");
+    let mut command = Command::new("java");
+    command
+        .args(["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(jars)
+        .arg(class)
+        .current_dir(folder);
+    command
+}

@@ -1,0 +1,146 @@
+//! Two machines and their broker, killed at random moments while documents flow.
+//!
+//! The plan is drawn from a seed and written down, an action a line, in the target folder's `tmp/chaos-SEED.txt`.
+//! `TOPICD_CHAOS_SEED` draws the same plan again, `TOPICD_CHAOS_PLAN` carries out such a file, and
+//! `TOPICD_CHAOS_KILLS` says how many kills a plan has: 20 unless set, 200 for a night.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::broker::Broker;
+use super::daemon::{Cluster, write_documents};
+use crate::topicd::{Home, wait_for};
+
+/// Documents that are written before each kill.
+const DOCUMENTS: usize = 100;
+
+/// Whom a kill hits; it is started again at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    First,
+    Second,
+    Broker,
+}
+
+/// One line of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Action {
+    wait_ms: u64,
+    victim: Victim,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let victim = match self.victim {
+            Victim::First => "first",
+            Victim::Second => "second",
+            Victim::Broker => "broker",
+        };
+        write!(f, "after {} ms kill {victim}", self.wait_ms)
+    }
+}
+
+impl FromStr for Action {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["after", wait, "ms", "kill", victim] = words[..] else { return Err(line.to_owned()) };
+        let victim = match victim {
+            "first" => Victim::First,
+            "second" => Victim::Second,
+            "broker" => Victim::Broker,
+            _ => return Err(line.to_owned()),
+        };
+        Ok(Self { wait_ms: wait.parse().map_err(|_| line.to_owned())?, victim })
+    }
+}
+
+fn draw(seed: u64, kills: usize) -> Vec<Action> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut action = || Action {
+        wait_ms: random.random_range(0..3000),
+        victim: match random.random_range(0..10) {
+            0 => Victim::Broker,
+            1..=5 => Victim::First,
+            _ => Victim::Second,
+        },
+    };
+    (0..kills).map(|_| action()).collect()
+}
+
+/// The plan to carry out, and where it is written down.
+fn plan() -> (Vec<Action>, PathBuf) {
+    let variable = |name: &str| std::env::var(name).ok();
+    if let Some(file) = variable("TOPICD_CHAOS_PLAN") {
+        let text = fs_err::read_to_string(&file).unwrap();
+        return (text.lines().map(|line| line.parse().unwrap()).collect(), PathBuf::from(file));
+    }
+    let seed = variable("TOPICD_CHAOS_SEED").map_or_else(rand::random, |seed| seed.parse().unwrap());
+    let kills = variable("TOPICD_CHAOS_KILLS").map_or(20, |kills| kills.parse().unwrap());
+    let plan = draw(seed, kills);
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.txt"));
+    fs_err::write(&file, plan.iter().map(|action| format!("{action}\n")).collect::<String>()).unwrap();
+    (plan, file)
+}
+
+/// Starts a daemon and doesn't wait for it.
+fn start(home: &Home) -> Child {
+    home.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn kill(child: &mut Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn nothing_is_lost_or_doubled() {
+    let (plan, file) = plan();
+    println!("the plan stands in {}", file.display());
+    let mut broker = Broker::start();
+    broker.create("chaos-documents", 4);
+    let homes = ["a", "b"].map(|name| {
+        let cluster = Cluster { broker: &broker, prefix: "chaos" };
+        cluster.machine(name).set("refit.first_documents=300").set("refit.every_documents=400")
+    });
+    let mut daemons = homes.each_ref().map(start);
+    for (number, action) in plan.iter().enumerate() {
+        let from = number * DOCUMENTS;
+        write_documents(&Cluster { broker: &broker, prefix: "chaos" }, from, from + DOCUMENTS);
+        let moment = Instant::now() + Duration::from_millis(action.wait_ms);
+        wait_for("the moment", || (Instant::now() >= moment).then_some(()));
+        match action.victim {
+            Victim::First | Victim::Second => {
+                let at = usize::from(action.victim == Victim::Second);
+                kill(&mut daemons[at]);
+                daemons[at] = start(&homes[at]);
+            }
+            Victim::Broker => {
+                broker.kill();
+                broker.run();
+            }
+        }
+    }
+    let cluster = Cluster { broker: &broker, prefix: "chaos" };
+    let documents = plan.len() * DOCUMENTS;
+    daemons.each_mut().map(kill);
+    let last = homes[0].start();
+    let outcome = wait_for("everything to be done", || cluster.outcome(&last, documents, 1));
+    outcome.check_exactly_once(documents);
+}
+
+#[test]
+fn a_plan_can_be_read_back() {
+    let plan = draw(7, 50);
+    let again: Vec<Action> = plan.iter().map(|action| action.to_string().parse().unwrap()).collect();
+    assert_eq!(plan, again);
+    assert_eq!(draw(7, 50), plan, "and drawn again");
+    assert_ne!(draw(8, 50), plan);
+}

@@ -1,0 +1,78 @@
+//! What cannot work is said with the topic at fault and the way out.
+
+use super::broker::{Broker, free_port};
+use super::daemon::{Cluster, write_documents};
+use super::with_broker;
+use crate::topicd::{Home, wait_for};
+
+/// What a daemon that cannot start says.
+fn refusal(home: &Home) -> String {
+    let output = home.run(&["run"]);
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// What `check --connect` says; good means that nothing is wrong.
+fn check(home: &Home) -> (bool, String) {
+    let output = home.run(&["check", "--connect"]);
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn missing_topics_wrong_topics_and_brokers_that_are_not_there() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "refusals" };
+        let home = cluster.machine("a");
+        let missing = refusal(&home);
+        assert!(missing.contains("topic `refusals-documents` is missing"), "{missing}");
+        assert!(missing.contains("kafka.topics.documents"), "{missing}");
+
+        broker.create(&cluster.topic("documents"), 2);
+        let home = home.set("kafka.create_topics=false");
+        let (good, said) = check(&home);
+        assert!(
+            !good && said.contains("refusals-evidence") && said.contains("kafka.create_topics"),
+            "{said}"
+        );
+        broker.create(&cluster.topic("evidence"), 2);
+        let (_, said) = check(&home.set("kafka.create_topics=true"));
+        assert!(said.contains("`refusals-evidence` has 2 partitions but must have 1"), "{said}");
+
+        let nobody = Home::new("")
+            .set("source.type=kafka")
+            .set(&format!("kafka.brokers=127.0.0.1:{}", free_port()))
+            .set("kafka.timeout_ms=3000");
+        let (good, said) = check(&nobody);
+        assert!(!good && said.contains("Connection refused") && said.contains("kafka.brokers"), "{said}");
+    });
+}
+
+#[test]
+fn a_guarded_broker_lets_in_who_may() {
+    let broker = Broker::start_guarded();
+    let cluster = Cluster { broker: &broker, prefix: "guarded" };
+    broker.create(&cluster.topic("documents"), 1);
+    let machine = |ca: &str, mechanism: &str, user: &str, password: &str| {
+        let settings = format!(
+            "kafka.settings={{ security.protocol = \"SASL_SSL\", ssl.ca.location = \"{ca}\", sasl.mechanism = \
+             \"{mechanism}\", sasl.username = \"{user}\", sasl.password = \"{password}\" }}"
+        );
+        let brokers = format!("kafka.brokers={}", broker.guarded_address());
+        cluster.machine("a").set(&brokers).set(&settings)
+    };
+    let ca = broker.path("ca.pem").display().to_string();
+    let known = machine(&ca, "SCRAM-SHA-512", "topicd", "topicd-secret");
+    assert_eq!(check(&known), (true, "no mistakes\n".to_owned()));
+
+    let (_, said) = check(&machine(&ca, "SCRAM-SHA-512", "topicd", "wrong-secret"));
+    assert!(said.contains("sasl.password") && !said.contains("wrong-secret"), "{said}");
+    let (_, said) = check(&machine(&ca, "PLAIN", "reader", "reader-secret"));
+    assert!(said.contains("guarded-documents") && said.contains("right to read"), "{said}");
+    let other = broker.path("server.properties").display().to_string();
+    let (_, said) = check(&machine(&other, "SCRAM-SHA-512", "topicd", "topicd-secret"));
+    assert!(said.contains("ssl.ca.location"), "{said}");
+
+    write_documents(&cluster, 0, 100);
+    let daemon = known.start();
+    wait_for("documents over TLS", || cluster.outcome(&daemon, 100, 0));
+}
