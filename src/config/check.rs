@@ -73,7 +73,8 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         p.check().map_err(|errors| errors.first().map(text).unwrap_or_default())
     });
     let policy = sections.judge("policy", |p: model::refit::policy::Params| p.check().map_err(text));
-    let keywords = sections.judge("keywords", |p: keywords::Params| p.check().map_err(text));
+    let keywords =
+        sections.judge("keywords", |p: keywords::Params| with_stop_words(p)?.check().map_err(text));
     let seeds = sections.judge("seeds", Seeds::check);
     let http = sections.judge("http", Ok::<Http, String>);
     let webhook = sections.judge("notify", |p: notify::Params| p.check().map_err(text));
@@ -106,6 +107,16 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         webhook: webhook?,
         log: log?,
     })
+}
+
+/// `params` with the words of their stop word file, if there is one.
+fn with_stop_words(params: keywords::Params) -> Result<keywords::Params, String> {
+    if params.stop_words_file.as_os_str().is_empty() {
+        return Ok(params);
+    }
+    let file = fs_err::read_to_string(&params.stop_words_file)
+        .map_err(|error| format!(" but cannot be read: {error}; name a file of one word a line"))?;
+    Ok(params.with_stop_words(&file))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

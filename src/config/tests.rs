@@ -211,3 +211,15 @@ fn every_key_has_a_comment() {
         }
     }
 }
+
+#[test]
+fn a_stop_word_file_is_read_and_a_missing_one_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("words.txt");
+    fs_err::write(&path, "# ours\nreuters\n").unwrap();
+    let set = |path: &Path| format!("keywords.stop_words_file={}", path.display());
+    let config = load_all("", &[], &[&set(&path)]).unwrap();
+    assert_eq!(config.keywords.params().stop_words, ["reuters"]);
+    let missing = load_all("", &[], &[&set(&folder.path().join("none"))]).unwrap_err();
+    assert!(missing.contains("stop_words_file") && missing.contains("cannot be read"), "{missing}");
+}

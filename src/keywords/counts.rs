@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Bag;
 
+/// Half-lives after which the epoch moves by itself.
+const FAR: u64 = 32;
 /// A count below this is none: what decay leaves of old words must not stay for ever.
 const NEGLIGIBLE: f64 = 1e-6;
 
@@ -20,6 +22,11 @@ const NEGLIGIBLE: f64 = 1e-6;
 /// counts. The true count of any term, had nothing been evicted, exceeds the one kept by
 /// [`missing_at_most`](Self::missing_at_most) at most: every eviction adds the largest total that it dropped.
 ///
+/// Decay: with a half-life, an occurrence that was [counted at](Self::add_at) `a` weighs `0.5^((now − a) / half-life)`.
+/// Written forward, so that nothing already counted changes while documents come: a document at `at` counts
+/// `2^((at − epoch) / half-life)`, and [`advance`](Self::advance) moves the epoch. What was added at some time can be
+/// taken away with the same weight at any later one. (Cormode, Shkapenyuk, Srivastava, Xu 2009, "Forward decay".)
+///
 /// Memory: ~100 bytes a term, ~20 bytes a (class, term) pair. Adding a bag of n terms to a class of m costs
 /// O(n log m). Two stores are equal if their classes and counts are; ids of terms and their order of coming
 /// don't matter.
@@ -32,6 +39,12 @@ const NEGLIGIBLE: f64 = 1e-6;
 pub struct Counts<C> {
     max_vocabulary: usize,
     missing_at_most: f64,
+    /// In documents of the stream; 0 for no decay.
+    half_life: u64,
+    /// When a document counts 1.
+    epoch: u64,
+    /// Counts every change of a class, so that a [`Ranking`](super::Ranking) knows which changed since.
+    revision: u64,
     terms: Vec<Term>,
     ids: HashMap<Arc<str>, u32>,
     /// Ids of `terms` that hold no term now and are given out first.
@@ -44,19 +57,27 @@ pub struct Counts<C> {
 pub(super) struct Term {
     pub(super) text: Arc<str>,
     pub(super) total: f64,
-    classes: u32,
+    pub(super) classes: u32,
+    /// The revision in which it came.
+    pub(super) born: u64,
 }
 
 /// Counts of one class by term id, none of them zero.
 #[derive(Debug, Clone, Default)]
 pub struct ClassCounts {
     counts: BTreeMap<u32, f64>,
+    /// The revision of its last change.
+    pub(super) revision: u64,
 }
 
 impl ClassCounts {
     /// Term ids in ascending order, with their counts.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, f64)> + Clone {
         self.counts.iter().map(|(&id, &count)| (id, count))
+    }
+
+    pub(super) fn get(&self, id: u32) -> Option<f64> {
+        self.counts.get(&id).copied()
     }
 
     /// Number of different terms.
@@ -76,11 +97,50 @@ impl<C: Ord + Copy> Counts<C> {
         Self {
             max_vocabulary,
             missing_at_most: 0.0,
+            half_life: 0,
+            epoch: 0,
+            revision: 0,
             terms: Vec::new(),
             ids: HashMap::new(),
             free: Vec::new(),
             classes: BTreeMap::new(),
         }
+    }
+
+    /// Sets the bound of the vocabulary, and the half-life in documents of the stream, 0 for no decay.
+    ///
+    /// A bound that is too small for what is counted already works with the next document.
+    pub fn configure(&mut self, max_vocabulary: usize, half_life: u64) {
+        (self.max_vocabulary, self.half_life) = (max_vocabulary, half_life);
+    }
+
+    /// Counts the terms of documents that came as the stream's `at`-th.
+    pub fn add_at(&mut self, class: C, bag: &Bag, at: u64) {
+        // Far from the epoch the weights would leave the range of numbers.
+        if self.half_life > 0 && at.saturating_sub(self.epoch) / self.half_life > FAR {
+            self.advance(at);
+        }
+        self.add(class, bag, self.weight(at));
+    }
+
+    /// Takes back what [`add_at`](Self::add_at) counted with the same `at`, at any later time.
+    pub fn remove_at(&mut self, class: C, bag: &Bag, at: u64) {
+        self.remove(class, bag, self.weight(at));
+    }
+
+    /// Makes `now` the time at which a document counts 1. O(all counts) with a half-life, nothing without one.
+    pub fn advance(&mut self, now: u64) {
+        if self.half_life > 0 && now > self.epoch {
+            self.scale(1.0 / self.weight(now));
+            self.epoch = now;
+        }
+    }
+
+    fn weight(&self, at: u64) -> f64 {
+        if self.half_life == 0 {
+            return 1.0;
+        }
+        ((at as f64 - self.epoch as f64) / self.half_life as f64).exp2()
     }
 
     /// Counts a document's or a batch's terms for `class`, each occurrence as `weight`.
@@ -165,6 +225,7 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Multiplies every count with `factor` in 0..=1: exponential decay. O(all counts).
     pub fn scale(&mut self, factor: f64) {
+        self.missing_at_most *= factor;
         for term in &mut self.terms {
             term.total *= factor;
         }
@@ -217,6 +278,16 @@ impl<C: Ord + Copy> Counts<C> {
         &self.terms
     }
 
+    /// Every class with its counts, in ascending order.
+    pub(super) fn by_class(&self) -> impl Iterator<Item = (C, &ClassCounts)> {
+        self.classes.iter().map(|(class, counts)| (*class, counts))
+    }
+
+    /// The number of changes so far.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// The id of a term that occurs in some class.
     pub(super) fn id(&self, term: &str) -> Option<u32> {
         self.ids.get(term).copied()
@@ -227,7 +298,7 @@ impl<C: Ord + Copy> Counts<C> {
             return id;
         }
         let text: Arc<str> = text.into();
-        let term = Term { text: Arc::clone(&text), total: 0.0, classes: 0 };
+        let term = Term { text: Arc::clone(&text), total: 0.0, classes: 0, born: self.revision + 1 };
         let id = if let Some(id) = self.free.pop() {
             self.terms[id as usize] = term;
             id
@@ -256,7 +327,9 @@ impl<C: Ord + Copy> Counts<C> {
         self.free.push(id);
     }
 
-    fn put(&mut self, class: C, counts: ClassCounts) {
+    fn put(&mut self, class: C, mut counts: ClassCounts) {
+        self.revision += 1;
+        counts.revision = self.revision;
         if !counts.is_empty() {
             self.classes.insert(class, counts);
         }
@@ -275,9 +348,14 @@ impl<C: Ord + Copy> Counts<C> {
         for &id in &*dropped {
             self.forget(id);
         }
-        let terms = &self.terms;
+        self.revision += 1;
+        let (terms, revision) = (&self.terms, self.revision);
         self.classes.retain(|_, counts| {
+            let before = counts.len();
             counts.counts.retain(|&id, _| !terms[id as usize].text.is_empty());
+            if counts.len() < before {
+                counts.revision = revision;
+            }
             !counts.is_empty()
         });
     }
@@ -305,6 +383,8 @@ type SavedTerms = Vec<(Arc<str>, f64)>;
 struct Saved<C> {
     max_vocabulary: usize,
     missing_at_most: f64,
+    half_life: u64,
+    epoch: u64,
     classes: Vec<(C, SavedTerms)>,
 }
 
@@ -315,6 +395,8 @@ impl<C: Ord + Copy> From<Counts<C>> for Saved<C> {
         Self {
             max_vocabulary: counts.max_vocabulary,
             missing_at_most: counts.missing_at_most,
+            half_life: counts.half_life,
+            epoch: counts.epoch,
             classes: classes
                 .map(|(&class, terms)| (class, terms.iter().map(|(id, count)| (text(id), count)).collect()))
                 .collect(),
@@ -329,6 +411,7 @@ impl<C: Ord + Copy> From<Saved<C>> for Counts<C> {
             counts.add_terms(*class, terms.iter().map(|(term, count)| (&**term, *count)));
         }
         counts.missing_at_most = saved.missing_at_most;
+        (counts.half_life, counts.epoch) = (saved.half_life, saved.epoch);
         counts
     }
 }

@@ -27,11 +27,13 @@ pub fn keywords<C: Ord + Copy>(counts: &Counts<C>, params: &Params) -> BTreeMap<
 /// A class's score of a term is its share of the class's words (L1 norm; the square root with
 /// `reduce_frequent_words`) times the term's weight `ln(1 + A / f)`, with f the term's count in all classes and A the
 /// mean number of words of a class, its fraction cut off. With `bm25_weighting` the weight is
-/// `ln(1 + (A − f + 0.5) / (f + 0.5))`, which is negative for a term with f > A + 0.5; such a term is no keyword.
-/// Weights of seed words are multiplied by `seed_multiplier`. All classes that have words count, that of the outliers
-/// too if the caller keeps one; terms below `min_df` are as if never counted.
+/// `ln(1 + (A − f + 0.5) / (f + 0.5))`, and 0 for a term with f > A + 0.5, where the reference's is negative: a term
+/// more frequent than a mean class says nothing of any. Weights of seed words are multiplied by `seed_multiplier`.
+/// All classes that have words count, that of the outliers too if the caller keeps one. Terms that `min_df`, `max_df`
+/// or `max_features` leave out are as if never counted.
 ///
-/// Cost: O(vocabulary) to make, then O(terms of the class) for each class asked. No class, no words: no keywords.
+/// Cost: O(vocabulary) to make (and once more to choose `max_features`), then O(terms of the class) for each class
+/// asked; a [`Ranking`](super::Ranking) asks only the classes that changed. No class, no words: no keywords.
 ///
 /// Source: Grootendorst 2022 (arXiv 2203.05794), section 3.3; BERTopic 0.17.4, `ClassTfidfTransformer`. Differences:
 /// documents are tokenised one by one, so no n-gram spans two of them; BERTopic fills missing keywords with `""`, here
@@ -39,7 +41,7 @@ pub fn keywords<C: Ord + Copy>(counts: &Counts<C>, params: &Params) -> BTreeMap<
 #[derive(Debug)]
 pub struct Weights<'c, C> {
     counts: &'c Counts<C>,
-    /// By term id; `None` for ids that are free or below `min_df`.
+    /// By term id; `None` for ids that are free or left out.
     idf: Vec<Option<f64>>,
     reduce_frequent_words: bool,
 }
@@ -47,18 +49,20 @@ pub struct Weights<'c, C> {
 impl<'c, C: Ord + Copy> Weights<'c, C> {
     /// Weighs every term of `counts`.
     pub fn new(counts: &'c Counts<C>, params: &Params) -> Self {
-        let counted = |total: f64| total > 0.0 && total >= f64::from(params.min_df);
+        let chosen = choose(counts, params);
         let totals = counts.by_id().iter().map(|term| term.total);
-        let words: f64 = totals.clone().filter(|&total| counted(total)).sum();
+        let words: f64 =
+            totals.clone().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(total, _)| total).sum();
         let mean = (words / counts.classes().len().max(1) as f64).trunc();
         let weigh = |f: f64| {
             if params.bm25_weighting {
-                (1.0 + (mean - f + 0.5) / (f + 0.5)).ln()
+                (1.0 + (mean - f + 0.5) / (f + 0.5)).ln().max(0.0)
             } else {
                 (1.0 + mean / f).ln()
             }
         };
-        let mut idf: Vec<_> = totals.map(|total| counted(total).then(|| weigh(total))).collect();
+        let mut idf: Vec<_> =
+            totals.zip(&chosen).map(|(total, chosen)| chosen.then(|| weigh(total))).collect();
         let mut seeds: Vec<_> = params.seed_words.iter().map(|word| word.to_lowercase()).collect();
         seeds.sort_unstable();
         seeds.dedup();
@@ -68,19 +72,56 @@ impl<'c, C: Ord + Copy> Weights<'c, C> {
         Self { counts, idf, reduce_frequent_words: params.reduce_frequent_words }
     }
 
+    /// Weights by term id.
+    pub(super) fn idf(&self) -> &[Option<f64>] {
+        &self.idf
+    }
+
+    /// The weight of `term`; `None` if it is not known or left out.
+    pub fn of(&self, term: &str) -> Option<f64> {
+        self.idf[self.counts.id(term)? as usize]
+    }
+
+    /// The classes in which `term` occurs with its score there, best first, ties to the first class.
+    /// O(classes × log(terms of a class)) and the words of each class that has it.
+    pub fn classes(&self, term: &str) -> Vec<(C, f64)> {
+        let Some(id) = self.counts.id(term) else { return Vec::new() };
+        let holders = self.counts.by_class().filter(|(_, counts)| counts.get(id).is_some());
+        let mut found: Vec<(C, f64)> = holders
+            .filter_map(|(class, _)| {
+                let vector = self.class_vector(class);
+                let at = vector.entries.binary_search_by_key(&id, |entry| entry.0).ok()?;
+                Some((class, vector.entries[at].1))
+            })
+            .collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        found
+    }
+
     /// The `n` terms of `class` with the highest scores above 0, best first.
     pub fn keywords(&self, class: C, n: usize) -> Vec<Keyword> {
-        let text = |id: u32| &*self.counts.by_id()[id as usize].text;
+        let best = self.best(class, n);
+        best.into_iter().map(|(id, score)| Keyword { term: self.text(id).to_owned(), score }).collect()
+    }
+
+    /// Likewise, as term ids with their scores.
+    fn best(&self, class: C, n: usize) -> Vec<(u32, f64)> {
         let mut scored = self.class_vector(class).entries;
         scored.retain(|&(_, score)| score > 0.0);
-        let best_first =
-            |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then_with(|| text(a.0).cmp(text(b.0)));
         if scored.len() > n {
-            scored.select_nth_unstable_by(n, best_first);
+            scored.select_nth_unstable_by(n, |a, b| self.best_first(a, b));
             scored.truncate(n);
         }
-        scored.sort_unstable_by(best_first);
-        scored.into_iter().map(|(id, score)| Keyword { term: text(id).to_owned(), score }).collect()
+        scored.sort_unstable_by(|a, b| self.best_first(a, b));
+        scored
+    }
+
+    fn best_first(&self, a: &(u32, f64), b: &(u32, f64)) -> std::cmp::Ordering {
+        b.1.total_cmp(&a.1).then_with(|| self.text(a.0).cmp(self.text(b.0)))
+    }
+
+    pub(super) fn text(&self, id: u32) -> &'c str {
+        &self.counts.by_id()[id as usize].text
     }
 
     /// The scores of all terms of `class`; empty for a class without words.
@@ -98,14 +139,44 @@ impl<'c, C: Ord + Copy> Weights<'c, C> {
     }
 
     fn vector(&self, counted: impl Iterator<Item = (u32, f64)> + Clone) -> TermVector {
+        TermVector { entries: self.weigh(counted).map(|(id, share, weight)| (id, share * weight)).collect() }
+    }
+
+    /// (term id, its share of the words, its weight) of every term that counts.
+    pub(super) fn weigh(
+        &self,
+        counted: impl Iterator<Item = (u32, f64)> + Clone,
+    ) -> impl Iterator<Item = (u32, f64, f64)> {
         let weighed = counted.filter_map(|(id, count)| Some((id, count, self.idf[id as usize]?)));
         let words: f64 = weighed.clone().map(|(_, count, _)| count).sum();
-        let share = |count: f64| {
+        let reduce = self.reduce_frequent_words;
+        weighed.map(move |(id, count, weight)| {
             let share = count / words;
-            if self.reduce_frequent_words { share.sqrt() } else { share }
-        };
-        TermVector { entries: weighed.map(|(id, count, idf)| (id, share(count) * idf)).collect() }
+            (id, if reduce { share.sqrt() } else { share }, weight)
+        })
     }
+}
+
+/// Which terms count at all, by id: what `min_df`, `max_df` and `max_features` leave.
+fn choose<C: Ord + Copy>(counts: &Counts<C>, params: &Params) -> Vec<bool> {
+    let terms = counts.by_id();
+    let most_classes = params.max_df * counts.classes().len() as f64;
+    let mut chosen: Vec<bool> = (terms.iter())
+        .map(|term| {
+            term.total > 0.0
+                && term.total >= f64::from(params.min_df)
+                && f64::from(term.classes) <= most_classes
+        })
+        .collect();
+    let mut left: Vec<usize> = (0..terms.len()).filter(|id| chosen[*id]).collect();
+    if params.max_features > 0 && left.len() > params.max_features {
+        let (_, _, rare) = left.select_nth_unstable_by(params.max_features - 1, |&a, &b| {
+            let (a, b) = (&terms[a], &terms[b]);
+            b.total.total_cmp(&a.total).then_with(|| a.text.cmp(&b.text))
+        });
+        rare.iter().for_each(|id| chosen[*id] = false);
+    }
+    chosen
 }
 
 /// A sparse vector over the vocabulary: term id and score, ids ascending. Comparable only with vectors of the same

@@ -2,6 +2,23 @@
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
+use super::{Bag, Weights};
+
+/// The `n` of `documents` that represent `class`: those whose c-TF-IDF is nearest to the class's, nearest first, ties
+/// to the earlier one; as positions. O(terms of the class + terms of all documents).
+pub fn representative<'b, C: Ord + Copy>(
+    weights: &Weights<'_, C>,
+    class: C,
+    documents: impl Iterator<Item = &'b Bag>,
+    n: usize,
+) -> Vec<usize> {
+    let topic = weights.class_vector(class);
+    let mut near: Vec<(usize, f64)> =
+        documents.map(|document| weights.document_vector(document).cosine(&topic)).enumerate().collect();
+    near.sort_by(|a, b| b.1.total_cmp(&a.1));
+    near.into_iter().take(n).map(|(position, _)| position).collect()
+}
+
 /// Ranks `k × d` embeddings of candidate words by cosine to the mean of the `m × d` embeddings of a topic's
 /// representative documents: indices of the best `n` with their cosines, best first.
 ///
@@ -10,7 +27,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 ///
 /// Source: BERTopic 0.17.4, `KeyBERTInspired`, as `update_topics` runs it: candidates are the 100 best words by
 /// c-TF-IDF, embedded as documents are; representative documents are the 5 of up to 500 sampled whose c-TF-IDF is
-/// nearest to the topic's ([`Weights::document_vector`](super::Weights::document_vector)). Inside its `fit_transform`
+/// nearest to the topic's ([`representative`]). Inside its `fit_transform`
 /// the reference averages the wrong documents; that is not copied.
 pub fn rank(documents: &ArrayView2<f32>, candidates: &ArrayView2<f32>, n: usize) -> Vec<(usize, f32)> {
     let Some(mean) = documents.mean_axis(Axis(0)) else {

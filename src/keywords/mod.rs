@@ -1,15 +1,18 @@
 //! From texts to keywords: tokens, counts per class, class-based TF-IDF, and the rerankings over it.
 //!
 //! A text becomes a [`Bag`] of terms ([`Tokenizer`]); bags are added to the [`Counts`] of a class, or taken away
-//! again; [`Weights`] of these counts give the [`Keyword`]s of each class. [`keybert`] and [`mmr`] rerank
+//! again; [`Weights`] of these counts give the [`Keyword`]s of each class, and a [`Ranking`] keeps them up to date. [`keybert`] and [`mmr`] rerank
 //! candidate words by their embeddings. A class is whatever the caller says it is: any ordered, copyable key.
 
 mod bag;
 mod counts;
 mod ctfidf;
 pub mod keybert;
+mod korean;
 pub mod mmr;
 mod params;
+mod ranking;
+mod script;
 mod stop_words;
 mod tokenizer;
 
@@ -17,6 +20,7 @@ pub use bag::Bag;
 pub use counts::{ClassCounts, Counts};
 pub use ctfidf::{Keyword, TermVector, Weights, keywords};
 pub use params::{Checked, Error, Params};
+pub use ranking::Ranking;
 pub use tokenizer::Tokenizer;
 
 #[cfg(test)]

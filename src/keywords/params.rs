@@ -1,10 +1,14 @@
 //! What a user may set about keywords, and its check.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
+use super::tokenizer::Recipe;
 use super::{Tokenizer, stop_words};
 
 /// Settings of tokenising, counting and weighting; the names are scikit-learn's and BERTopic's.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own, under the name users know")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
@@ -12,6 +16,13 @@ pub struct Params {
     pub languages: Vec<String>,
     /// Further words to drop.
     pub stop_words: Vec<String>,
+    /// A file of further words to drop, one a line; empty for none. Who reads it passes its words to
+    /// [`Params::with_stop_words`]; this room opens no files.
+    pub stop_words_file: PathBuf,
+    /// Read a document in the language that its script gives away: see [`Tokenizer`].
+    pub detect_script: bool,
+    /// Take the accents from letters.
+    pub strip_accents: bool,
     /// Shortest and longest run of words that makes a term.
     pub n_gram_range: (usize, usize),
     /// Terms that occur less often than this in all classes together are no keywords and don't count as words.
@@ -19,6 +30,12 @@ pub struct Params {
     /// Occurrences, as `delete_min_df` of BERTopic's `OnlineCountVectorizer`; with BERTopic's default vectorizer
     /// `min_df` counts topics instead, which would silence a stream that has few of them.
     pub min_df: u32,
+    /// Terms that occur in more than this share of the classes are no keywords; scikit-learn's `max_df` as BERTopic
+    /// applies it. In (0, 1].
+    pub max_df: f64,
+    /// Only this many terms, the most frequent in all classes together, can be keywords; 0 for all. Equally frequent
+    /// ones: the first in the alphabet.
+    pub max_features: usize,
     /// Keywords kept for a class.
     pub top_n_words: usize,
     /// Weigh terms by BM25's formula instead of c-TF-IDF's; a term more frequent than a mean class goes.
@@ -29,6 +46,8 @@ pub struct Params {
     pub seed_words: Vec<String>,
     /// What the weight of seed words is multiplied with.
     pub seed_multiplier: f64,
+    /// Documents of the stream after which a word counts half; 0 for always whole.
+    pub half_life_documents: u64,
     /// Different terms that are counted, at most; about 100 bytes a term. What is evicted: see
     /// [`Counts`](super::Counts).
     pub max_vocabulary: usize,
@@ -39,13 +58,19 @@ impl Default for Params {
         Self {
             languages: vec!["english".to_owned()],
             stop_words: Vec::new(),
+            stop_words_file: PathBuf::new(),
+            detect_script: true,
+            strip_accents: false,
             n_gram_range: (1, 1),
             min_df: 1,
+            max_df: 1.0,
+            max_features: 0,
             top_n_words: 10,
             bm25_weighting: false,
             reduce_frequent_words: false,
             seed_words: Vec::new(),
             seed_multiplier: 2.0,
+            half_life_documents: 0,
             max_vocabulary: 200_000,
         }
     }
@@ -82,6 +107,12 @@ pub enum Error {
         /// The least value allowed.
         least: usize,
     },
+    /// A share outside its range.
+    #[error("`keywords.max_df` is {value} but must be above 0 and at most 1; 1.0 keeps every term")]
+    MaxDf {
+        /// As the user set it.
+        value: f64,
+    },
     /// A factor that is not a positive, finite number.
     #[error("`keywords.seed_multiplier` is {value} but must be a number above 0; 2.0 is the default")]
     SeedMultiplier {
@@ -94,6 +125,15 @@ pub enum Error {
 }
 
 impl Params {
+    /// These settings with the words of a stop word file: one a line, white space around it ignored, as are lines that
+    /// are empty or begin with `#`.
+    #[must_use]
+    pub fn with_stop_words(mut self, file: &str) -> Self {
+        let words = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        self.stop_words.extend(words.map(str::to_owned));
+        self
+    }
+
     /// Checks every setting; the first mistake is returned.
     pub fn check(self) -> Result<Checked, Error> {
         let (shortest, longest) = self.n_gram_range;
@@ -105,6 +145,9 @@ impl Params {
             if value < least {
                 return Err(Error::TooSmall { name, value, least });
             }
+        }
+        if !(self.max_df > 0.0 && self.max_df <= 1.0) {
+            return Err(Error::MaxDf { value: self.max_df });
         }
         if !(self.seed_multiplier.is_finite() && self.seed_multiplier > 0.0) {
             return Err(Error::SeedMultiplier { value: self.seed_multiplier });
@@ -118,7 +161,12 @@ impl Params {
                 nearest: stop_words::nearest(&name),
             })?);
         }
-        let tokenizer = Tokenizer::new(dropped, self.n_gram_range)?;
+        let tokenizer = Tokenizer::new(Recipe {
+            stop_words: dropped,
+            n_gram_range: self.n_gram_range,
+            detect_script: self.detect_script,
+            strip_accents: self.strip_accents,
+        })?;
         Ok(Checked { params: self, tokenizer })
     }
 }
@@ -156,6 +204,7 @@ mod tests {
             (Params { n_gram_range: (1, 6), ..default() }, "[1, 6]"),
             (Params { top_n_words: 0, ..default() }, "top_n_words` is 0"),
             (Params { max_vocabulary: 10, ..default() }, "max_vocabulary` is 10"),
+            (Params { max_df: 0.0, ..default() }, "max_df` is 0"),
             (Params { seed_multiplier: f64::NAN, ..default() }, "seed_multiplier` is NaN"),
         ];
         for (params, expected) in wrong {
@@ -163,6 +212,12 @@ mod tests {
             assert!(text.contains(expected) && text.contains(';'), "{text}");
         }
         assert!(default().check().is_ok());
+    }
+
+    #[test]
+    fn a_file_adds_stop_words() {
+        let params = Params::default().with_stop_words("# ours\n\n  Reuters \r\nsaid so\n");
+        assert_eq!(params.stop_words, ["Reuters", "said so"]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use super::*;
 
+mod parity;
+mod ranking;
+
 #[derive(Deserialize)]
 struct Golden {
     documents: Vec<(i32, String)>,
@@ -45,7 +48,7 @@ fn golden() -> Golden {
 /// Settings with scikit-learn's own English stop words, or none.
 fn params(n_gram_range: (usize, usize), english: bool) -> Params {
     let stop_words = if english { stop_words::scikit_learn_english().collect() } else { Vec::new() };
-    Params { languages: Vec::new(), stop_words, n_gram_range, ..Params::default() }
+    Params { languages: Vec::new(), stop_words, n_gram_range, detect_script: false, ..Params::default() }
 }
 
 fn tokenizer(params: &Params) -> Tokenizer {
@@ -153,6 +156,33 @@ fn a_small_vocabulary_keeps_the_frequent_terms_and_states_its_error() {
 }
 
 #[test]
+fn a_term_more_frequent_than_a_mean_class_weighs_nothing_in_bm25() {
+    let counts = count(&[(0, "cup cup cup cup cup final"), (1, "cup bank")]);
+    let params = Params { bm25_weighting: true, ..Params::default() };
+    let weights = Weights::new(&counts, &params);
+    assert_eq!((weights.of("cup"), weights.of("bank").map(|weight| weight > 0.0)), (Some(0.0), Some(true)));
+    assert_eq!(weights.keywords(0, 5).iter().map(|word| word.term.as_str()).collect::<Vec<_>>(), ["final"]);
+}
+
+#[test]
+fn a_word_counts_half_after_a_half_life() {
+    let mut counts = Counts::new(1_000);
+    counts.configure(1_000, 100);
+    counts.add_at(0, &WORDS.count("old old"), 0);
+    counts.add_at(0, &WORDS.count("young"), 100);
+    counts.advance(100);
+    assert_eq!((counts.total("old"), counts.total("young")), (1.0, 1.0));
+    // What was added is taken away whole, however much time has passed.
+    counts.add_at(1, &WORDS.count("young"), 250);
+    counts.remove_at(0, &WORDS.count("old old"), 0);
+    counts.remove_at(0, &WORDS.count("young"), 100);
+    assert_eq!((counts.total("old"), counts.classes().collect::<Vec<_>>()), (0.0, vec![1]));
+    // Far away the epoch moves by itself, and numbers stay numbers.
+    counts.add_at(2, &WORDS.count("new"), 1_000_000);
+    assert_eq!((counts.total("new"), counts.total("young")), (1.0, 0.0));
+}
+
+#[test]
 fn decay_forgets_old_words() {
     let mut counts = count(&[(0, "old words stay long"), (1, "old")]);
     counts.scale(0.5);
@@ -171,6 +201,57 @@ fn count(texts: &[(u32, &str)]) -> Counts<u32> {
         counts.add(*class, &WORDS.count(text), 1.0);
     }
     counts
+}
+
+/// 100 streams cut at random: the counts of the pieces, decayed or not, are those of the whole.
+#[test]
+fn a_hundred_random_splits_equal_the_batch() {
+    use rand::{Rng, SeedableRng};
+    let mut random = rand::rngs::SmallRng::seed_from_u64(7);
+    let golden = golden();
+    let texts: Vec<(i32, Bag)> =
+        golden.documents.iter().map(|(class, text)| (*class, WORDS.count(text))).collect();
+    for split in 0..100 {
+        let half_life = if split % 2 == 0 { 0 } else { random.random_range(1..40) };
+        let stream: Vec<&(i32, Bag)> =
+            (0..200).map(|_| &texts[random.random_range(0..texts.len())]).collect();
+        let (mut batch, mut pieces) = (Counts::new(10_000), Counts::new(10_000));
+        batch.configure(10_000, half_life);
+        pieces.configure(10_000, half_life);
+        for (at, (class, bag)) in stream.iter().enumerate() {
+            batch.add_at(*class, bag, at as u64);
+        }
+        batch.advance(200);
+        let mut at = 0;
+        while at < stream.len() {
+            let end = (at + random.random_range(1..40)).min(stream.len());
+            for (at, (class, bag)) in stream.iter().enumerate().take(end).skip(at) {
+                // A document that is first an outlier and moves later.
+                pieces.add_at(99, bag, at as u64);
+                pieces.add_at(*class, bag, at as u64);
+                pieces.remove_at(99, bag, at as u64);
+            }
+            pieces.advance(end as u64);
+            at = end;
+        }
+        for class in batch.classes() {
+            for (term, count) in batch.terms(class) {
+                let there =
+                    pieces.terms(class).find(|(other, _)| *other == term).map_or(0.0, |(_, count)| count);
+                assert!(
+                    (there - count).abs() <= 1e-9 * count.max(1.0),
+                    "{term}: {there} {count}, half-life {half_life}"
+                );
+            }
+        }
+        let (ours, theirs) = (keywords(&pieces, &Params::default()), keywords(&batch, &Params::default()));
+        for (ours, theirs) in ours.values().flatten().zip(theirs.values().flatten()) {
+            assert!(
+                (ours.score - theirs.score).abs() < 1e-9 && ours.term == theirs.term,
+                "{ours:?} {theirs:?}"
+            );
+        }
+    }
 }
 
 /// Documents of few words out of a small alphabet, in one of three classes.

@@ -1,22 +1,30 @@
 //! Texts to terms, as scikit-learn's `CountVectorizer` makes them, in any script.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
 use regex::Regex;
 
-use super::Bag;
+use super::script::{ByScript, Script};
+use super::{Bag, korean};
 
 /// Turns a text into terms: lower case, words of two or more word characters, without stop words, then n-grams.
 ///
 /// A word is a longest run of letters, numbers and underscores, at least two long: scikit-learn's default
 /// `token_pattern` `(?u)\b\w\w+\b`. n-grams are built from what is left after the stop words are gone and are
-/// joined by one space, as there. Two differences, both where the reference gives scraps of words:
+/// joined by one space, as there. Differences, each where the reference gives scraps of words:
 /// - a combining mark stays with its letter (Python's `\w` excludes marks, which cuts Hindi or Tamil words apart
 ///   at their vowel signs, and decomposed `é` at its accent);
 /// - a run that holds Chinese, Japanese, Thai, Lao, Khmer or Burmese is cut into words by ICU's dictionaries and
-///   models; a word of one character is dropped there, too.
+///   models; a word of one character is dropped there, too;
+/// - with `detect_script`, Korean words lose their particles and the endings of verbs, and the stop words of Korean,
+///   Japanese, Chinese and Thai are dropped where they are written, whatever languages are set. A document with
+///   Kana is Japanese, one with Han and no Kana is Chinese;
+/// - with `strip_accents`, marks of Latin, Greek and Cyrillic letters go, but the dots that make another Kana and the
+///   parts of a Hangul syllable stay, and stop words are stripped as well.
 ///
 /// Cost: linear in the text, one copy of it in lower case. Cloning is cheap next to making one.
 ///
@@ -27,25 +35,44 @@ pub struct Tokenizer {
     mark: Regex,
     segmenter: WordSegmenterBorrowed<'static>,
     stop_words: HashSet<String>,
+    by_script: Option<ByScript>,
     n_gram_range: (usize, usize),
+    strip_accents: bool,
+}
+
+/// What a tokenizer is made of.
+pub(super) struct Recipe {
+    pub(super) stop_words: HashSet<String>,
+    pub(super) n_gram_range: (usize, usize),
+    pub(super) detect_script: bool,
+    pub(super) strip_accents: bool,
+}
+
+/// What is known of a document before its words are looked at.
+#[derive(Clone, Copy)]
+struct Document {
+    is_japanese: bool,
 }
 
 impl Tokenizer {
-    pub(super) fn new(
-        stop_words: HashSet<String>,
-        n_gram_range: (usize, usize),
-    ) -> Result<Self, regex::Error> {
+    pub(super) fn new(recipe: Recipe) -> Result<Self, regex::Error> {
+        let Recipe { mut stop_words, n_gram_range, detect_script, strip_accents } = recipe;
+        if strip_accents {
+            stop_words = stop_words.iter().map(|word| without_accents(word).into_owned()).collect();
+        }
         Ok(Self {
             mark: Regex::new(r"^\p{M}$")?,
             segmenter: WordSegmenter::new_auto(WordBreakInvariantOptions::default()),
             stop_words,
+            by_script: detect_script.then(ByScript::new),
             n_gram_range,
+            strip_accents,
         })
     }
 
     /// The terms of `text` and how often each occurs.
     pub fn count(&self, text: &str) -> Bag {
-        let lower = text.to_lowercase();
+        let lower = self.prepare(text);
         let words = self.words(&lower);
         let (shortest, longest) = self.n_gram_range;
         if longest == 1 {
@@ -67,8 +94,27 @@ impl Tokenizer {
         Bag::of(starts.zip(&ends).map(|(start, &end)| &joined[start..end]).collect())
     }
 
+    /// `term` as texts are counted: in lower case, without accents if they are stripped, white space as one space.
+    pub fn normalise(&self, term: &str) -> String {
+        let words: Vec<&str> = term.split_whitespace().collect();
+        self.prepare(&words.join(" "))
+    }
+
+    fn prepare(&self, text: &str) -> String {
+        let lower = text.to_lowercase();
+        if !self.strip_accents {
+            return lower;
+        }
+        match without_accents(&lower) {
+            Cow::Borrowed(_) => lower,
+            Cow::Owned(stripped) => stripped,
+        }
+    }
+
     /// Words of a text in lower case that are no stop words, in their order.
     fn words<'t>(&self, lower: &'t str) -> Vec<&'t str> {
+        let is_japanese = !lower.is_ascii() && lower.chars().any(|c| Script::of(c) == Script::Kana);
+        let document = Document { is_japanese };
         let mut words = Vec::new();
         let mut rest = lower;
         while let Some(start) = rest.find(is_letter) {
@@ -76,10 +122,12 @@ impl Tokenizer {
             let end = rest.find(|c| !self.is_inside_word(c)).unwrap_or(rest.len());
             let (run, after) = rest.split_at(end);
             rest = after;
-            if run.is_ascii() || !run.chars().any(is_written_without_spaces) {
+            if run.is_ascii() {
                 self.keep(run, &mut words);
+            } else if run.chars().any(|c| Script::of(c).is_unspaced()) {
+                self.cut(run, document, &mut words);
             } else {
-                self.cut(run, &mut words);
+                self.keep_in_script(run, document, &mut words);
             }
         }
         words
@@ -90,16 +138,34 @@ impl Tokenizer {
     }
 
     /// Cuts a run of a script without spaces into words.
-    fn cut<'t>(&self, run: &'t str, words: &mut Vec<&'t str>) {
+    fn cut<'t>(&self, run: &'t str, document: Document, words: &mut Vec<&'t str>) {
         for piece in at_okurigana(run) {
             let mut start = 0;
             for (end, kind) in self.segmenter.segment_str(piece).iter_with_word_type() {
                 let word = &piece[start..end];
                 start = end;
                 if kind.is_word_like() && !word.starts_with(NEVER_FIRST) {
-                    self.keep(word, words);
+                    self.keep_in_script(word, document, words);
                 }
             }
+        }
+    }
+
+    /// Keeps `word` as the language that its script gives away writes it.
+    fn keep_in_script<'t>(&self, word: &'t str, document: Document, words: &mut Vec<&'t str>) {
+        let Some(by_script) = &self.by_script else { return self.keep(word, words) };
+        let script = match Script::of(word.chars().next_back().unwrap_or_default()) {
+            Script::Han if document.is_japanese => Script::Kana,
+            script => script,
+        };
+        if by_script.drops(script, word) {
+            return;
+        }
+        if script != Script::Hangul {
+            return self.keep(word, words);
+        }
+        if let Some(noun) = korean::noun(word).filter(|noun| !by_script.drops(script, noun)) {
+            self.keep(noun, words);
         }
     }
 
@@ -113,6 +179,20 @@ impl Tokenizer {
 /// What a word may begin with.
 fn is_letter(c: char) -> bool {
     c == '_' || c.is_alphanumeric()
+}
+
+/// `text` decomposed (NFKD), without the combining marks of Latin, Greek and Cyrillic, and composed again.
+fn without_accents(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let decomposed = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
+    let bare: String = decomposed.chars().filter(|c| !is_accent(*c)).collect();
+    Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&bare).into_owned())
+}
+
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{0300}'..='\u{036F}' | '\u{1AB0}'..='\u{1AFF}' | '\u{1DC0}'..='\u{1DFF}')
 }
 
 /// No Japanese word begins with one of these: such a piece is what is left of a verb.
@@ -135,31 +215,17 @@ fn at_okurigana(run: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True for letters of scripts that put no space between words.
-fn is_written_without_spaces(c: char) -> bool {
-    matches!(c,
-        '\u{0E00}'..='\u{0EFF}'       // Thai, Lao
-        | '\u{1000}'..='\u{109F}'     // Burmese
-        | '\u{1780}'..='\u{17FF}'     // Khmer
-        | '\u{3040}'..='\u{30FF}'     // Hiragana, Katakana
-        | '\u{31F0}'..='\u{31FF}'
-        | '\u{3400}'..='\u{4DBF}'     // Han
-        | '\u{4E00}'..='\u{9FFF}'
-        | '\u{A9E0}'..='\u{A9FF}'     // Burmese, extended
-        | '\u{AA60}'..='\u{AA7F}'
-        | '\u{F900}'..='\u{FAFF}'     // Han, compatibility
-        | '\u{FF66}'..='\u{FF9F}'     // Katakana, half width
-        | '\u{20000}'..='\u{3FFFF}'   // Han, supplementary
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use crate::keywords::{Params, Tokenizer};
 
-    fn tokenizer(languages: &[&str], n_gram_range: (usize, usize)) -> Tokenizer {
+    fn params(languages: &[&str], n_gram_range: (usize, usize)) -> Params {
         let languages = languages.iter().map(|&language| language.to_owned()).collect();
-        Params { languages, n_gram_range, ..Params::default() }.check().unwrap().tokenizer()
+        Params { languages, n_gram_range, detect_script: false, ..Params::default() }
+    }
+
+    fn tokenizer(languages: &[&str], n_gram_range: (usize, usize)) -> Tokenizer {
+        params(languages, n_gram_range).check().unwrap().tokenizer()
     }
 
     fn terms(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
@@ -207,6 +273,28 @@ mod tests {
         assert!(terms(&any, "ភាសាខ្មែរមិនមានដកឃ្លា").contains(&"មាន".to_owned()));
         assert!(terms(&any, "မြန်မာစာ").contains(&"မြန်မာ".to_owned()));
         assert_eq!(terms(&tokenizer(&["chinese"], (1, 1)), "我们的深度学习"), ["学习", "深度"]);
+    }
+
+    #[test]
+    fn a_document_is_read_in_the_language_of_its_script() {
+        let by_script =
+            Params { detect_script: true, ..params(&["english"], (1, 1)) }.check().unwrap().tokenizer();
+        assert_eq!(
+            terms(&by_script, "정부는 새로운 정책을 발표했다. The government은 그 정책에 대해 설명했다."),
+            ["government", "발표", "설명", "정부", "정책"]
+        );
+        assert_eq!(terms(&by_script, "これは新しい研究ですが、研究している人がいます"), ["新しい", "研究"]);
+        assert_eq!(terms(&by_script, "我们的深度学习和他们的研究"), ["学习", "深度", "研究"]);
+        assert_eq!(terms(&by_script, "เราเป็นมหาวิทยาลัย"), ["มหาวิทยาลัย"]);
+    }
+
+    #[test]
+    fn accents_are_stripped_and_other_marks_are_not() {
+        let params = Params { strip_accents: true, ..params(&["french"], (1, 1)) };
+        let bare = params.check().unwrap().tokenizer();
+        assert_eq!(terms(&bare, "Été café, ÅNGSTRÖM été; Ελλάδα"), ["angstrom", "cafe", "ελλαδα"]);
+        assert_eq!(terms(&bare, "ガラス 한국어 हिन्दी"), ["हिन्दी", "ガラス", "한국어"]);
+        assert_eq!(bare.normalise("  Crème\nBrûlée "), "creme brulee");
     }
 
     #[test]
