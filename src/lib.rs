@@ -17,6 +17,7 @@ pub mod record;
 
 pub mod bertopic;
 pub mod embed;
+pub mod label;
 pub mod notify;
 pub mod store;
 pub mod telemetry;

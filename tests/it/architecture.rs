@@ -41,6 +41,7 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
         &with_model("notify"),
         &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::"],
     ),
+    (&["label"], &with_model("label"), &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::"]),
     (&["pipeline"], &UP_TO_PIPELINE, LOOPS),
     (&["http"], &UP_TO_HTTP, LOOPS),
 ];
@@ -55,7 +56,7 @@ const fn with_records(room: &'static str) -> [&'static str; 10] {
     ["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "telemetry", room]
 }
 
-const UP_TO_PIPELINE: [&str; 14] = [
+const UP_TO_PIPELINE: [&str; 15] = [
     "kernel",
     "ann",
     "cluster",
@@ -68,6 +69,7 @@ const UP_TO_PIPELINE: [&str; 14] = [
     "transport",
     "embed",
     "store",
+    "label",
     "notify",
     "pipeline",
 ];
