@@ -171,7 +171,8 @@ fn whole(file: &str) -> Answer<Value> {
     ])?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let telemetry = Telemetry::new()?;
-        let daemon = Daemon::start(config, telemetry.clone(), CancellationToken::new(), Role::All, true).await?;
+        let daemon =
+            Daemon::start(config, telemetry.clone(), CancellationToken::new(), Role::All, true).await?;
         let start = Instant::now();
         while assigned(&telemetry.render()) < documents {
             tokio::time::sleep(Duration::from_millis(5)).await;

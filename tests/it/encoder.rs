@@ -96,9 +96,8 @@ fn answer(mut stream: TcpStream, busy: bool) -> std::io::Result<()> {
         lines.read_line(&mut line)?;
         match line.trim().to_lowercase().split_once(": ") {
             Some(("content-length", value)) => length = value.parse().unwrap(),
-            Some(_) => {}
             None if line.trim().is_empty() => break,
-            None => {}
+            Some(_) | None => {}
         }
     }
     let mut body = vec![0; length];

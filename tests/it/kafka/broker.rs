@@ -1,4 +1,4 @@
-//! A real Kafka of this test run: Apache's broker in KRaft mode, in a folder and on ports of its own.
+//! A real Kafka of this test run: Apache's broker by itself, in a folder and on ports of its own.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -170,7 +170,7 @@ impl Broker {
         self.lines.lock().unwrap().clear();
         let (output, lines) = (BufReader::new(child.stdout.take().unwrap()), self.lines.clone());
         std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line))
+            output.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
         });
         self.child = Some(child);
         let said = |word: &str| self.lines.lock().unwrap().iter().any(|line| line.contains(word));
@@ -248,7 +248,7 @@ impl Broker {
         consumer.assign(&list).unwrap();
         let (mut records, mut ended) = (Vec::new(), 0);
         while ended < partitions {
-            match consumer.poll(Duration::from_secs(60)).expect("the partition has an end") {
+            match consumer.poll(Duration::from_mins(1)).expect("the partition has an end") {
                 Ok(message) => records.push(record(&message)),
                 Err(KafkaError::PartitionEOF(_)) => ended += 1,
                 Err(error) => panic!("{topic}: {error}"),

@@ -86,7 +86,8 @@ fn plan() -> (Vec<Action>, PathBuf) {
     let kills = variable("TOPICD_CHAOS_KILLS").map_or(20, |kills| kills.parse().unwrap());
     let plan = draw(seed, kills);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.txt"));
-    fs_err::write(&file, plan.iter().map(|action| format!("{action}\n")).collect::<String>()).unwrap();
+    let lines: Vec<String> = plan.iter().map(ToString::to_string).collect();
+    fs_err::write(&file, lines.join("\n")).unwrap();
     (plan, file)
 }
 
@@ -130,7 +131,7 @@ fn nothing_is_lost_or_doubled() {
     }
     let cluster = Cluster { broker: &broker, prefix: "chaos" };
     let documents = plan.len() * DOCUMENTS;
-    daemons.each_mut().map(kill);
+    daemons.iter_mut().for_each(kill);
     let last = homes[0].start();
     let outcome = wait_for("everything to be done", || cluster.outcome(&last, documents, 1));
     outcome.check_exactly_once(documents);
