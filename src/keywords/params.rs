@@ -46,8 +46,6 @@ pub struct Params {
     pub seed_words: Vec<String>,
     /// What the weight of seed words is multiplied with.
     pub seed_multiplier: f64,
-    /// Documents of the stream after which a word counts half; 0 for always whole.
-    pub half_life_documents: u64,
     /// Different terms that are counted, at most; about 100 bytes a term. What is evicted: see
     /// [`Counts`](super::Counts).
     pub max_vocabulary: usize,
@@ -70,7 +68,6 @@ impl Default for Params {
             reduce_frequent_words: false,
             seed_words: Vec::new(),
             seed_multiplier: 2.0,
-            half_life_documents: 0,
             max_vocabulary: 200_000,
         }
     }
