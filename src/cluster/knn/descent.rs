@@ -154,7 +154,7 @@ mod tests {
         };
         let truth: Vec<Vec<Scored>> = (0..1_000).map(|place| best_of(place, (0..1_000).collect())).collect();
         // Each row knows but one in three.
-        let known = |place: u32| (0..1_000).filter(|other| (other + place).is_multiple_of(3)).collect();
+        let known = |place: u32| (0..1_000).filter(|other: &u32| (other + place).is_multiple_of(3)).collect();
         let near = (0..1_000).map(|place| best_of(place, known(place))).collect();
         let mut descent = Descent { gram: &gram, half_squares: &[0.0; 1_000], k: K, near };
         let recall = |near: &[Vec<Scored>]| {
