@@ -19,6 +19,8 @@ const LANES: usize = 16;
 pub(super) struct Block {
     /// Place of the block's first row in the order.
     pub(super) first: usize,
+    /// What each row is called when it is offered to others; of equal ones the smaller name is taken.
+    names: Vec<u32>,
     best: Vec<TopK>,
     /// Of each row the score under which nothing can enter.
     floors: Vec<f32>,
@@ -27,18 +29,24 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// The rows at the places from `first` on, of which `half_squares` tells how many there are; each keeps its `kept` best.
-    pub(super) fn new(first: usize, half_squares: Vec<f32>, kept: usize) -> Self {
-        let n = half_squares.len();
-        Self { first, best: vec![TopK::new(kept); n], floors: vec![f32::NEG_INFINITY; n], half_squares }
+    /// The rows at the places from `first` on, called `names`; each keeps its `kept` best.
+    pub(super) fn new(first: usize, names: Vec<u32>, half_squares: Vec<f32>, kept: usize) -> Self {
+        let n = names.len();
+        Self {
+            first,
+            names,
+            best: vec![TopK::new(kept); n],
+            floors: vec![f32::NEG_INFINITY; n],
+            half_squares,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         self.best.len()
     }
 
-    fn offer(&mut self, row: usize, score: f32, place: u32) {
-        self.best[row].offer(score, place);
+    fn offer(&mut self, row: usize, score: f32, name: u32) {
+        self.best[row].offer(score, name);
         self.floors[row] = self.best[row].floor();
     }
 
@@ -48,7 +56,7 @@ impl Block {
             for (j, &product) in (column..self.len()).zip(products) {
                 let score = product - self.half_squares[j];
                 if score >= self.floors[i] && i != j {
-                    self.offer(i, score, (self.first + j) as u32);
+                    self.offer(i, score, self.names[j]);
                 }
             }
         }
@@ -127,15 +135,15 @@ impl<'a> Meeting<'a> {
 
     #[inline(never)]
     fn offer_chunk(&mut self, i: usize, column: usize, products: &[f32]) {
-        let (first, half_square) = (self.left.first, self.left.half_squares[i]);
+        let (name, half_square) = (self.left.names[i], self.left.half_squares[i]);
         for (column, &product) in (column..self.columns.len()).zip(products) {
             let j = self.columns[column] as usize;
             let (for_left, for_right) = (product - self.half_squares[column], product - half_square);
             if for_left >= self.left.floors[i] {
-                self.left.offer(i, for_left, (self.right.first + j) as u32);
+                self.left.offer(i, for_left, self.right.names[j]);
             }
             if for_right >= self.floors[column] {
-                self.right.offer(j, for_right, (first + i) as u32);
+                self.right.offer(j, for_right, name);
                 self.floors[column] = self.right.floors[j];
             }
         }

@@ -37,7 +37,8 @@ pub(super) fn nearest(
     let gram = Gram::new(rows.view(), &order, metric.precision());
     let block = |(number, rows_here): (usize, &[usize])| {
         let half_squares = rows_here.iter().map(|&row| metric.half_square(rows, row)).collect();
-        Mutex::new(Block::new(number * BLOCK, half_squares, Graph::candidates(k)))
+        let names = rows_here.iter().map(|&row| row as u32).collect();
+        Mutex::new(Block::new(number * BLOCK, names, half_squares, Graph::candidates(k)))
     };
     let blocks: Vec<Mutex<Block>> = order.chunks(BLOCK).enumerate().map(block).collect();
     blocks.par_iter().for_each(|block| meet_itself(&gram, &mut lock(block)));

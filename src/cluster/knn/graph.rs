@@ -25,7 +25,7 @@ impl Graph {
         k + k.div_ceil(2).max(8)
     }
 
-    /// As [`Self::ranked`] for rows among themselves, whose candidates are known by their places in `order`.
+    /// As [`Self::ranked`] for rows among themselves, the candidates standing in `order`.
     pub(super) fn ranked_places(
         rows: &Array2<f32>,
         order: &[usize],
@@ -34,8 +34,7 @@ impl Graph {
         metric: Metric,
     ) -> Self {
         let mut candidates = vec![Vec::new(); near.len()];
-        for (&row, mut near) in order.iter().zip(near) {
-            near.iter_mut().for_each(|near| near.index = order[near.index as usize] as u32);
+        for (&row, near) in order.iter().zip(near) {
             candidates[row] = near;
         }
         Self::ranked((rows, rows), candidates, k, metric)

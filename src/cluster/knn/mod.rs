@@ -101,15 +101,15 @@ pub enum Method {
     /// rounded to `bf16` or 16-bit fixed point, their order and distances from `f32`.
     Exact,
     /// Each row is multiplied with the cells of rows nearest to it, then meets its neighbours' neighbours: about
-    /// `O(n d log n)`. Recall of 14 neighbours at 384 dimensions, with one round of such meetings where two are held now:
-    /// 0.997 of 18,341 newsgroup posts, 0.988 of 44,949 ACL abstracts, 0.975 of 160,000 drawn from these with noise.
+    /// `O(n d log n)`. Recall of 14 neighbours at 384 dimensions: 0.997 of 18,341 newsgroup posts, 0.990 of 44,949 ACL
+    /// abstracts, 0.982 of 160,000 drawn from these with noise.
     Approximate,
 }
 
 impl Method {
     /// What is faster for `n` rows on this CPU.
     ///
-    /// Seconds of processor time on AVX2, exact and approximate: 2.0 and 1.4 for 18,341 × 384, 11 and 4.3 for
+    /// Seconds of processor time on AVX2, exact and approximate: 2.0 and 1.6 for 18,341 × 384, 11 and 5.0 for
     /// 44,949 × 384 (on a busy machine). With AMX, where 44,949 take about a second exactly, the bound is a guess.
     pub fn for_rows(n: usize) -> Self {
         let exact_below = if Gram::has_tiles() { 80_000 } else { 16_000 };

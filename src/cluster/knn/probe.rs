@@ -46,7 +46,8 @@ pub(super) fn nearest(
     let gram = Gram::scattered(rows.view(), &order, metric.precision());
     let block = |(number, rows_here): (usize, &[usize])| {
         let half_squares = rows_here.iter().map(|&row| metric.half_square(rows, row)).collect();
-        Mutex::new(Block::new(number * CELL, half_squares, Graph::candidates(k)))
+        let places = (number * CELL..number * CELL + rows_here.len()).map(|place| place as u32).collect();
+        Mutex::new(Block::new(number * CELL, places, half_squares, Graph::candidates(k)))
     };
     let blocks: Vec<Mutex<Block>> = order.chunks(CELL).enumerate().map(block).collect();
     let rounds = rounds(probes(rows, &order, metric), blocks.len());
@@ -62,7 +63,9 @@ pub(super) fn nearest(
         watch::check(watch)?;
         descent.introduce();
     }
-    Ok(Graph::ranked_places(rows, &order, descent.near, k, metric))
+    let mut near = descent.near;
+    near.par_iter_mut().flatten().for_each(|near| near.index = order[near.index as usize] as u32);
+    Ok(Graph::ranked_places(rows, &order, near, k, metric))
 }
 
 /// For each cell the other cells that rows of it probe, and which rows (counted within the cell, rising).
