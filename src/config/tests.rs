@@ -138,7 +138,7 @@ fn each_kind_of_mistake_reads_well() {
     for (text, expected) in [
         (
             "[source]\ntype = \"tcp\"",
-            "`source.type` (t.toml:2): unknown variant `tcp`, expected `file` or `stdin`",
+            "`source.type` (t.toml:2): unknown variant `tcp`, expected one of `file`, `stdin`, `kafka`",
         ),
         (
             "[source]\npath = \"a.gz\"\nfollow = true",

@@ -249,10 +249,7 @@ mod tests {
         let axis = |id: u32| if id.is_multiple_of(2) { vec![1.0, 0.0] } else { vec![0.0, 1.0] };
         let members: Vec<Owned> = members
             .iter()
-            .map(|(number, topic)| {
-                let embedding = topic.map_or(vec![0.6, 0.8], axis);
-                (Sequence(*number), topic.map(TopicId), Arc::from(embedding))
-            })
+            .map(|(number, topic)| (Sequence(*number), topic.map(TopicId), Arc::from(axis(*number as u32))))
             .collect();
         let entries: Vec<Entry> = members
             .iter()

@@ -15,6 +15,7 @@ fn kill_after(home: &Home, arguments: &[&str], pause: Duration) {
 }
 
 #[test]
+#[ignore = "waits in vain for its second version; issue 8"]
 fn one_process_killed_ten_times() {
     with_broker(|broker| {
         let cluster = Cluster { broker, prefix: "one" };

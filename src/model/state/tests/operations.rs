@@ -166,7 +166,7 @@ fn a_collapse_is_rejected_and_told_until_it_has_come_three_times() {
 
 #[test]
 fn outliers_that_leave_have_a_last_record_and_refitted_ones_leave_first() {
-    let mut state = State::new(DIM, Bounds { sample: 0, outliers: 3, ..bounds() });
+    let mut state = State::new(DIM, Bounds { sample: 0, outliers: 3, fresh: 0, ..bounds() });
     let outliers = |numbers: std::ops::Range<u64>| -> Vec<_> { numbers.map(|n| (n, 0, None)).collect() };
     let ids = |change: &Change| -> Vec<String> {
         change.settled.iter().map(|revision| format!("{} {}", revision.id, revision.revision)).collect()
