@@ -1,6 +1,6 @@
 //! Labels and summaries of topics by a language model behind an OpenAI-compatible chat endpoint.
 //!
-//! - [`params`]: what may be set, and its check. [`prompt`]: from keywords and documents to messages.
+//! - `params`: what may be set, and its check. [`prompt`]: from keywords and documents to messages.
 //! - [`chat`]: one question, asked again while there is hope, with a bound on what is read.
 //! - [`answer`]: whatever comes back to one line of plain text, or to nothing.
 //! - [`budget`]: how many questions an hour.

@@ -185,7 +185,7 @@ impl History {
 
     /// Where the topic stands before the window `now`, which is not over yet.
     ///
-    /// The rate of the last [`RECENT`] windows is compared with that of all before by Anscombe's square root, which
+    /// The rate of the last `RECENT` windows is compared with that of all before by Anscombe's square root, which
     /// makes the variance of a count independent of its size (Anscombe 1948).
     pub fn signal(&self, now: u64) -> Signal {
         let counts = self.before(now);

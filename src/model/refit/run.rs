@@ -1,9 +1,9 @@
 //! One fit: layout, clusters, the cut that continues the version in force, and the vote.
 //!
 //! 1. The nearest neighbours of every member, from which UMAP makes a layout.
-//! 2. HDBSCAN's condensed tree of the layout is [`cut`](super::cut), and the clusters are weighed against the version
-//!    in force ([`compose`](super::compose)).
-//! 3. Every member gets its topic by the rule that newcomers are judged by ([`assign`](crate::model::assign)): the
+//! 2. HDBSCAN's condensed tree of the layout is `cut`, and the clusters are weighed against the version
+//!    in force (`compose`).
+//! 3. Every member gets its topic by the rule that newcomers are judged by ([`assign`]): the
 //!    vote of its nearest other members. That takes outliers of the fit into clusters, and members that the layout put
 //!    among strangers out of them.
 //!
