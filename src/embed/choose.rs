@@ -76,7 +76,7 @@ pub(super) fn choose<E>(
             // The model itself is at fault, whoever runs it.
             Err(error @ Error::Model { .. }) => return Err(error),
             Err(error) => {
-                notes.push(Note::ProviderRefused { provider, reason: in_full(&error) });
+                notes.push(Note::ProviderRefused { provider, reason: error.in_full() });
                 refused = Some(error);
                 continue;
             }
@@ -85,7 +85,7 @@ pub(super) fn choose<E>(
         let agreement = match exact {
             Ok(exact) => Some(least_cosine(exact, &rows)),
             Err(error) => {
-                notes.push(Note::Unchecked { provider, reason: in_full(error) });
+                notes.push(Note::Unchecked { provider, reason: error.in_full() });
                 None
             }
         };
@@ -100,17 +100,6 @@ pub(super) fn choose<E>(
         }
     }
     Err(refused.unwrap_or(Error::NoProvider))
-}
-
-/// The error with its causes.
-fn in_full(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Cosine of each row of `one` to the row of `other`, the smallest; 1 for no rows.

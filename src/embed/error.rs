@@ -218,4 +218,15 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
+
+    /// The error with its causes, on one line.
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
 }

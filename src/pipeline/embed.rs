@@ -76,7 +76,7 @@ fn each(embedder: &Embedder, texts: &[&str]) -> Result<(Each, Counts), embed::Er
     match embedder.embed(texts) {
         Ok(made) => Ok((split(&made).into_iter().map(Ok).collect(), made.counts)),
         Err(error) if error.is_passing() => Err(error),
-        Err(error) if texts.len() == 1 => Ok((vec![Err(in_full(&error))], Counts::default())),
+        Err(error) if texts.len() == 1 => Ok((vec![Err(error.in_full())], Counts::default())),
         Err(_) => {
             let (mut all, mut counts) = (Vec::with_capacity(texts.len()), Counts::default());
             for text in texts {
@@ -99,15 +99,4 @@ fn split(made: &Embedded) -> Vec<Embedding> {
     (0..made.rows.n())
         .map(|text| Embedding { row: made.rows.row(text).to_vec(), windows: windows(text) })
         .collect()
-}
-
-/// The error with its causes, for the dead letter.
-fn in_full(error: &embed::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
