@@ -22,7 +22,7 @@ use crate::pipeline::operator;
 use crate::record::Keyed;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
 use crate::record::topic::TopicsRecord;
-use crate::record::version::{OperatedRecord, VersionRecord};
+use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
 use crate::transport::command::Operated;
 use crate::transport::embedded::{OutputFile, Outputs};
@@ -36,6 +36,17 @@ pub(super) enum Answers<'a> {
     State(Box<Here<'a>>),
     /// A running daemon.
     Daemon { base: String },
+}
+
+/// What topics are looked for by.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A text.
+    Text(String),
+    /// The id of a kept document.
+    Document(String),
+    /// A word.
+    Keyword(String),
 }
 
 /// The state in this process.
@@ -70,14 +81,16 @@ impl<'a> Answers<'a> {
         }
     }
 
-    pub(super) fn nearest(&self, text: &str, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
+    pub(super) fn nearest(&self, asked: &Asked, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
         match self {
-            Self::State(here) => {
-                let rows = here.open()?.embed_queries(&[text])?.rows;
-                Ok(answer::find(&here.model, rows.row(0), limit))
-            }
+            Self::State(here) => here.nearest(asked, limit),
             Self::Daemon { base } => {
-                got(base, "find", &[("q", text), ("limit", &limit.to_string())], Some("topics"))
+                let (key, value) = match asked {
+                    Asked::Text(text) => ("q", text),
+                    Asked::Document(id) => ("document", id),
+                    Asked::Keyword(term) => ("keyword", term),
+                };
+                got(base, "find", &[(key, value), ("limit", &limit.to_string())], Some("topics"))
             }
         }
     }
@@ -149,6 +162,14 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// The topics of a kept version.
+    pub(super) fn version(&self, number: u64) -> anyhow::Result<ArchivedRecord> {
+        match self {
+            Self::State(here) => Ok(ArchivedRecord::new(here.state.archived(Some(number))?)),
+            Self::Daemon { base } => got(base, &format!("versions/{number}"), &[], None),
+        }
+    }
+
     pub(super) fn diff(&self, from: u64, to: u64) -> anyhow::Result<Diff> {
         match self {
             Self::State(here) => Ok(here.state.compare(from, to)?),
@@ -196,6 +217,23 @@ impl Here<'_> {
             );
         }
         Ok(embedder)
+    }
+
+    fn nearest(&self, asked: &Asked, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
+        Ok(match asked {
+            Asked::Text(text) => {
+                let rows = self.open()?.embed_queries(&[text])?.rows;
+                answer::find(&self.model, rows.row(0), limit)
+            }
+            Asked::Document(id) => {
+                let subject = self.state.subject(id).with_context(|| answer::not_kept(id))?;
+                answer::find(&self.model, &subject.embedding, limit)
+            }
+            Asked::Keyword(term) => {
+                let topics = self.state.topics_of(term, &self.config.parameters.keywords, limit);
+                answer::found(&self.model, topics.into_iter().map(|(id, score)| (id, score as f32)))
+            }
+        })
     }
 
     fn explain(&self, subject: &Subject) -> anyhow::Result<Explanation> {

@@ -67,7 +67,9 @@ impl Fit {
         let corpus = block_on(read(&config, embedder.dim()))?;
         let seeds = daemon::seeds(&config.seeds, &embedder)?;
         let judge = daemon::judge(&config, embedder);
-        let fitted = fit(corpus, &judge, &config.parameters, config.bounds, seeds, &bars)?;
+        let mut fitted = fit(corpus, &judge, &config.parameters, config.bounds, seeds, &bars)?;
+        bars.say("describing the topics");
+        fitted.describe(&daemon::chains(&config, judge.embedder.clone()), &config.wanted)?;
         bars.finish();
         write(&fitted, &mut outputs)?;
         let mut checkpoint = fitted.checkpoint.clone();

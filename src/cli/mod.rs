@@ -3,6 +3,7 @@
 mod answers;
 mod assign;
 mod check;
+mod compare;
 mod evaluate;
 mod explain;
 mod export;

@@ -19,7 +19,7 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
-fn words(keywords: &[Keyword]) -> String {
+pub(super) fn words(keywords: &[Keyword]) -> String {
     let words: Vec<&str> = keywords.iter().take(WORDS).map(|keyword| keyword.term.as_str()).collect();
     words.join(", ")
 }
@@ -54,10 +54,10 @@ pub(super) fn topics(record: &TopicsRecord) -> String {
 }
 
 /// Topics near to a text.
-pub(super) fn found(found: &[FoundRecord]) -> String {
-    let mut table = table(&["cosine", "id", "size", "keywords"]);
+pub(super) fn found(found: &[FoundRecord], measure: &str) -> String {
+    let mut table = table(&[measure, "id", "size", "keywords"]);
     for topic in found {
-        let cosine = format!("{:.3}", topic.similarity);
+        let cosine = format!("{:.4}", topic.similarity);
         table.add_row([cosine, topic.id.to_string(), topic.size.to_string(), words(&topic.keywords)]);
     }
     format!("{table}\n")

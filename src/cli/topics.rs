@@ -7,7 +7,10 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::cli::answers::Answers;
+use crate::cli::compare::compare;
 use crate::cli::{Settings, print, print_json, table};
+use crate::keywords::Keyword;
+use crate::keywords::representation::{CTFIDF, MAIN};
 use crate::record::topic::TopicRecord;
 
 /// Show the topics as a table.
@@ -16,16 +19,22 @@ pub(super) struct Topics {
     /// Show the largest so many; 0 for all
     #[arg(long, short = 'n', default_value_t = 0)]
     limit: usize,
+    /// Show keywords side by side: of two aspects (main, c-tf-idf, or one that is configured), or of two versions
+    #[arg(long, num_args = 2, value_names = ["A", "B"])]
+    compare: Vec<String>,
 }
 
 impl Topics {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let mut record = Answers::find(&config)?.topics()?;
+        let answers = Answers::find(&config)?;
+        let mut record = answers.topics()?;
         if self.limit > 0 {
             record.topics.truncate(self.limit);
         }
-        if settings.json {
+        if !self.compare.is_empty() {
+            compare(&self.compare, &record, &answers, settings)?;
+        } else if settings.json {
             print_json(&record)?;
         } else {
             print(&table::topics(&record))?;
@@ -64,10 +73,15 @@ fn describe(topic: &TopicRecord) -> Result<String, std::fmt::Error> {
     if let Some(parent) = topic.split_from {
         writeln!(text, "  split from topic {parent}")?;
     }
-    writeln!(text, "\nkeywords (c-TF-IDF)")?;
-    for keyword in &topic.keywords {
-        writeln!(text, "  {:<24} {:.4}", keyword.term, keyword.score)?;
+    if let Some(summary) = &topic.summary {
+        writeln!(text, "  {summary}")?;
     }
+    let mut list = |name: &str, keywords: &[Keyword]| {
+        writeln!(text, "\nkeywords ({name})")?;
+        keywords.iter().try_for_each(|keyword| writeln!(text, "  {:<24} {:.4}", keyword.term, keyword.score))
+    };
+    list(if topic.aspects.contains_key(CTFIDF) { MAIN } else { CTFIDF }, &topic.keywords)?;
+    topic.aspects.iter().try_for_each(|(name, keywords)| list(name, keywords))?;
     writeln!(text, "\nrepresentative documents")?;
     for document in &topic.representative {
         writeln!(text, "  {}: {}", document.id, table::one_line(&document.text, 300))?;

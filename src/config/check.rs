@@ -8,10 +8,11 @@ use super::mistake::{Mistake, Origin};
 use super::schema::Schema;
 use super::sections::{Embed, Http, Output, Processing, Seeds, Source, State};
 use crate::model::state::Bounds;
+use crate::model::state::describe::Wanted;
 use crate::pipeline::modeler::Parameters;
 use crate::telemetry::logs;
 use crate::transport::{embedded, kafka};
-use crate::{embed, keywords, model, notify};
+use crate::{embed, keywords, label, model, notify};
 
 /// The whole configuration; every value in it has been checked by the room that uses it.
 #[derive(Debug, Clone)]
@@ -40,6 +41,10 @@ pub struct Config {
     pub http: Http,
     /// Where events are posted to, if anywhere.
     pub webhook: Option<notify::Checked>,
+    /// What is made of topics beyond c-TF-IDF.
+    pub wanted: Wanted,
+    /// Who names topics, if anybody.
+    pub label: Option<label::Checked>,
     /// How much is logged, and how.
     pub log: logs::Checked,
     embed_name: String,
@@ -76,11 +81,14 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
     let keywords =
         sections.judge("keywords", |p: keywords::Params| with_stop_words(p)?.check().map_err(text));
     let seeds = sections.judge("seeds", Seeds::check);
+    let representation =
+        sections.judge("representation", |p: keywords::representation::Params| p.check().map_err(text));
+    let label = sections.judge("label", |p: label::Params| p.check().map_err(text));
     let http = sections.judge("http", Ok::<Http, String>);
     let webhook = sections.judge("notify", |p: notify::Params| p.check().map_err(text));
     let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
-    let ((source, is_kafka), kafka) = (source?, Some(kafka?));
+    let ((source, is_kafka), kafka, label) = (source?, Some(kafka?), label?);
     Some(Config {
         bounds: Bounds {
             sample: refit.remembered,
@@ -91,9 +99,12 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
             // Assigners of a cluster know nothing of each other's ids.
             seen: if is_kafka { 0 } else { state.remembered_ids },
             vocabulary: keywords.params().max_vocabulary,
+            half_life: keywords.params().half_life_documents,
             versions: state.versions,
         },
         parameters: Parameters { assign, refit, keywords: keywords.params().clone(), policy: policy? },
+        wanted: wanted(&keywords, representation?, label.as_ref()),
+        label,
         source,
         kafka: kafka.filter(|_| is_kafka),
         guarantee: processing?.guarantee,
@@ -107,6 +118,16 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         webhook: webhook?,
         log: log?,
     })
+}
+
+/// What is made of topics beyond c-TF-IDF.
+fn wanted(
+    keywords: &keywords::Checked,
+    representation: keywords::representation::Params,
+    label: Option<&label::Checked>,
+) -> Wanted {
+    let label_documents = label.map(|label| label.documents);
+    Wanted { keywords: keywords.params().clone(), representation, label_documents }
 }
 
 /// `params` with the words of their stop word file, if there is one.

@@ -39,6 +39,20 @@ fn the_defaults_are_those_of_the_rooms() {
     assert_eq!(config.state.directory, Path::new("topicd-data/state"));
 }
 
+#[test]
+fn the_defaults_of_labels_and_representations_are_those_of_their_rooms() {
+    let table: toml::Table = toml::from_str(DEFAULTS).unwrap();
+    let label: crate::label::Params = table["label"].clone().try_into().unwrap();
+    assert_eq!(label, crate::label::Params::default());
+    let representation: keywords::representation::Params =
+        table["representation"].clone().try_into().unwrap();
+    assert_eq!(representation, keywords::representation::Params::default());
+    let aspects = "representation.aspects={ KeyBERT = [\"keybert\"], Diverse = [\"keybert\", \"mmr\"] }";
+    let config = load_all("", &[("TOPICD_LABEL__URL", "http://127.0.0.1:1/v1")], &[aspects]).unwrap();
+    assert_eq!(config.wanted.representation.aspects.len(), 2);
+    assert_eq!(config.wanted.label_documents, Some(4));
+}
+
 /// `notify` gives no checked parameters where nothing is to be told, so its defaults are compared before the check.
 #[test]
 fn the_defaults_of_notify_are_those_of_its_room() {
@@ -202,13 +216,16 @@ fn of_two_values_only_the_one_in_force_is_judged() {
 /// A key's comment says its unit and meaning, so none stands without one.
 #[test]
 fn every_key_has_a_comment() {
-    let mut commented = false;
+    let (mut commented, mut quoted) = (false, false);
     for line in DEFAULTS.lines() {
         match line.chars().next() {
+            _ if quoted => {}
             Some('#') => commented = true,
             None | Some('[') => commented = false,
             Some(_) => assert!(commented, "{line}"),
         }
+        // A value of several lines goes on to the next mark.
+        quoted ^= line.matches("\"\"\"").count() == 1;
     }
 }
 

@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::daemon::describe::describer;
 use crate::daemon::supervise::Loops;
 use crate::embed::{self, Embedder};
 use crate::http;
+use crate::label;
 use crate::model::state::State;
 use crate::model::state::overview::Overview;
 use crate::model::version::{BrokenEntry, TopicModel};
@@ -77,6 +79,9 @@ pub enum Error {
     /// Topics cannot be seeded.
     #[error("topics cannot be seeded")]
     Seeds(#[from] super::seeds::Error),
+    /// The client of the chat endpoint cannot be made.
+    #[error(transparent)]
+    Label(#[from] label::Error),
     /// A worker thread panicked while the daemon started.
     #[error("the start was interrupted")]
     Start(#[from] tokio::task::JoinError),
@@ -152,12 +157,12 @@ impl Daemon {
         let (told, told_last) = watch::channel(opened.state.totals().events);
         let (commands, mut command_queue) = command::queue();
         let mut loops = Loops::new(stop.clone(), telemetry.clone());
-        if let Some(webhook) = config.webhook.clone() {
-            let webhook = Webhook::new(webhook)?;
-            let (outbox, told) = (opened.store.outbox(), told.subscribe());
-            let notifier = Notifier { outbox, webhook, told, telemetry: telemetry.clone() };
+        if let Some(notifier) = notifier(config, &opened.store, &told, telemetry)? {
             loops.spawn("notifier", notifier.run(loops.late_stop()));
         }
+        let (describer, described) =
+            describer(config, embedder.clone(), version.clone(), commands.clone(), telemetry.clone())?;
+        loops.spawn("describer", describer.run(stop.clone()));
         let modeler = Modeler {
             port: modeler_port,
             state: opened.state,
@@ -168,6 +173,7 @@ impl Daemon {
             overviews,
             told,
             outbox: config.webhook.is_some(),
+            described,
             exit_at_end,
             telemetry: telemetry.clone(),
         };
@@ -224,6 +230,18 @@ impl Site {
 /// The parts that judge a document, from the configuration.
 pub fn judge(config: &Config, embedder: Arc<Embedder>) -> Judge {
     Judge { embedder, tokenizer: config.keywords.tokenizer(), params: config.parameters.assign.clone() }
+}
+
+/// Who tells events to the webhook, if there is one.
+fn notifier(
+    config: &Config,
+    store: &Store,
+    told: &watch::Sender<u64>,
+    telemetry: &Telemetry,
+) -> Result<Option<Notifier>, Error> {
+    let Some(webhook) = config.webhook.clone() else { return Ok(None) };
+    let (outbox, told, telemetry) = (store.outbox(), told.subscribe(), telemetry.clone());
+    Ok(Some(Notifier { outbox, webhook: Webhook::new(webhook)?, told, telemetry }))
 }
 
 fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {

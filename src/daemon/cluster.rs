@@ -50,6 +50,8 @@ impl Daemon {
                 config: config.clone(),
                 identity,
                 commands: queue,
+                orders: commands.clone(),
+                embedder: embedder.clone(),
                 overviews,
                 told,
                 stop: stop.clone(),

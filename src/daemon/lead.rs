@@ -8,6 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::daemon::describe::describer;
+use crate::embed::Embedder;
+use crate::label;
 use crate::model::state::State;
 use crate::model::state::overview::Overview;
 use crate::model::version::BrokenEntry;
@@ -31,6 +34,9 @@ pub(super) struct Lead {
     pub config: Config,
     pub identity: Identity,
     pub commands: mpsc::Receiver<Command>,
+    /// The way into `commands`, for who describes topics beside the modeler.
+    pub orders: mpsc::Sender<Command>,
+    pub embedder: Arc<Embedder>,
     pub overviews: watch::Sender<Arc<Overview>>,
     pub told: watch::Sender<u64>,
     pub stop: CancellationToken,
@@ -55,6 +61,9 @@ pub(super) enum Error {
     /// The webhook's client cannot be made.
     #[error(transparent)]
     Notify(#[from] crate::notify::Error),
+    /// The client of the chat endpoint cannot be made.
+    #[error(transparent)]
+    Label(#[from] label::Error),
 }
 
 impl Error {
@@ -136,13 +145,18 @@ impl Lead {
         if let Some(webhook) = self.config.webhook.clone() {
             let (outbox, told) = (store.outbox(), self.told.subscribe());
             let (webhook, telemetry) = (Webhook::new(webhook)?, self.telemetry.clone());
-            tokio::spawn(Notifier { outbox, webhook, told, telemetry }.run(over));
+            tokio::spawn(Notifier { outbox, webhook, told, telemetry }.run(over.clone()));
         }
+        let (versions, version) = watch::channel(Arc::new(state.model()?));
+        let (embedder, orders) = (self.embedder.clone(), self.orders.clone());
+        let (describer, described) =
+            describer(&self.config, embedder, version, orders, self.telemetry.clone())?;
+        tokio::spawn(describer.run(over));
         self.telemetry.leading(keys, started.elapsed());
         self.telemetry.state_opened(&state.totals());
         let modeler = Modeler {
             port,
-            versions: watch::channel(Arc::new(state.model()?)).0,
+            versions,
             state,
             store,
             checkpoint,
@@ -150,6 +164,7 @@ impl Lead {
             overviews: self.overviews.clone(),
             told: self.told.clone(),
             outbox: self.config.webhook.is_some(),
+            described,
             exit_at_end: false,
             telemetry: self.telemetry.clone(),
         };

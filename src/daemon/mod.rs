@@ -2,9 +2,11 @@
 
 mod assemble;
 mod cluster;
+mod describe;
 mod lead;
 mod seeds;
 mod supervise;
 
 pub use assemble::{Daemon, Error, Role, judge};
+pub use describe::chains;
 pub use seeds::seeds;

@@ -18,8 +18,6 @@ use crate::transport::command::Command;
 
 /// Events in one answer, at most.
 const MOST_EVENTS: usize = 500;
-/// Topics in one answer to a question, if it doesn't say.
-const FOUND: usize = 10;
 /// Texts in one question, at most.
 const MOST_TEXTS: usize = 1000;
 
@@ -129,19 +127,6 @@ pub(super) async fn ask<T>(
     let (reply, answer) = oneshot::channel();
     sources.commands.send(command(reply)).await.map_err(|_| stopping())?;
     answer.await.map_err(|_| stopping())
-}
-
-#[derive(Deserialize)]
-pub(super) struct Question {
-    q: String,
-    limit: Option<usize>,
-}
-
-pub(super) async fn find(State(sources): State<Sources>, Query(asked): Query<Question>) -> Answer<Value> {
-    let rows = embed(&sources, vec![asked.q], Embedder::embed_queries).await?;
-    let model = sources.versions.borrow().clone();
-    let found = answer::find(&model, rows.row(0), asked.limit.unwrap_or(FOUND));
-    Ok(Json(json!({ "topics": found })))
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,8 +17,12 @@ use crate::model::hierarchy::hierarchy;
 use crate::model::operate::{Action, Refusal};
 use crate::model::state::State as Model;
 use crate::model::version::TopicModel;
-use crate::record::version::{OperatedRecord, VersionRecord};
+use crate::record::answer;
+use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::transport::command::{Command, Operated, Question};
+
+/// Topics in one answer to a search, if it doesn't say.
+const FOUND: usize = 10;
 
 /// Puts `question` to the state.
 async fn look<T: Send + 'static>(
@@ -52,6 +56,49 @@ pub(super) async fn operate(
 pub(super) async fn versions(State(sources): State<Sources>) -> Answer<Value> {
     let versions = look(&sources, |state, _| VersionRecord::all(state)).await?;
     Ok(Json(json!({ "versions": versions })))
+}
+
+pub(super) async fn version(State(sources): State<Sources>, Path(number): Path<u64>) -> Answer<Value> {
+    let found = look(&sources, move |state, _| state.archived(Some(number)).map(ArchivedRecord::new)).await?;
+    let found = found.map_err(|refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string()))?;
+    Ok(Json(json!(found)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Sought {
+    /// A text.
+    q: Option<String>,
+    /// The id of a kept document.
+    document: Option<String>,
+    /// A word.
+    keyword: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn find(State(sources): State<Sources>, Query(sought): Query<Sought>) -> Answer<Value> {
+    let limit = sought.limit.unwrap_or(FOUND);
+    let model = sources.versions.borrow().clone();
+    let found = match (sought.q, sought.document, sought.keyword) {
+        (Some(text), None, None) => {
+            let rows = embed(&sources, vec![text], Embedder::embed_queries).await?;
+            answer::find(&model, rows.row(0), limit)
+        }
+        (None, Some(document), None) => {
+            let unknown = Failure(StatusCode::NOT_FOUND, answer::not_kept(&document));
+            let subject = look(&sources, move |state, _| state.subject(&document)).await?;
+            answer::find(&model, &subject.ok_or(unknown)?.embedding, limit)
+        }
+        (None, None, Some(term)) => {
+            let keywords = sources.keywords.clone();
+            let topics = look(&sources, move |state, _| state.topics_of(&term, &keywords, limit)).await?;
+            answer::found(&model, topics.into_iter().map(|(id, score)| (id, score as f32)))
+        }
+        _ => {
+            let why = "ask by one of `q` (a text), `document` (an id) and `keyword`".to_owned();
+            return Err(Failure(StatusCode::BAD_REQUEST, why));
+        }
+    };
+    Ok(Json(json!({ "topics": found })))
 }
 
 #[derive(Deserialize)]

@@ -49,7 +49,8 @@ pub struct Counts<C> {
     ids: HashMap<Arc<str>, u32>,
     /// Ids of `terms` that hold no term now and are given out first.
     free: Vec<u32>,
-    classes: BTreeMap<C, ClassCounts>,
+    /// Shared with copies until one of them changes a class: a draft of the next version costs what it changes.
+    classes: BTreeMap<C, Arc<ClassCounts>>,
 }
 
 /// A term of the vocabulary. `classes` is exact where `total` carries rounding, so it decides when a term is gone.
@@ -107,20 +108,34 @@ impl<C: Ord + Copy> Counts<C> {
         }
     }
 
-    /// Sets the bound of the vocabulary, and the half-life in documents of the stream, 0 for no decay.
-    ///
-    /// A bound that is too small for what is counted already works with the next document.
-    pub fn configure(&mut self, max_vocabulary: usize, half_life: u64) {
-        (self.max_vocabulary, self.half_life) = (max_vocabulary, half_life);
+    /// Bounds the vocabulary anew; a bound that is too small for what is counted works with the next document.
+    pub fn limit(&mut self, max_vocabulary: usize) {
+        self.max_vocabulary = max_vocabulary;
+    }
+
+    /// The half-life in documents of the stream; 0 for no decay.
+    pub fn half_life(&self) -> u64 {
+        self.half_life
+    }
+
+    /// Decays by `half_life` from `now` on, 0 for no decay; what was counted before weighs as if it had come now.
+    /// Everything counted has shrunk by the factor that is returned.
+    pub fn decay_from(&mut self, now: u64, half_life: u64) -> f64 {
+        let factor = self.advance(now);
+        (self.half_life, self.epoch) = (half_life, now);
+        factor
     }
 
     /// Counts the terms of documents that came as the stream's `at`-th.
     pub fn add_at(&mut self, class: C, bag: &Bag, at: u64) {
-        // Far from the epoch the weights would leave the range of numbers.
-        if self.half_life > 0 && at.saturating_sub(self.epoch) / self.half_life > FAR {
-            self.advance(at);
-        }
+        self.keep_near(at);
         self.add(class, bag, self.weight(at));
+    }
+
+    /// [Advances](Self::advance) if `at` lies so far from the epoch that weights would leave the range of numbers.
+    pub fn keep_near(&mut self, at: u64) -> f64 {
+        let far = self.half_life > 0 && at.saturating_sub(self.epoch) / self.half_life > FAR;
+        if far { self.advance(at) } else { 1.0 }
     }
 
     /// Takes back what [`add_at`](Self::add_at) counted with the same `at`, at any later time.
@@ -128,15 +143,20 @@ impl<C: Ord + Copy> Counts<C> {
         self.remove(class, bag, self.weight(at));
     }
 
-    /// Makes `now` the time at which a document counts 1. O(all counts) with a half-life, nothing without one.
-    pub fn advance(&mut self, now: u64) {
-        if self.half_life > 0 && now > self.epoch {
-            self.scale(1.0 / self.weight(now));
-            self.epoch = now;
+    /// Makes `now` the time at which a document counts 1; everything counted shrinks by the factor that is returned.
+    /// O(all counts) with a half-life, nothing without one.
+    pub fn advance(&mut self, now: u64) -> f64 {
+        if self.half_life == 0 || now <= self.epoch {
+            return 1.0;
         }
+        let factor = 1.0 / self.weight(now);
+        self.scale(factor);
+        self.epoch = now;
+        factor
     }
 
-    fn weight(&self, at: u64) -> f64 {
+    /// What a document that came as the stream's `at`-th counts.
+    pub fn weight(&self, at: u64) -> f64 {
         if self.half_life == 0 {
             return 1.0;
         }
@@ -150,7 +170,7 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Counts terms for `class` by given amounts: a class as [`terms`](Self::terms) once told it.
     pub fn add_terms<'t>(&mut self, class: C, terms: impl Iterator<Item = (&'t str, f64)>) {
-        let mut counts = self.classes.remove(&class).unwrap_or_default();
+        let mut counts = self.take(class).unwrap_or_default();
         for (text, amount) in terms.filter(|&(_, amount)| amount > NEGLIGIBLE) {
             let id = self.intern(text);
             let term = &mut self.terms[id as usize];
@@ -174,7 +194,7 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Takes back what [`add_terms`](Self::add_terms) counted; never goes below zero.
     pub fn remove_terms<'t>(&mut self, class: C, terms: impl Iterator<Item = (&'t str, f64)>) {
-        let Some(mut counts) = self.classes.remove(&class) else { return };
+        let Some(mut counts) = self.take(class) else { return };
         for (text, amount) in terms {
             let Some(&id) = self.ids.get(text) else { continue };
             let Some(present) = counts.counts.get_mut(&id) else { continue };
@@ -196,7 +216,7 @@ impl<C: Ord + Copy> Counts<C> {
             return;
         }
         let Some(moved) = self.classes.remove(&from) else { return };
-        let mut counts = self.classes.remove(&into).unwrap_or_default();
+        let mut counts = self.take(into).unwrap_or_default();
         for (id, amount) in moved.iter() {
             if let Some(present) = counts.counts.get_mut(&id) {
                 *present += amount;
@@ -215,11 +235,13 @@ impl<C: Ord + Copy> Counts<C> {
         }
     }
 
-    /// Adds every count of `other`, class by class.
+    /// Adds every count of `other`, class by class; with the same half-life, whatever the two epochs.
     pub fn merge(&mut self, other: &Self) {
-        self.missing_at_most += other.missing_at_most;
+        self.keep_near(other.epoch);
+        let weight = self.weight(other.epoch);
+        self.missing_at_most += other.missing_at_most * weight;
         for class in other.classes() {
-            self.add_terms(class, other.terms(class));
+            self.add_terms(class, other.terms(class).map(|(term, count)| (term, count * weight)));
         }
     }
 
@@ -229,7 +251,8 @@ impl<C: Ord + Copy> Counts<C> {
         for term in &mut self.terms {
             term.total *= factor;
         }
-        for (class, mut counts) in std::mem::take(&mut self.classes) {
+        for (class, counts) in std::mem::take(&mut self.classes) {
+            let mut counts = Arc::unwrap_or_clone(counts);
             counts.counts.retain(|&id, count| {
                 *count *= factor;
                 let stays = *count > NEGLIGIBLE;
@@ -249,12 +272,12 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// The counts of `class`; `None` if it has no term.
     pub fn class(&self, class: C) -> Option<&ClassCounts> {
-        self.classes.get(&class)
+        self.classes.get(&class).map(AsRef::as_ref)
     }
 
     /// The terms of `class` and their counts, in no order that means anything, but the same every time.
     pub fn terms(&self, class: C) -> impl Iterator<Item = (&str, f64)> {
-        let counts = self.classes.get(&class).into_iter().flat_map(ClassCounts::iter);
+        let counts = self.class(class).into_iter().flat_map(ClassCounts::iter);
         counts.map(|(id, count)| (&*self.terms[id as usize].text, count))
     }
 
@@ -280,7 +303,7 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Every class with its counts, in ascending order.
     pub(super) fn by_class(&self) -> impl Iterator<Item = (C, &ClassCounts)> {
-        self.classes.iter().map(|(class, counts)| (*class, counts))
+        self.classes.iter().map(|(class, counts)| (*class, &**counts))
     }
 
     /// The number of changes so far.
@@ -327,11 +350,15 @@ impl<C: Ord + Copy> Counts<C> {
         self.free.push(id);
     }
 
+    fn take(&mut self, class: C) -> Option<ClassCounts> {
+        self.classes.remove(&class).map(Arc::unwrap_or_clone)
+    }
+
     fn put(&mut self, class: C, mut counts: ClassCounts) {
         self.revision += 1;
         counts.revision = self.revision;
         if !counts.is_empty() {
-            self.classes.insert(class, counts);
+            self.classes.insert(class, Arc::new(counts));
         }
     }
 
@@ -351,9 +378,10 @@ impl<C: Ord + Copy> Counts<C> {
         self.revision += 1;
         let (terms, revision) = (&self.terms, self.revision);
         self.classes.retain(|_, counts| {
-            let before = counts.len();
-            counts.counts.retain(|&id, _| !terms[id as usize].text.is_empty());
-            if counts.len() < before {
+            let stays = |id: u32| !terms[id as usize].text.is_empty();
+            if !counts.counts.keys().all(|&id| stays(id)) {
+                let counts = Arc::make_mut(counts);
+                counts.counts.retain(|&id, _| stays(id));
                 counts.revision = revision;
             }
             !counts.is_empty()
@@ -364,7 +392,7 @@ impl<C: Ord + Copy> Counts<C> {
 impl<C: Ord + Copy> PartialEq for Counts<C> {
     fn eq(&self, other: &Self) -> bool {
         let same = |class: C| {
-            let (ours, theirs) = (self.classes.get(&class), other.classes.get(&class));
+            let (ours, theirs) = (self.class(class), other.class(class));
             ours.map(ClassCounts::len) == theirs.map(ClassCounts::len)
                 && self.terms(class).all(|(term, count)| {
                     let id = other.id(term);

@@ -12,6 +12,7 @@ mod korean;
 pub mod mmr;
 mod params;
 mod ranking;
+pub mod representation;
 mod script;
 mod stop_words;
 mod tokenizer;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::tokenizer::Recipe;
+use super::tokenizer::{Recipe, normalise};
 use super::{Tokenizer, stop_words};
 
 /// Settings of tokenising, counting and weighting; the names are scikit-learn's and BERTopic's.
@@ -46,6 +46,8 @@ pub struct Params {
     pub seed_words: Vec<String>,
     /// What the weight of seed words is multiplied with.
     pub seed_multiplier: f64,
+    /// Documents of the stream after which a word counts half; 0: always whole.
+    pub half_life_documents: u64,
     /// Different terms that are counted, at most; about 100 bytes a term. What is evicted: see
     /// [`Counts`](super::Counts).
     pub max_vocabulary: usize,
@@ -68,6 +70,7 @@ impl Default for Params {
             reduce_frequent_words: false,
             seed_words: Vec::new(),
             seed_multiplier: 2.0,
+            half_life_documents: 0,
             max_vocabulary: 200_000,
         }
     }
@@ -129,6 +132,11 @@ impl Params {
         let words = file.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         self.stop_words.extend(words.map(str::to_owned));
         self
+    }
+
+    /// `term` as it stands in the counts: in lower case, without accents if they are stripped.
+    pub fn normalise(&self, term: &str) -> String {
+        normalise(term, self.strip_accents)
     }
 
     /// Checks every setting; the first mistake is returned.

@@ -167,7 +167,7 @@ fn a_term_more_frequent_than_a_mean_class_weighs_nothing_in_bm25() {
 #[test]
 fn a_word_counts_half_after_a_half_life() {
     let mut counts = Counts::new(1_000);
-    counts.configure(1_000, 100);
+    counts.decay_from(0, 100);
     counts.add_at(0, &WORDS.count("old old"), 0);
     counts.add_at(0, &WORDS.count("young"), 100);
     counts.advance(100);
@@ -177,6 +177,13 @@ fn a_word_counts_half_after_a_half_life() {
     counts.remove_at(0, &WORDS.count("old old"), 0);
     counts.remove_at(0, &WORDS.count("young"), 100);
     assert_eq!((counts.total("old"), counts.classes().collect::<Vec<_>>()), (0.0, vec![1]));
+    // What was counted elsewhere since another time weighs the same.
+    let mut elsewhere = Counts::new(1_000);
+    elsewhere.decay_from(200, 100);
+    elsewhere.add_at(1, &WORDS.count("young"), 300);
+    counts.merge(&elsewhere);
+    counts.advance(300);
+    assert!((counts.total("young") - (1.0 + 0.5_f64.sqrt())).abs() < 1e-12);
     // Far away the epoch moves by itself, and numbers stay numbers.
     counts.add_at(2, &WORDS.count("new"), 1_000_000);
     assert_eq!((counts.total("new"), counts.total("young")), (1.0, 0.0));
@@ -216,8 +223,8 @@ fn a_hundred_random_splits_equal_the_batch() {
         let stream: Vec<&(i32, Bag)> =
             (0..200).map(|_| &texts[random.random_range(0..texts.len())]).collect();
         let (mut batch, mut pieces) = (Counts::new(10_000), Counts::new(10_000));
-        batch.configure(10_000, half_life);
-        pieces.configure(10_000, half_life);
+        batch.decay_from(0, half_life);
+        pieces.decay_from(0, half_life);
         for (at, (class, bag)) in stream.iter().enumerate() {
             batch.add_at(*class, bag, at as u64);
         }

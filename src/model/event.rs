@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::keywords::Keyword;
-use crate::model::topic::{Representative, TopicId, name_of};
+use crate::model::topic::{Representative, TopicId, best_words, name_of};
 
 /// One thing that happened, numbered without a gap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -223,8 +223,8 @@ impl Happened {
                 format!(
                     "topic {} is now about {}; before: {}",
                     topic.id,
-                    name_of(&topic.keywords),
-                    name_of(before)
+                    best_words(&topic.keywords),
+                    best_words(before)
                 )
             }
             Self::Trending { topic, documents, expected } => {
@@ -252,6 +252,9 @@ impl Happened {
 
 impl std::fmt::Display for Portrait {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.id, self.name)
+        // Keywords read better than the name that BERTopic makes of them.
+        let of_keywords = self.name == name_of(self.id, &self.keywords);
+        let name = if of_keywords { best_words(&self.keywords) } else { self.name.clone() };
+        write!(f, "{} ({name})", self.id)
     }
 }

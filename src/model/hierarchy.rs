@@ -134,6 +134,8 @@ mod tests {
             id: TopicId(id),
             name: word.to_owned(),
             custom_label: None,
+            label: None,
+            aspects: BTreeMap::new(),
             size: u64::from(id) + 1,
             life: Life::Live,
             centroid: centroid.to_vec(),

@@ -21,6 +21,12 @@ pub struct TopicModel {
     pub sampling: Sampling,
     /// What goes to a topic before any vote.
     pub seeds: Seeds,
+    places: Arc<Places>,
+}
+
+/// Where topics and their members lie. Shared by versions that differ in what topics are called.
+#[derive(Debug)]
+struct Places {
     entries: Index,
     owners: Vec<Option<TopicId>>,
     centroids: UnitRows,
@@ -83,10 +89,12 @@ impl TopicModel {
             redirects: BTreeMap::new(),
             sampling,
             seeds: Seeds::default(),
-            entries: Index::build(UnitRows::empty(dim)),
-            owners: Vec::new(),
-            centroids: UnitRows::empty(dim),
-            centroid_ids: Vec::new(),
+            places: Arc::new(Places {
+                entries: Index::build(UnitRows::empty(dim)),
+                owners: Vec::new(),
+                centroids: UnitRows::empty(dim),
+                centroid_ids: Vec::new(),
+            }),
         }
     }
 
@@ -108,27 +116,42 @@ impl TopicModel {
             redirects,
             sampling,
             seeds: Seeds::of(topics.values()),
-            entries: Index::build(rows),
-            owners: entries.iter().map(|entry| entry.topic).collect(),
-            centroids,
-            centroid_ids: topics.keys().copied().collect(),
+            places: Arc::new(Places {
+                entries: Index::build(rows),
+                owners: entries.iter().map(|entry| entry.topic).collect(),
+                centroids,
+                centroid_ids: topics.keys().copied().collect(),
+            }),
             topics,
         })
     }
 
+    /// The same version with its topics described otherwise; documents find the same topics. O(topics).
+    #[must_use]
+    pub fn described(&self, topics: BTreeMap<TopicId, Topic>) -> Self {
+        Self {
+            number: self.number,
+            topics,
+            redirects: self.redirects.clone(),
+            sampling: self.sampling,
+            seeds: self.seeds.clone(),
+            places: self.places.clone(),
+        }
+    }
+
     /// Numbers in an embedding.
     pub fn dim(&self) -> usize {
-        self.centroids.dim()
+        self.places.centroids.dim()
     }
 
     /// The index over members and sampled noise.
     pub fn entries(&self) -> &Index {
-        &self.entries
+        &self.places.entries
     }
 
     /// The topic that entry `index` votes for.
     pub fn owner(&self, index: u32) -> Option<TopicId> {
-        self.owners.get(index as usize).copied().flatten()
+        self.places.owners.get(index as usize).copied().flatten()
     }
 
     /// The topic that `id` is today: itself, or the one that took it in.
@@ -138,8 +161,8 @@ impl TopicModel {
 
     /// Every topic with the cosine of its centroid to `row`, best first, ties to the older topic.
     pub fn nearest_topics(&self, row: &[f32]) -> Vec<(TopicId, f32)> {
-        let mut found: Vec<(TopicId, f32)> = (self.centroid_ids.iter().enumerate())
-            .map(|(index, id)| (*id, crate::kernel::dot::dot(self.centroids.row(index), row)))
+        let mut found: Vec<(TopicId, f32)> = (self.places.centroid_ids.iter().enumerate())
+            .map(|(index, id)| (*id, crate::kernel::dot::dot(self.places.centroids.row(index), row)))
             .collect();
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         found

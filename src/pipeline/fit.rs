@@ -17,9 +17,11 @@ use crate::model::refit::trigger::Trigger;
 use crate::model::seed::Seed;
 use crate::model::state::adopt::{Adoption, Circumstances, Decision};
 use crate::model::state::change::Change;
+use crate::model::state::describe::Wanted;
 use crate::model::state::{Bounds, State};
 use crate::model::version::{BrokenEntry, Sampling, TopicModel};
 use crate::pipeline::assigner::{COUNTED_BYTES, Judge};
+use crate::pipeline::describer::{Chains, Words};
 use crate::pipeline::modeler::Parameters;
 use crate::pipeline::now_ms;
 
@@ -130,6 +132,20 @@ pub fn fit(
         rejections: outcome.rejections,
         stages,
     })
+}
+
+impl Fitted {
+    /// Describes the topics by the local chains; labels are left to the daemon.
+    pub fn describe(&mut self, chains: &Chains, wanted: &Wanted) -> Result<(), Error> {
+        let Some(picture) = self.state.picture(wanted) else { return Ok(()) };
+        let subjects = picture.subjects(wanted, true);
+        let made = chains.describe(&subjects, &mut Words::default(), &|| false)?;
+        if let Some(change) = self.state.describe(made, now_ms()) {
+            self.changes.push(change);
+            self.model = self.model.described(self.state.in_force());
+        }
+        Ok(())
+    }
 }
 
 /// Documents near to a seed have their topic before the fit; the others are outliers.

@@ -2,6 +2,7 @@
 //! waited.
 
 pub mod assigner;
+pub mod describer;
 mod embed;
 pub mod fit;
 pub mod modeler;

@@ -1,5 +1,7 @@
 //! The one owner of the state: absorbs evidence, refits, publishes versions. One `select!`.
 
+mod describe;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -72,6 +74,8 @@ pub struct Modeler<P> {
     pub told: watch::Sender<u64>,
     /// Events also go to the outbox, for the notifier.
     pub outbox: bool,
+    /// The last version of which nothing was left to describe.
+    pub described: watch::Receiver<u64>,
     /// Stop when the stream has ended and the last refit is done.
     pub exit_at_end: bool,
     /// Where is counted and logged.
@@ -125,13 +129,14 @@ impl<P: ModelerPort> Modeler<P> {
                     self.telemetry.stream_ended();
                 },
                 Some(command) = commands.recv() => self.answer(command, &mut refitting)?,
+                Ok(()) = self.described.changed(), if ended => {}
             }
             if stop.is_cancelled() {
                 refitting = None;
             } else if refitting.is_none() {
                 match self.due(ended, rested) {
                     Some(trigger) => refitting = Some(self.refit(trigger)?),
-                    None if ended && self.exit_at_end => break,
+                    None if ended && self.exit_at_end && self.is_described() => break,
                     None => {}
                 }
             }
@@ -277,6 +282,11 @@ impl<P: ModelerPort> Modeler<P> {
                 let events: Vec<Event> = self.state.events_after(after).cloned().collect();
                 let skip = events.len().saturating_sub(limit);
                 drop(reply.send(events.into_iter().skip(skip).collect()));
+            }
+            Command::Describe { descriptions, reply } => {
+                tokio::task::block_in_place(|| self.describe(descriptions))?;
+                if reply.send(()).is_err() { // The describer has stopped.
+                }
             }
             Command::Refits { reply } => drop(reply.send(self.state.reports().cloned().collect())),
             Command::Operate { action, reply } => {

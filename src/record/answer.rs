@@ -13,7 +13,7 @@ use crate::model::version::TopicModel;
 pub struct FoundRecord {
     /// Its id.
     pub id: u32,
-    /// Cosine of the text to its centroid, in [-1, 1].
+    /// Cosine of the text or document to its centroid, in [-1, 1]; asked by keyword, the keyword's c-TF-IDF in it.
     pub similarity: f32,
     /// Its name.
     pub name: String,
@@ -23,10 +23,21 @@ pub struct FoundRecord {
     pub keywords: Vec<Keyword>,
 }
 
+/// What is said of a document that is asked for and not kept.
+pub fn not_kept(id: &str) -> String {
+    format!(
+        "document `{id}` is not among those that the state keeps (a sample, outliers and anchors); give its text instead"
+    )
+}
+
 /// The `limit` topics nearest to `row` (`d` numbers, length 1), nearest first.
 pub fn find(model: &TopicModel, row: &[f32], limit: usize) -> Vec<FoundRecord> {
-    let nearest = model.nearest_topics(row).into_iter().take(limit);
-    nearest
+    found(model, model.nearest_topics(row).into_iter().take(limit))
+}
+
+/// Topics of `model` that were found otherwise, in their order.
+pub fn found(model: &TopicModel, topics: impl Iterator<Item = (TopicId, f32)>) -> Vec<FoundRecord> {
+    topics
         .filter_map(|(id, similarity)| {
             let topic = model.topics.get(&id)?;
             Some(FoundRecord {

@@ -238,6 +238,8 @@ mod tests {
             created_version: 1,
             split_from: None,
             custom_label: None,
+            label: None,
+            aspects: BTreeMap::new(),
             seeds: Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! A topic as the outside sees it: in `topics.jsonl` (every topic of each version), in the API and in `--json`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::keywords::Keyword;
@@ -28,8 +30,17 @@ pub struct TopicRecord {
     /// An operator wants it neither merged nor split.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub pinned: bool,
-    /// By c-TF-IDF, best first.
+    /// What a chat endpoint called it, before labels were told apart.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
+    /// A sentence about it by a chat endpoint.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub summary: Option<String>,
+    /// By c-TF-IDF, or what `representation.main` made of it; best first.
     pub keywords: Vec<Keyword>,
+    /// Other lists: name → keywords.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub aspects: BTreeMap<String, Vec<Keyword>>,
     /// Members nearest to the centroid, nearest first.
     pub representative: Vec<Representative>,
     /// The version that first held it.
@@ -68,7 +79,11 @@ impl TopicRecord {
             state: topic.life,
             trend: None,
             pinned: false,
+            label: topic.label.as_ref().map(|label| label.text.clone()),
+            summary: (topic.label.as_ref().map(|label| label.summary.clone()))
+                .filter(|text| !text.is_empty()),
             keywords: topic.keywords.clone(),
+            aspects: topic.aspects.clone(),
             representative: topic.representative.clone(),
             created_version: topic.created_version,
             version: model.number,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::keywords::Keyword;
 use crate::model::state::State;
 use crate::model::state::archive::Archive;
 
@@ -41,6 +42,41 @@ impl VersionRecord {
     pub fn all(state: &State) -> Vec<Self> {
         let in_force = state.totals().version;
         state.archives().rev().map(|archive| Self::new(archive, in_force)).collect()
+    }
+}
+
+/// The topics of one kept version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArchivedRecord {
+    /// Its number.
+    pub version: u64,
+    /// Its topics, by id.
+    pub topics: Vec<ArchivedTopicRecord>,
+}
+
+/// One topic of a kept version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArchivedTopicRecord {
+    /// Its id.
+    pub id: u32,
+    /// Its name then.
+    pub name: String,
+    /// Its documents then.
+    pub size: u64,
+    /// Its keywords then, best first.
+    pub keywords: Vec<Keyword>,
+}
+
+impl ArchivedRecord {
+    /// The topics of `archive`.
+    pub fn new(archive: &Archive) -> Self {
+        let topics = archive.topics.iter().map(|(id, topic)| ArchivedTopicRecord {
+            id: id.0,
+            name: topic.name.clone(),
+            size: topic.size,
+            keywords: topic.keywords.clone(),
+        });
+        Self { version: archive.number, topics: topics.collect() }
     }
 }
 

@@ -72,7 +72,7 @@ impl Store {
     ) -> Result<(), Error> {
         match op {
             Op::Totals(totals) => self.put(batch, layout::TOTALS, totals)?,
-            Op::Learn { .. } | Op::Life(..) | Op::Announced(_) | Op::Trended(..) => {
+            Op::Learn { .. } | Op::Life(..) | Op::Announced(_) | Op::Described(..) | Op::Trended(..) => {
                 // Before a fold these are contained in what the fold writes.
                 journal.into_iter().for_each(|journal| journal.push(op.clone()));
             }

@@ -18,7 +18,17 @@ use crate::model::{assign, refit};
 const DIM: usize = 3;
 
 fn bounds() -> Bounds {
-    Bounds { sample: 8, outliers: 6, fresh: 3, anchors: 2, window: 4, seen: 10, vocabulary: 100, versions: 3 }
+    Bounds {
+        sample: 8,
+        outliers: 6,
+        fresh: 3,
+        anchors: 2,
+        window: 4,
+        seen: 10,
+        vocabulary: 100,
+        versions: 3,
+        half_life: 0,
+    }
 }
 
 fn identity() -> Identity {

@@ -187,6 +187,31 @@ impl Telemetry {
         debug!("webhook delivered");
     }
 
+    /// `topics` of version `version` are called or listed otherwise, `labels` of them with a new label.
+    pub fn topics_described(&self, version: u64, topics: usize, labels: usize) {
+        info!(version, topics, labels, "topics described");
+    }
+
+    /// Topics could not be described; they keep their keywords and names.
+    pub fn description_failed(&self, why: &impl fmt::Display) {
+        error!(%why, "topics could not be described");
+    }
+
+    /// The chat endpoint gave a label.
+    pub fn label_answered(&self) {
+        self.metrics.label_requests.with_label_values(&["answered"]).inc();
+    }
+
+    /// A request for a label failed; with `for_good`, the topic is put off.
+    pub fn label_failed(&self, why: &impl fmt::Display, for_good: bool) {
+        self.metrics.label_requests.with_label_values(&[if for_good { "gave_up" } else { "failed" }]).inc();
+        if for_good {
+            warn!(%why, "label put off");
+        } else {
+            debug!(%why, "label asked for again");
+        }
+    }
+
     /// An event was not taken and will not be posted again; it stands in the events' file.
     pub fn webhook_gave_up(&self, event: u64, why: &str) {
         self.metrics.webhook_deliveries.with_label_values(&["gave_up"]).inc();

@@ -40,6 +40,8 @@ pub(super) struct Metrics {
     pub events: IntCounterVec,
     /// `result`: `delivered`, `gave_up`.
     pub webhook_deliveries: IntCounterVec,
+    /// `result`: `answered`, `failed` and asked again, `gave_up`.
+    pub label_requests: IntCounterVec,
     /// `reason`: `document::Reason::code`.
     pub dead_letters: IntCounterVec,
 }
@@ -115,7 +117,7 @@ impl Metrics {
             final_outliers: made
                 .counter("final_outliers_total", "Outliers that left the buffer and stay outliers")?,
             sample_documents: made.gauge("sample_documents", "Documents in the sample of the stream")?,
-            refits: made.counters("refits_total", "Refits that ended, by what became of them", "result")?,
+            refits: made.results("refits_total", "Refits that ended, by what became of them")?,
             refit_stage_seconds: made.histograms(
                 "refit_stage_seconds",
                 "Seconds of a refit's stage",
@@ -125,11 +127,9 @@ impl Metrics {
             topics: made.gauges("topics", "Topics of the version in force", "state")?,
             model_version: made.gauge("model_version", "Number of the version in force")?,
             events: made.counters("events_total", "Events that topics had", "type")?,
-            webhook_deliveries: made.counters(
-                "webhook_deliveries_total",
-                "Events posted to the webhook, by how that ended",
-                "result",
-            )?,
+            webhook_deliveries: made
+                .results("webhook_deliveries_total", "Events posted, by how that ended")?,
+            label_requests: made.results("label_requests_total", "Requests for labels, by how they ended")?,
             dead_letters: made.counters(
                 "dead_letters_total",
                 "Input that was refused, by its reason",
@@ -153,6 +153,7 @@ impl Metrics {
             (&self.embed.tokens, &["text", "padding"]),
             (&self.refits, &["promoted", "rejected", "failed"]),
             (&self.webhook_deliveries, &["delivered", "gave_up"]),
+            (&self.label_requests, &["answered", "failed", "gave_up"]),
         ] {
             for value in values {
                 family.with_label_values(&[value]);
@@ -184,6 +185,10 @@ impl Maker<'_> {
 
     fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, Error> {
         self.register(IntCounterVec::new(options(name, help), &[label]))
+    }
+
+    fn results(&self, name: &str, help: &str) -> Result<IntCounterVec, Error> {
+        self.counters(name, help, "result")
     }
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {

@@ -8,6 +8,7 @@ use crate::model::event::Event;
 use crate::model::operate::{Action, Holding, Refusal};
 use crate::model::refit::report::Report;
 use crate::model::state::State;
+use crate::model::state::describe::Description;
 use crate::model::version::TopicModel;
 
 /// A question or an order, with the way back for the answer.
@@ -26,6 +27,13 @@ pub enum Command {
     Refits {
         /// The way back.
         reply: oneshot::Sender<Vec<Report>>,
+    },
+    /// Topics are described like this; answers once that is committed.
+    Describe {
+        /// What was made of them.
+        descriptions: Vec<Description>,
+        /// The way back.
+        reply: oneshot::Sender<()>,
     },
     /// Refit now; answers whether one starts, which it does not while another runs.
     Refit {

@@ -64,8 +64,12 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 true
             }
             "additionalProperties" => {
-                let known = schema["properties"].as_object().unwrap();
-                value.as_object().unwrap().keys().all(|key| known.contains_key(key))
+                let known = |key: &String| schema["properties"].get(key).is_some();
+                let mut more = value.as_object().unwrap().iter().filter(|(key, _)| !known(key));
+                match rule {
+                    Value::Bool(false) => more.next().is_none(),
+                    rule => more.all(|(_, value)| fits(root, rule, value).is_ok()),
+                }
             }
             other => panic!("`{other}` is not checked here"),
         };

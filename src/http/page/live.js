@@ -141,9 +141,10 @@ function makeRow(id) {
 
 function update(row, topic, version, largest) {
   row.topic = topic;
-  say(row.name, topic.name);
-  const inName = new Set(topic.name.split(", "));
-  say(row.words, topic.keywords.map((word) => word.term).filter((term) => !inName.has(term)).join(" · "));
+  const terms = topic.keywords.map((word) => word.term);
+  const ofKeywords = topic.name.startsWith(`${topic.id}_`); // BERTopic's name; its words read better apart
+  say(row.name, ofKeywords ? terms.slice(0, 4).join(", ") : topic.name);
+  say(row.words, terms.slice(ofKeywords ? 4 : 0).join(" · "));
   row.main.classList.toggle("asleep", topic.state === "dormant");
   row.bar.style.width = `${(100 * topic.size) / largest}%`;
   say(row.amount, number.format(topic.size));
@@ -197,8 +198,8 @@ function toggle(row, open = !row.open) {
 }
 
 function fillDetails(row) {
-  const { keywords, representative, created_version, split_from } = row.topic;
-  const shown = JSON.stringify([keywords, representative]);
+  const { keywords, aspects = {}, summary, representative, created_version, split_from } = row.topic;
+  const shown = JSON.stringify([keywords, aspects, summary, representative]);
   if (row.detailsOf === shown) return;
   row.detailsOf = shown;
   const best = Math.max(1e-9, ...keywords.map((word) => word.score));
@@ -208,7 +209,12 @@ function fillDetails(row) {
     bar.style.width = `${Math.max(0, (65 * score) / best)}%`;
     scores.append(make("dt", "", term), make("dd", "", null, bar, score.toPrecision(2)));
   }
-  const parts = [make("h3", "", "Keywords by c-TF-IDF"), scores, make("h3", "", "Documents in its middle")];
+  const parts = summary ? [make("p", "", summary)] : [];
+  parts.push(make("h3", "", aspects["c-tf-idf"] ? "Keywords" : "Keywords by c-TF-IDF"), scores);
+  for (const [name, list] of Object.entries(aspects)) {
+    parts.push(make("h3", "", name), make("p", "", list.map((word) => word.term).join(" · ")));
+  }
+  parts.push(make("h3", "", "Documents in its middle"));
   for (const { id, text } of representative) parts.push(make("blockquote", "", null, make("div", "", text), make("cite", "", id)));
   if (!representative.length) parts.push(make("p", "facts", "none kept"));
   const split = split_from === undefined || split_from === null ? "" : `, split from topic ${split_from}`;

@@ -1,13 +1,15 @@
 //! The step of every batch: count, keep what is worth keeping, within bounds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::document::Sequence;
+use crate::keywords::Counts;
 use crate::model::event::{Event, Happened};
 use crate::model::evidence::{Evidence, Kept};
 use crate::model::state::adopt::Revision;
 use crate::model::state::change::{Change, Op, Standing};
+use crate::model::state::ended::{self, Ended};
 use crate::model::state::{Bounds, State};
 use crate::model::topic::{Life, TopicId};
 
@@ -43,12 +45,34 @@ impl State {
         change
     }
 
-    /// Changes the bounds; what they don't allow any more leaves.
+    /// Changes the bounds; what they don't allow any more leaves. Words that were counted under another half-life weigh
+    /// as if they had come now.
     pub fn bound(&mut self, bounds: Bounds) -> Change {
         let mut change = Change::default();
         self.bounds = bounds;
+        self.counts.limit(bounds.vocabulary);
+        if self.counts.half_life() != bounds.half_life {
+            let (mut counts, mut ended) = (self.counts.clone(), self.ended.clone());
+            ended::fade(&mut ended, counts.decay_from(self.totals.documents, bounds.half_life));
+            self.fold(&mut change, counts, ended);
+        }
         self.cut_back(&mut change);
         change
+    }
+
+    /// Writes all that is counted anew, so that what the journal of the store held before is needed no more.
+    fn fold(
+        &mut self,
+        change: &mut Change,
+        counts: Counts<Option<TopicId>>,
+        ended: BTreeMap<TopicId, Ended>,
+    ) {
+        let records: Vec<_> = self.topics.values().cloned().collect();
+        records.into_iter().for_each(|record| self.step(change, Op::Topic(Box::new(record))));
+        ended.into_iter().for_each(|(id, ended)| self.step(change, Op::Ended(id, Box::new(ended))));
+        self.step(change, Op::Outliers(self.outliers.clone(), self.outlier_history.clone()));
+        self.step(change, Op::Counts(Arc::new(counts)));
+        self.step(change, Op::Fold);
     }
 
     /// The window of the stream that is not over yet.

@@ -21,8 +21,7 @@ use crate::model::topic::{Life, TopicId};
 use crate::model::version::{BrokenEntry, TopicModel};
 
 /// Rank-weighted overlap of keywords below which people are told that they changed.
-const SAME_KEYWORDS: f64 = 0.5;
-
+pub(super) const SAME_KEYWORDS: f64 = 0.5;
 /// A later assignment of a document whose first one has long been written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Revision {

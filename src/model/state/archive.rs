@@ -51,7 +51,10 @@ pub struct ArchivedTopic {
 
 impl State {
     /// Version `number`, or the one before the version in force.
-    pub(super) fn archived(&self, number: Option<u64>) -> Result<&Archive, Refusal> {
+    ///
+    /// # Errors
+    /// It is not kept.
+    pub fn archived(&self, number: Option<u64>) -> Result<&Archive, Refusal> {
         let mut archives = self.archives.iter().rev();
         let found = match number {
             Some(number) => archives.find(|archive| archive.number == number),

@@ -12,6 +12,7 @@ use crate::model::evidence::{Kept, Learned, Sums};
 use crate::model::refit::report::Report;
 use crate::model::state::adopt::Revision;
 use crate::model::state::archive::Archive;
+use crate::model::state::describe::Described;
 use crate::model::state::ended::Ended;
 use crate::model::state::{Record, Suspicion, Totals};
 use crate::model::topic::{Life, TopicId};
@@ -50,6 +51,8 @@ pub enum Op {
     Life(TopicId, Life),
     /// People were told the keywords that a topic has now.
     Announced(TopicId),
+    /// A topic is described like this from now on.
+    Described(TopicId, Box<Described>),
     /// A topic was said to be trending in this window.
     Trended(TopicId, u64),
     /// A topic ended.

@@ -7,7 +7,7 @@ use crate::cluster::agreement;
 use crate::document::Sequence;
 use crate::kernel::dot::dot;
 use crate::kernel::unit::UnitRows;
-use crate::keywords::{self, Counts, Keyword};
+use crate::keywords::{self, Counts, Keyword, Ranking};
 use crate::model::assign::{self, assign};
 use crate::model::evidence::{Kept, Sums};
 use crate::model::refit::coherence::coherence;
@@ -19,7 +19,7 @@ use crate::model::state::adopt::Revision;
 use crate::model::state::change::Standing;
 use crate::model::state::ended::{self, Ended};
 use crate::model::state::{Record, State};
-use crate::model::topic::{Representative, Topic, TopicId};
+use crate::model::topic::{Representative, Topic, TopicId, name_all};
 use crate::model::trend::History;
 use crate::model::version::{BrokenEntry, Entry, TopicModel};
 
@@ -45,6 +45,7 @@ pub(super) struct Next {
     pub(super) outliers: Sums,
     pub(super) outlier_history: History,
     pub(super) counts: Counts<Option<TopicId>>,
+    pub(super) ranking: Ranking<Option<TopicId>>,
     pub(super) redirects: BTreeMap<TopicId, TopicId>,
     pub(super) ended: BTreeMap<TopicId, Ended>,
     pub(super) standings: BTreeMap<Sequence, Standing>,
@@ -55,13 +56,16 @@ pub(super) struct Next {
 impl<'a> Draft<'a> {
     pub(super) fn new(state: &'a State) -> Self {
         let standings = state.held.iter().map(|(sequence, _, standing)| (sequence, standing));
+        let (mut counts, mut ended) = (state.counts.clone(), state.ended.clone());
+        ended::fade(&mut ended, counts.advance(state.totals.documents));
         let next = Next {
             topics: state.topics.clone(),
             outliers: state.outliers.clone(),
             outlier_history: state.outlier_history.clone(),
-            counts: state.counts.clone(),
+            counts,
+            ranking: state.ranking.clone(),
             redirects: state.redirects.clone(),
-            ended: state.ended.clone(),
+            ended,
             standings: standings.collect(),
             revisions: Vec::new(),
             born: Vec::new(),
@@ -131,16 +135,17 @@ impl<'a> Draft<'a> {
     /// Takes a document out of all that is counted of its topic.
     pub(super) fn take_out(&mut self, kept: &Kept, standing: Standing) {
         let (window, sums) = (self.state.window_of(kept.arrived), Sums::of(&kept.embedding));
+        let weight = self.next.counts.weight(kept.arrived);
         for id in ended::chain(&self.next.ended, standing.recorded) {
             if let Some(ended) = self.next.ended.get_mut(&id) {
-                ended.remove(window, &sums, &kept.words);
+                ended.remove(window, &sums, &kept.words, weight);
             }
         }
         if let Some((all, history)) = self.ledger(standing.topic) {
             all.unmerge(&sums);
             history.remove(window, &sums);
         }
-        self.next.counts.remove(standing.topic, &kept.words, 1.0);
+        self.next.counts.remove(standing.topic, &kept.words, weight);
     }
 
     fn put_in(&mut self, kept: &Kept, topic: Option<TopicId>) {
@@ -149,7 +154,7 @@ impl<'a> Draft<'a> {
             all.merge(&sums);
             history.add(window, &sums);
         }
-        self.next.counts.add(topic, &kept.words, 1.0);
+        self.next.counts.add_at(topic, &kept.words, kept.arrived);
     }
 
     /// What is counted of `topic`.
@@ -191,7 +196,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Brings centroid, floor, keywords, name and representative documents of every topic up to date.
+    /// Brings centroid, floor, keywords, name and representative documents of every topic up to date. Words are weighed
+    /// at the cost of what changed: [`Ranking`].
     pub(super) fn publish(&mut self, params: &keywords::Params) {
         let mut members: BTreeMap<TopicId, Vec<&Kept>> = BTreeMap::new();
         for (sequence, standing) in self.next.standings.iter().filter(|(_, standing)| standing.entry) {
@@ -203,7 +209,7 @@ impl<'a> Draft<'a> {
             .filter(|(_, _, standing)| standing.sampled)
             .map(|(_, kept, _)| &**kept)
             .collect();
-        let mut words = keywords::keywords(&self.next.counts, params);
+        let mut words = self.next.ranking.update(&self.next.counts, params);
         for (id, record) in &mut self.next.topics {
             if let Some(centroid) = record.sums.centroid() {
                 record.topic.centroid = centroid;
@@ -211,8 +217,7 @@ impl<'a> Draft<'a> {
                 record.topic.centroid = direction(self.state.dim);
             }
             record.topic.size = record.sums.documents;
-            record.topic.keywords = words.remove(&Some(*id)).unwrap_or_default();
-            record.topic.rename();
+            record.topic.take_ctfidf(words.remove(&Some(*id)).unwrap_or_default());
             let documents = || sampled.iter().map(|kept| &*kept.embedding);
             record.topic.seeds.iter_mut().for_each(|seed| seed.calibrate(documents()));
             if let Some(members) = members.get(id) {
@@ -222,6 +227,7 @@ impl<'a> Draft<'a> {
                 record.announced.clone_from(&record.topic.keywords);
             }
         }
+        name_all(self.next.topics.values_mut().map(|record| &mut record.topic));
     }
 
     /// What became of each topic.

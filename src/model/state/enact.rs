@@ -41,6 +41,7 @@ impl State {
         }
         self.step(change, Op::Outliers(next.outliers, next.outlier_history));
         self.step(change, Op::Counts(Arc::new(next.counts)));
+        self.ranking = next.ranking;
         self.step(change, Op::Fold);
         self.step(change, Op::Redirects(next.redirects));
         self.step(change, Op::Suspicions(suspicions));

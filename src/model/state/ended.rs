@@ -22,7 +22,7 @@ const NEGLIGIBLE: f64 = 1e-6;
 pub struct Ended {
     /// The topic as it was, with the sums of the documents whose records still name it, or a topic that it took in.
     pub record: Record,
-    /// Their words.
+    /// Their words, each occurrence weighed as in the counts of all topics.
     pub words: BTreeMap<String, f64>,
     /// The topic that took it in; none if its documents are outliers now.
     pub into: Option<TopicId>,
@@ -34,39 +34,46 @@ pub struct Ended {
 
 impl Ended {
     /// A document of it came.
-    pub(super) fn add(&mut self, window: u64, sums: &Sums, words: &Bag) {
+    pub(super) fn add(&mut self, window: u64, sums: &Sums, words: &Bag, weight: f64) {
         self.record.sums.merge(sums);
         self.record.history.add(window, sums);
         for (word, count) in words.iter() {
-            *self.words.entry(word.to_owned()).or_insert(0.0) += f64::from(count);
+            *self.words.entry(word.to_owned()).or_insert(0.0) += f64::from(count) * weight;
         }
     }
 
     /// A document of it found another topic, or is forgotten.
-    pub(super) fn remove(&mut self, window: u64, sums: &Sums, words: &Bag) {
+    pub(super) fn remove(&mut self, window: u64, sums: &Sums, words: &Bag, weight: f64) {
         self.record.sums.unmerge(sums);
         self.record.history.remove(window, sums);
-        for (word, count) in words.iter() {
-            if let Some(present) = self.words.get_mut(word) {
-                *present -= f64::from(count);
-                if *present < NEGLIGIBLE {
-                    self.words.remove(word);
-                }
-            }
-        }
+        words.iter().for_each(|(word, count)| self.take(word, f64::from(count) * weight));
     }
 
     /// All of another ended topic leaves, because it comes back.
     pub(super) fn part(&mut self, other: &Ended) {
         self.record.sums.unmerge(&other.record.sums);
         self.record.history.unmerge(&other.record.history);
-        for (word, count) in &other.words {
-            if let Some(present) = self.words.get_mut(word) {
-                *present -= count;
-                if *present < NEGLIGIBLE {
-                    self.words.remove(word);
-                }
+        other.words.iter().for_each(|(word, count)| self.take(word, *count));
+    }
+
+    fn take(&mut self, word: &str, count: f64) {
+        if let Some(present) = self.words.get_mut(word) {
+            *present -= count;
+            if *present < NEGLIGIBLE {
+                self.words.remove(word);
             }
+        }
+    }
+}
+
+/// The counts of all topics shrank by `factor`, because time passed; so do the words of topics that ended.
+pub(super) fn fade(ended: &mut BTreeMap<TopicId, Ended>, factor: f64) {
+    if factor < 1.0 {
+        for topic in ended.values_mut() {
+            topic.words.retain(|_, count| {
+                *count *= factor;
+                *count >= NEGLIGIBLE
+            });
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::model::state::State;
 use crate::model::state::change::{Change, Op, Standing};
 use crate::model::state::draft::Draft;
 use crate::model::state::operate::Tombstone;
-use crate::model::topic::{Representative, name_of};
+use crate::model::topic::{Representative, Topic, TopicId, name_all, name_of};
 
 /// What is held of a document.
 pub(super) struct Found {
@@ -22,6 +22,11 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Topics of which the document is, or was when its record was written.
+    fn topics(&self) -> BTreeSet<TopicId> {
+        self.kept.iter().flat_map(|(.., standing)| [standing.topic, standing.recorded]).flatten().collect()
+    }
+
     pub(super) fn tombstone(self) -> Tombstone {
         let holding = if self.kept.is_some() { Holding::Kept } else { Holding::Counted };
         Tombstone { id: self.id, holding }
@@ -52,18 +57,23 @@ impl State {
     pub(super) fn scrub(&mut self, change: &mut Change, found: &Found) {
         self.step(change, Op::Unseen(found.hash));
         let lost = self.lost_words(found);
+        let about = found.topics();
+        let given = |id: TopicId, name: &str| {
+            self.topics.get(&id).and_then(|record| record.topic.custom_label.as_deref()) == Some(name)
+        };
         let mut reworded: Vec<Event> = Vec::new();
         for event in &self.events {
             let mut event = event.clone();
             let mut touched = false;
             for portrait in event.happened.portraits_mut() {
-                touched |= strip_portrait(portrait, found, &lost);
+                let renewed = about.contains(&portrait.id) && !given(portrait.id, &portrait.name);
+                touched |= strip_portrait(portrait, found, &lost, renewed);
             }
             if let Some(before) = event.happened.keywords_before_mut() {
                 touched |= strip(before, &lost);
             }
-            if let Happened::Renamed { before, .. } = &mut event.happened {
-                touched |= strip_name(before, &lost);
+            if let Happened::Renamed { topic, before } = &mut event.happened {
+                touched |= strip_name(topic.id, before, &lost);
             }
             reworded.extend(touched.then_some(event));
         }
@@ -75,14 +85,9 @@ impl State {
             let labels = archive.labels.len();
             archive.labels.retain(|(kept, ..)| Some(*kept) != sequence);
             let mut touched = archive.labels.len() != labels;
-            for topic in archive.topics.values_mut() {
-                let from_words = topic.name == name_of(&topic.keywords);
-                if strip(&mut topic.keywords, &lost) {
-                    touched = true;
-                    if from_words {
-                        topic.name = name_of(&topic.keywords);
-                    }
-                }
+            for (id, topic) in &mut archive.topics {
+                let renewed = about.contains(id) && topic.custom_label.is_none();
+                touched |= strip_named(*id, &mut topic.name, &mut topic.keywords, &lost, renewed);
             }
             if touched {
                 self.step(change, Op::Archive(Box::new(archive)));
@@ -112,9 +117,22 @@ impl Draft<'_> {
         for record in self.next.topics.values_mut().chain(ended) {
             record.topic.representative.retain(|quote| quote.id != found.id);
             strip(&mut record.announced, &lost);
-            strip(&mut record.topic.keywords, &lost);
-            record.topic.rename();
+            strip_topic(&mut record.topic, &lost);
         }
+        // What a chat endpoint said may rest on the document, whatever words it chose.
+        for id in found.topics() {
+            let live = self.next.topics.get_mut(&id);
+            let ended = self.next.ended.get_mut(&id).map(|ended| &mut ended.record);
+            live.into_iter().chain(ended).for_each(|record| record.topic.label = None);
+        }
+        name_all(self.next.topics.values_mut().map(|record| &mut record.topic));
+    }
+}
+
+fn strip_topic(topic: &mut Topic, lost: &BTreeSet<String>) {
+    strip(&mut topic.keywords, lost);
+    for list in topic.aspects.values_mut().chain(topic.label.iter_mut().map(|label| &mut label.basis)) {
+        strip(list, lost);
     }
 }
 
@@ -124,24 +142,39 @@ fn strip(keywords: &mut Vec<Keyword>, lost: &BTreeSet<String>) -> bool {
     keywords.len() != before
 }
 
-/// Takes words out of a name that is made of keywords.
-fn strip_name(name: &mut String, lost: &BTreeSet<String>) -> bool {
-    let words: Vec<&str> = name.split(", ").collect();
-    let left: Vec<&str> = words.iter().copied().filter(|word| !lost.contains(*word)).collect();
-    let touched = left.len() != words.len();
-    if touched {
-        *name = left.join(", ");
+/// Takes words out of a list, and out of the name if it was made of the list; with `renewed`, the name is made of it
+/// now, because a chat endpoint may have made it of the document.
+fn strip_named(
+    id: TopicId,
+    name: &mut String,
+    keywords: &mut Vec<Keyword>,
+    lost: &BTreeSet<String>,
+    renewed: bool,
+) -> bool {
+    let from_words = *name == name_of(id, keywords);
+    let mut touched = strip(keywords, lost);
+    if renewed || (touched && from_words) {
+        let made = name_of(id, keywords);
+        touched |= *name != made;
+        *name = made;
     }
     touched
 }
 
-fn strip_portrait(portrait: &mut Portrait, found: &Found, lost: &BTreeSet<String>) -> bool {
+/// Takes words out of a name that is made of keywords. A keyword may hold `_` itself, so words are cut out one by one.
+fn strip_name(id: TopicId, name: &mut String, lost: &BTreeSet<String>) -> bool {
+    let before = name.len();
+    if name.starts_with(&format!("{id}_")) {
+        for word in lost {
+            let without = format!("{name}_").replace(&format!("_{word}_"), "_");
+            without.trim_end_matches('_').clone_into(name);
+        }
+    }
+    name.len() != before
+}
+
+fn strip_portrait(portrait: &mut Portrait, found: &Found, lost: &BTreeSet<String>, renewed: bool) -> bool {
     let quoted = found.quoted_in(&portrait.representative);
     portrait.representative.retain(|quote| quote.id != found.id);
-    let from_words = portrait.name == name_of(&portrait.keywords);
-    let stripped = strip(&mut portrait.keywords, lost);
-    if stripped && from_words {
-        portrait.name = name_of(&portrait.keywords);
-    }
-    quoted || stripped
+    strip_named(portrait.id, &mut portrait.name, &mut portrait.keywords, lost, renewed) || quoted
 }

@@ -5,6 +5,7 @@ pub mod absorb;
 pub mod adopt;
 pub mod archive;
 pub mod change;
+pub mod describe;
 pub mod diff;
 mod draft;
 mod enact;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::document::Sequence;
-use crate::keywords::{Counts, Keyword};
+use crate::keywords::{Counts, Keyword, Ranking};
 use crate::model::event::{Event, Portrait};
 use crate::model::evidence::{Learned, Sums};
 use crate::model::refit::report::Report;
@@ -59,6 +60,8 @@ pub struct Bounds {
     pub vocabulary: usize,
     /// Versions to which one can go back.
     pub versions: usize,
+    /// Documents of the stream after which a word counts half; 0 for always whole.
+    pub half_life: u64,
 }
 
 impl Default for Bounds {
@@ -72,6 +75,7 @@ impl Default for Bounds {
             seen: 1_000_000,
             vocabulary: 200_000,
             versions: 10,
+            half_life: 0,
         }
     }
 }
@@ -118,6 +122,8 @@ pub struct Record {
     pub pinned: bool,
     /// The keywords that people were told last.
     pub announced: Vec<Keyword>,
+    /// Identifies what its description beyond c-TF-IDF was made from; 0 without one.
+    pub described: u64,
     /// The window in which it was last said to be trending.
     pub trended: Option<u64>,
 }
@@ -129,11 +135,13 @@ impl Record {
             id,
             name: String::new(),
             custom_label: None,
+            label: None,
             size: 0,
             life: Life::Live,
             centroid: Vec::new(),
             floor: 0.0,
             keywords: Vec::new(),
+            aspects: BTreeMap::new(),
             representative: Vec::new(),
             created_version: version,
             split_from,
@@ -146,6 +154,7 @@ impl Record {
             last_seen: documents,
             pinned: false,
             announced: Vec::new(),
+            described: 0,
             trended: None,
         }
     }
@@ -178,6 +187,8 @@ pub struct State {
     outliers: Sums,
     outlier_history: History,
     counts: Counts<Option<TopicId>>,
+    /// What the counts say, as of the version in force; not stored.
+    ranking: Ranking<Option<TopicId>>,
     redirects: BTreeMap<TopicId, TopicId>,
     ended: BTreeMap<TopicId, Ended>,
     archives: VecDeque<Arc<Archive>>,
@@ -191,6 +202,8 @@ pub struct State {
 impl State {
     /// A state that has seen nothing, for embeddings of `dim` numbers.
     pub fn new(dim: usize, bounds: Bounds) -> Self {
+        let mut counts = Counts::new(bounds.vocabulary);
+        counts.decay_from(0, bounds.half_life);
         Self {
             dim,
             bounds,
@@ -198,7 +211,8 @@ impl State {
             topics: BTreeMap::new(),
             outliers: Sums::default(),
             outlier_history: History::default(),
-            counts: Counts::new(bounds.vocabulary),
+            counts,
+            ranking: Ranking::default(),
             redirects: BTreeMap::new(),
             ended: BTreeMap::new(),
             archives: VecDeque::new(),
@@ -233,12 +247,17 @@ impl State {
                 self.outliers = sums.clone();
                 self.outlier_history = history.clone();
             }
-            Op::Counts(counts) => self.counts = (**counts).clone(),
+            Op::Counts(counts) => {
+                self.counts = (**counts).clone();
+                self.counts.limit(self.bounds.vocabulary);
+                self.ranking = Ranking::default();
+            }
             Op::Fold => {}
             Op::Life(id, life) => self.edit(*id, |record| record.topic.life = *life),
             Op::Announced(id) => {
                 self.edit(*id, |record| record.announced.clone_from(&record.topic.keywords));
             }
+            Op::Described(id, described) => self.take_description(*id, described),
             Op::Trended(id, window) => self.edit(*id, |record| record.trended = Some(*window)),
             Op::EndTopic(id) => {
                 self.topics.remove(id);
@@ -268,16 +287,10 @@ impl State {
             }
             Op::Event(event) => {
                 self.totals.events = event.number;
-                self.events.push_back(event.clone());
-                if self.events.len() > REMEMBERED_EVENTS {
-                    self.events.pop_front();
-                }
+                remember(&mut self.events, event.clone(), REMEMBERED_EVENTS);
             }
             Op::Refitted(report) => {
-                self.reports.push_back((**report).clone());
-                if self.reports.len() > REMEMBERED_REPORTS {
-                    self.reports.pop_front();
-                }
+                remember(&mut self.reports, (**report).clone(), REMEMBERED_REPORTS);
             }
         }
     }
@@ -290,13 +303,16 @@ impl State {
 
     fn learn(&mut self, documents: u64, recorded: Option<TopicId>, learned: &Learned) {
         let window = self.window_of(documents);
+        let shrunk = self.counts.keep_near(documents);
+        ended::fade(&mut self.ended, shrunk);
+        let weight = self.counts.weight(documents);
         for id in ended::chain(&self.ended, recorded) {
             if let Some(ended) = self.ended.get_mut(&id) {
-                ended.add(window, &learned.sums, &learned.words);
+                ended.add(window, &learned.sums, &learned.words, weight);
             }
         }
         let topic = recorded.and_then(|id| self.living(id));
-        self.counts.add(topic, &learned.words, 1.0);
+        self.counts.add(topic, &learned.words, weight);
         match topic {
             None => {
                 self.outliers.merge(&learned.sums);
@@ -418,12 +434,16 @@ impl State {
             .filter(|(_, _, standing)| standing.entry)
             .map(|(_, kept, standing)| Entry { embedding: kept.embedding.clone(), topic: standing.topic })
             .collect();
-        let topics = self
-            .topics
-            .iter()
-            .map(|(id, record)| (*id, Topic { size: record.sums.documents, ..record.topic.clone() }));
         let (number, redirects) = (self.totals.version, self.redirects.clone());
-        TopicModel::build(number, self.dim, topics.collect(), redirects, &entries, self.sampling())
+        TopicModel::build(number, self.dim, self.in_force(), redirects, &entries, self.sampling())
+    }
+
+    /// The topics of the version in force, with the documents that they have now.
+    pub fn in_force(&self) -> BTreeMap<TopicId, Topic> {
+        let topics = self.topics.iter();
+        topics
+            .map(|(id, record)| (*id, Topic { size: record.sums.documents, ..record.topic.clone() }))
+            .collect()
     }
 
     fn portrait(&self, id: TopicId) -> Portrait {
@@ -436,6 +456,14 @@ impl State {
             keywords: topic.map_or_else(Vec::new, |topic| topic.keywords.clone()),
             representative: topic.map_or_else(Vec::new, |topic| topic.representative.clone()),
         }
+    }
+}
+
+/// Adds one to the newest `most`.
+fn remember<T>(newest: &mut VecDeque<T>, one: T, most: usize) {
+    newest.push_back(one);
+    if newest.len() > most {
+        newest.pop_front();
     }
 }
 

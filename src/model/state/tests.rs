@@ -29,6 +29,7 @@ fn bounds() -> Bounds {
         seen: 50,
         vocabulary: 1000,
         versions: 4,
+        half_life: 0,
     }
 }
 

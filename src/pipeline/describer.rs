@@ -1,0 +1,227 @@
+//! Describes topics beside the stream: embeds candidate words and reranks them, and asks the chat endpoint for labels.
+//!
+//! It waits for a version, asks the modeler for a picture of the state, and sends back what it made, local lists at
+//! once and labels as they come. Nobody waits for it: words are embedded a few at a time, so that documents are not
+//! held up, and a topic keeps its name from keywords while the endpoint is down or the hour's requests are used up.
+
+mod chains;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use self::chains::{Chains, Words};
+use crate::label::budget::Budget;
+use crate::label::chat::{Chat, Next};
+use crate::label::prompt::{Matter, Question};
+use crate::model::state::describe::{Description, Picture, Subject, Wanted};
+use crate::model::topic::{Label, TopicId};
+use crate::model::version::TopicModel;
+use crate::telemetry::Telemetry;
+use crate::transport::command::{self, Command};
+
+/// Labels that are published together while more are to come.
+const LABELS: usize = 16;
+
+/// Describes the topics of each version.
+pub struct Describer {
+    /// What is wanted.
+    pub wanted: Arc<Wanted>,
+    /// The local chains.
+    pub chains: Arc<Chains>,
+    /// The chat endpoint, if labels are wanted.
+    pub chat: Option<Chat>,
+    /// The version in force.
+    pub versions: watch::Receiver<Arc<TopicModel>>,
+    /// The way to the modeler.
+    pub commands: mpsc::Sender<Command>,
+    /// The last version of which nothing is left to do, but for labels that are put off.
+    pub described: watch::Sender<u64>,
+    /// Where is counted and logged.
+    pub telemetry: Telemetry,
+}
+
+/// Why the describer stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A worker thread panicked.
+    #[error("topics could not be described")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+/// The modeler has gone.
+struct Gone;
+
+/// What goes from one round to the next.
+struct Progress {
+    words: Words,
+    budget: Option<Budget>,
+    /// The version whose lists are made.
+    listed: Option<u64>,
+    /// Topics of that version about which the endpoint said nothing of use; they wait for the next version.
+    mute: BTreeSet<TopicId>,
+}
+
+/// How a round of labels ended.
+enum Round {
+    /// Every question was answered, or given up for the topic's own fault.
+    Done,
+    /// The endpoint fails, or the budget is used up: to be tried again after this.
+    Later(Duration),
+}
+
+impl Describer {
+    /// Runs until `stop` or until the modeler has gone.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let budget = self.chat.as_ref().map(|chat| Budget::new(chat.settings().requests_per_hour));
+        let mut progress = Progress { words: Words::default(), budget, listed: None, mute: BTreeSet::new() };
+        loop {
+            let version = self.versions.borrow_and_update().number;
+            let round = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                round = self.round(version, &mut progress, &stop) => round?,
+            };
+            let wait = match round {
+                Err(Gone) => return Ok(()),
+                Ok(Round::Done) => None,
+                Ok(Round::Later(wait)) => Some(wait),
+            };
+            self.described.send_replace(version);
+            let again = async {
+                match wait {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = again => {}
+                changed = self.versions.changed() => if changed.is_err() { return Ok(()) },
+            }
+        }
+    }
+
+    /// Makes the lists of `version`, if that is still to do, and then the labels that are wanted.
+    async fn round(
+        &self,
+        version: u64,
+        progress: &mut Progress,
+        stop: &CancellationToken,
+    ) -> Result<Result<Round, Gone>, Error> {
+        let Ok(picture) = self.picture().await else { return Ok(Err(Gone)) };
+        let Some(picture) = picture else { return Ok(Ok(Round::Done)) };
+        let lists = progress.listed != Some(version);
+        if lists {
+            progress.mute.clear();
+        }
+        let (wanted, chains, stop) = (self.wanted.clone(), self.chains.clone(), stop.clone());
+        let mut words = std::mem::take(&mut progress.words);
+        let (subjects, made, words) = tokio::task::spawn_blocking(move || {
+            let subjects = picture.subjects(&wanted, lists);
+            let made = chains.describe(&subjects, &mut words, &|| stop.is_cancelled());
+            (subjects, made, words)
+        })
+        .await?;
+        progress.words = words;
+        progress.listed = Some(version);
+        let made = made.unwrap_or_else(|error| {
+            self.telemetry.description_failed(&error);
+            Vec::new()
+        });
+        if !made.is_empty() && self.send(made.clone()).await.is_err() {
+            return Ok(Err(Gone));
+        }
+        Ok(self.labels(progress, &subjects, &made).await)
+    }
+
+    /// Asks for the labels that are wanted, one after the other.
+    async fn labels(
+        &self,
+        progress: &mut Progress,
+        subjects: &[Subject],
+        made: &[Description],
+    ) -> Result<Round, Gone> {
+        let (Some(chat), Some(budget)) = (&self.chat, &mut progress.budget) else { return Ok(Round::Done) };
+        let mut ready = Vec::new();
+        let mut round = Round::Done;
+        for subject in subjects.iter().filter(|subject| subject.wants_label) {
+            if progress.mute.contains(&subject.id) {
+                continue;
+            }
+            let lists = made.iter().find(|made| made.id == subject.id).and_then(|made| made.lists.as_ref());
+            let keywords = lists.and_then(|lists| lists.main.as_ref()).unwrap_or(&subject.keywords);
+            let matter = Matter {
+                keywords: keywords.iter().map(|keyword| keyword.term.clone()).collect(),
+                documents: subject.documents.iter().map(|kept| kept.text.clone()).collect(),
+            };
+            let question = Question::new(chat.settings(), &matter);
+            match self.label(chat, budget, &question, u64::from(subject.id.0)).await {
+                Ok(Some((text, summary))) => {
+                    let label = Some(Label { text, summary, basis: keywords.clone() });
+                    ready.push(Description { id: subject.id, lists: None, label });
+                }
+                Ok(None) => drop(progress.mute.insert(subject.id)),
+                Err(wait) => {
+                    round = Round::Later(wait);
+                    break;
+                }
+            }
+            if ready.len() >= LABELS {
+                self.send(std::mem::take(&mut ready)).await?;
+            }
+        }
+        if !ready.is_empty() {
+            self.send(ready).await?;
+        }
+        Ok(round)
+    }
+
+    /// A label and its summary; none if the topic is put off; the wait if the endpoint or the budget is at fault.
+    async fn label(
+        &self,
+        chat: &Chat,
+        budget: &mut Budget,
+        question: &Question,
+        seed: u64,
+    ) -> Result<Option<(String, String)>, Duration> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            budget.take(Instant::now())?;
+            match chat.ask(question, attempt, seed).await {
+                Ok(labelled) => {
+                    self.telemetry.label_answered();
+                    return Ok(Some((labelled.label, labelled.summary)));
+                }
+                Err(Next::Wait(wait, failure)) => {
+                    self.telemetry.label_failed(&failure, false);
+                    tokio::time::sleep(wait).await;
+                }
+                Err(Next::GiveUp(failure)) => {
+                    self.telemetry.label_failed(&failure, true);
+                    return if failure.is_the_endpoints() {
+                        Err(chat.settings().max_wait())
+                    } else {
+                        Ok(None)
+                    };
+                }
+            }
+        }
+    }
+
+    async fn picture(&self) -> Result<Option<Picture>, Gone> {
+        let wanted = self.wanted.clone();
+        let (question, answer) = command::Question::new(move |state, _| state.picture(&wanted));
+        self.commands.send(Command::Ask(question)).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    async fn send(&self, descriptions: Vec<Description>) -> Result<(), Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Describe { descriptions, reply }).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}
