@@ -55,10 +55,11 @@ pub(super) fn topics(record: &TopicsRecord) -> String {
 
 /// Topics near to a text.
 pub(super) fn found(found: &[FoundRecord], measure: &str) -> String {
-    let mut table = table(&[measure, "id", "size", "keywords"]);
+    let mut table = table(&[measure, "id", "size", "name", "keywords"]);
     for topic in found {
         let cosine = format!("{:.4}", topic.similarity);
-        table.add_row([cosine, topic.id.to_string(), topic.size.to_string(), words(&topic.keywords)]);
+        let name = one_line(&topic.name, 40);
+        table.add_row([cosine, topic.id.to_string(), topic.size.to_string(), name, words(&topic.keywords)]);
     }
     format!("{table}\n")
 }

@@ -96,6 +96,34 @@ const RELATIONS: [&str; 14] = [
     "대해서",
 ];
 
+/// Adverbs and determiners that end like a noun, or like a noun with a particle.
+const ADVERBS: [&str; 24] = [
+    "가장",
+    "거의",
+    "결국",
+    "계속",
+    "그대로",
+    "다른",
+    "다만",
+    "다시",
+    "더욱",
+    "또한",
+    "매우",
+    "모두",
+    "모든",
+    "바로",
+    "새로",
+    "새로운",
+    "서로",
+    "아주",
+    "아직",
+    "여러",
+    "이미",
+    "특히",
+    "함께",
+    "현재의",
+];
+
 /// Nouns that end like a noun with a particle.
 const KEPT_WHOLE: [&str; 34] = [
     "고양이",
@@ -222,6 +250,9 @@ pub(super) fn noun(word: &str) -> Option<&str> {
     if let Some(known) = KEPT_WHOLE.iter().find(|known| word.strip_prefix(**known).is_some_and(is_particles))
     {
         return Some(&word[..known.len()]);
+    }
+    if ADVERBS.contains(&word) {
+        return None;
     }
     if NO_PREDICATE.contains(&word) {
         return Some(word);
@@ -356,7 +387,7 @@ mod tests {
             .into_iter()
             .for_each(|word| assert_eq!(noun(word), Some("발표"), "{word}"));
         assert_eq!((noun("경제적인"), noun("경제적으로")), (Some("경제"), Some("경제")));
-        ["먹었다", "갔습니다", "좋아요", "그렇지만", "있는"]
+        ["그대로", "다시", "먹었다", "갔습니다", "좋아요", "그렇지만", "있는"]
             .into_iter()
             .for_each(|word| assert_eq!(noun(word), None, "{word}"));
     }

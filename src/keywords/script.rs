@@ -83,9 +83,17 @@ const GRAMMAR: [&str; 20] = [
 
 /// What is left of a Japanese verb or adjective, or stands for grammar: in Hiragana throughout and short, or with the
 /// start of a word of grammar, or with the end of a verb. Nouns are mostly written in Han or Katakana; `りんご` stays.
+/// A word that begins in Han and ends as verbs do (`決め`, `上がる`) is one; that takes a few nouns along (`流れ`).
 fn is_inflection(word: &str) -> bool {
     let hiragana = word.chars().all(|c| matches!(c, '\u{3041}'..='\u{309F}' | 'ー'));
     let ends = ['る', 'た', 'て', 'で', 'だ', 'い', 'す', 'く', 'う', 'ん', 'ば'];
+    let verb = [
+        'え', 'け', 'げ', 'せ', 'て', 'で', 'ね', 'べ', 'め', 'れ', 'う', 'く', 'す', 'つ', 'ぬ', 'ぶ', 'む',
+        'る', 'た', 'だ',
+    ];
+    if word.ends_with(verb) && word.chars().next().is_some_and(|first| Script::of(first) == Script::Han) {
+        return true;
+    }
     hiragana
         && (word.chars().count() < 3
             || GRAMMAR.iter().any(|start| word.starts_with(start))
@@ -106,10 +114,11 @@ mod tests {
     #[test]
     fn japanese_grammar_is_dropped_and_nouns_are_not() {
         let words = ByScript::new();
-        for word in ["です", "している", "られた", "という", "それ"] {
+        for word in ["です", "している", "られた", "という", "それ", "決め", "上がる", "買った"]
+        {
             assert!(words.drops(Script::Kana, word), "{word}");
         }
-        for word in ["りんご", "機械", "サッカー", "新しい"] {
+        for word in ["りんご", "機械", "サッカー", "新しい", "お茶", "見直し", "動き"] {
             assert!(!words.drops(Script::Kana, word), "{word}");
         }
     }

@@ -10,6 +10,7 @@ use super::*;
 
 mod parity;
 mod ranking;
+mod scripts;
 
 #[derive(Deserialize)]
 struct Golden {

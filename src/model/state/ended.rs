@@ -49,8 +49,9 @@ impl Ended {
         words.iter().for_each(|(word, count)| self.take(word, f64::from(count) * weight));
     }
 
-    /// All of another ended topic leaves, because it comes back.
+    /// All of another ended topic leaves, because it comes back, with the topics that it had taken in.
     pub(super) fn part(&mut self, other: &Ended) {
+        self.took.retain(|id| *id != other.record.topic.id && !other.took.contains(id));
         self.record.sums.unmerge(&other.record.sums);
         self.record.history.unmerge(&other.record.history);
         other.words.iter().for_each(|(word, count)| self.take(word, *count));
@@ -79,13 +80,20 @@ pub(super) fn fade(ended: &mut BTreeMap<TopicId, Ended>, factor: f64) {
 }
 
 /// The ended topics that hold the documents recorded under `id`: itself, the one that took it in, and so on.
+///
+/// A topic between two of them may have ended too long ago to be known; the one that took it in remembers its id.
 pub(super) fn chain(ended: &BTreeMap<TopicId, Ended>, id: Option<TopicId>) -> Vec<TopicId> {
+    let taker = |id: TopicId| {
+        let takers = ended.iter().filter(|(_, topic)| topic.took.contains(&id));
+        takers.min_by_key(|(_, topic)| topic.version).map(|(taker, _)| *taker)
+    };
     let mut chain = Vec::new();
     let mut next = id;
     while let Some(id) = next {
-        let Some(topic) = ended.get(&id) else { break };
-        chain.push(id);
-        next = topic.into;
+        let holder = if ended.contains_key(&id) { Some(id) } else { taker(id) };
+        let Some(holder) = holder.filter(|holder| !chain.contains(holder)) else { break };
+        chain.push(holder);
+        next = ended[&holder].into;
     }
     chain
 }

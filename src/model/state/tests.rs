@@ -15,6 +15,7 @@ use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::{assign, refit};
 
+mod describe;
 mod operations;
 
 const DIM: usize = 4;
