@@ -78,6 +78,13 @@ impl Checkpoint {
         self.0.extend(newer.0.iter().map(|(partition, position)| (partition.clone(), *position)));
     }
 
+    /// True if everything that `other` has done is done.
+    pub fn covers(&self, other: &Checkpoint) -> bool {
+        other
+            .iter()
+            .all(|(partition, position)| self.knows(partition) && self.position(partition) >= position)
+    }
+
     /// Every partition with its position, in name order.
     pub fn iter(&self) -> impl Iterator<Item = (&Partition, u64)> {
         self.0.iter().map(|(partition, position)| (partition, *position))
@@ -98,6 +105,15 @@ mod tests {
         newer.advance(a.clone(), 9);
         done.merge(&newer);
         assert_eq!((done.position(&a), done.position(&b)), (9, 7));
+        assert!(
+            done.covers(&newer)
+                && !newer.covers(&{
+                    let mut further = done.clone();
+                    further.advance(b.clone(), 8);
+                    further
+                })
+        );
+        assert!(done.covers(&Checkpoint::new()) && !Checkpoint::new().covers(&done));
         assert_eq!(done.position(&Partition::new("never")), 0);
     }
 }

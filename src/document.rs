@@ -91,6 +91,14 @@ pub enum Reason {
         /// Which number, and what is wrong with it.
         detail: String,
     },
+    /// The message's schema is unknown, or it does not fit.
+    #[error("schema {id}: {detail}")]
+    Schema {
+        /// The schema's number in the registry.
+        id: u32,
+        /// What is wrong.
+        detail: String,
+    },
     /// A document with this id was processed before.
     #[error("duplicate id `{id}`")]
     DuplicateId {
@@ -117,6 +125,7 @@ impl Reason {
             Self::TooLong { .. } => "too_long",
             Self::EmbeddingLength { .. } => "embedding_length",
             Self::EmbeddingValue { .. } => "embedding_value",
+            Self::Schema { .. } => "schema",
             Self::DuplicateId { .. } => "duplicate_id",
             Self::Embedding { .. } => "embedding_failed",
         }

@@ -42,9 +42,9 @@ fn connect(config: Config) -> anyhow::Result<Vec<String>> {
     let Some(kafka) = config.kafka else {
         anyhow::bail!("nothing to connect to; `--connect` is for `source.type` = \"kafka\"");
     };
-    let telemetry = Telemetry::new()?;
+    let (telemetry, lockstep) = (Telemetry::new()?, config.parameters.refit.lockstep);
     block_on(async move {
-        let faults = kafka::examine(kafka, telemetry).await;
+        let faults = kafka::examine(kafka, lockstep, telemetry).await;
         Ok(faults.iter().map(ToString::to_string).collect())
     })
 }

@@ -156,8 +156,9 @@ fn judge(schema: &Schema, path: String, value: &Value, origin: Origin) -> Result
 /// The value of `path` as a message shows it: short ones as they stand, others by their type, and so are secrets.
 pub(super) fn in_words(path: &str, value: &Value) -> String {
     let text = value.to_string();
-    let secret =
-        ["notify.", "kafka.settings", "embed.remote.token"].iter().any(|start| path.starts_with(start));
+    let secret = ["notify.", "kafka.settings", "kafka.registry", "embed.remote.token"]
+        .iter()
+        .any(|start| path.starts_with(start));
     if secret && !matches!(value, Value::Integer(_)) {
         return type_in_words(value).to_owned();
     }

@@ -51,6 +51,7 @@ impl Source {
             max_document_bytes: self.max_document_bytes,
             batch_documents: self.batch_documents,
             max_wait_ms: self.max_wait_ms,
+            ..embedded::Params::default()
         }
     }
 }

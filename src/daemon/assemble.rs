@@ -148,7 +148,8 @@ impl Daemon {
         let Site { config, telemetry, stop, embedder, .. } = &site;
         let opened = tokio::task::block_in_place(|| open(config, embedder))?;
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
-        let source = Source::open(config.source.clone(), Some(embedder.dim()), &opened.checkpoint, seen)?;
+        let params = config.source.clone().in_lockstep(config.parameters.refit.lockstep);
+        let source = Source::open(params, Some(embedder.dim()), &opened.checkpoint, seen)?;
         let (assigner_port, modeler_port) = ports(source, opened.outputs);
         telemetry.state_opened(&opened.state.totals());
 
@@ -168,6 +169,7 @@ impl Daemon {
             state: opened.state,
             store: opened.store,
             checkpoint: opened.checkpoint,
+            announced: None,
             parameters: config.parameters.clone(),
             versions,
             overviews,

@@ -1,18 +1,22 @@
 //! Builds the part of a daemon that a process of a cluster is.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::Checkpoint;
 use crate::daemon::assemble::{Daemon, Error, Role, Site, Windows, judge};
 use crate::daemon::lead::Lead;
 use crate::daemon::supervise::Loops;
 use crate::model::version::{Sampling, TopicModel};
-use crate::pipeline::assigner::Assigner;
+use crate::pipeline::assigner::{self, Assigner, Judge};
 use crate::store::Identity;
+use crate::telemetry::Telemetry;
 use crate::transport::command::{self, Command};
-use crate::transport::kafka::{Checked, Cluster};
+use crate::transport::embedded;
+use crate::transport::kafka::{self, Checked, Cluster};
 
 impl Daemon {
     /// Starts the loops of `role`: the model is followed in any case, so that questions about it can be answered.
@@ -21,7 +25,8 @@ impl Daemon {
         let dim = embedder.dim();
         let identity = Identity { encoder: embedder.name().to_owned(), dim };
         let cluster = Cluster::new(kafka, identity.model(), dim, telemetry.clone());
-        cluster.prepare().await?;
+        let lockstep = config.parameters.refit.lockstep;
+        cluster.prepare(lockstep).await?;
         let (versions, version) = watch::channel(Arc::new(TopicModel::empty(dim, Sampling::ALL)));
         let (overviews, overview) = watch::channel(Arc::default());
         let (told, told_last) = watch::channel(0);
@@ -33,13 +38,16 @@ impl Daemon {
                 () = stop.cancelled() => {}
                 caught_up = follower.caught_up() => caught_up?,
             }
-            let assigner = Assigner {
-                port: cluster.assign(config.guarantee, config.source.params())?,
+            let member = Member {
+                cluster: cluster.clone(),
+                guarantee: config.guarantee,
+                source: config.source.clone().in_lockstep(lockstep),
+                learned: follower.learned(),
                 judge: Arc::new(judge(config, embedder.clone())),
                 versions: version.clone(),
                 telemetry: telemetry.clone(),
             };
-            loops.spawn_vital("assigner", assigner.run(stop.clone()));
+            loops.spawn_vital("assigner", member.run(stop.clone()));
         }
         loops.spawn("model", follower.ended());
         if role == Role::Assigner {
@@ -49,9 +57,9 @@ impl Daemon {
                 cluster,
                 config: config.clone(),
                 identity,
+                embedder: embedder.clone(),
                 commands: queue,
                 orders: commands.clone(),
-                embedder: embedder.clone(),
                 overviews,
                 told,
                 stop: stop.clone(),
@@ -64,6 +72,55 @@ impl Daemon {
             }
         }
         site.open_door(loops, Windows { version, overview, commands, told: told_last })
+    }
+}
+
+/// A member of the assigners' group.
+struct Member {
+    cluster: Cluster,
+    guarantee: kafka::Guarantee,
+    source: embedded::Checked,
+    learned: watch::Receiver<Checkpoint>,
+    judge: Arc<Judge>,
+    versions: watch::Receiver<Arc<TopicModel>>,
+    telemetry: Telemetry,
+}
+
+impl Member {
+    /// Assigns until `stop`. When its place is taken it joins again, unless that was so a moment ago: then another
+    /// process really has its name.
+    async fn run(self, stop: CancellationToken) -> Result<(), assigner::Error<kafka::Error>> {
+        let mut fenced = Fenced::default();
+        loop {
+            let port = self.cluster.assign(self.guarantee, self.source.params(), self.learned.clone());
+            let assigner = Assigner {
+                port: port.map_err(assigner::Error::Port)?,
+                judge: self.judge.clone(),
+                versions: self.versions.clone(),
+                telemetry: self.telemetry.clone(),
+            };
+            match assigner.run(stop.clone()).await {
+                Err(assigner::Error::Port(error)) if fenced.may_pass(&error) => {
+                    self.telemetry.role_interrupted("assigner", &error.to_string());
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+/// When this process was told last that another one has its name.
+#[derive(Debug, Default)]
+pub(super) struct Fenced(Option<Instant>);
+
+impl Fenced {
+    /// How long it must be ago for the next time to be chance again.
+    const AGAIN: Duration = Duration::from_secs(60);
+
+    /// True if `error` says so, and did not a moment ago.
+    pub(super) fn may_pass(&mut self, error: &kafka::Error) -> bool {
+        error.is_fenced()
+            && self.0.replace(Instant::now()).is_none_or(|before| before.elapsed() > Self::AGAIN)
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::daemon::cluster::Fenced;
 use crate::daemon::describe::describer;
 use crate::embed::Embedder;
 use crate::label;
@@ -17,6 +18,7 @@ use crate::model::version::BrokenEntry;
 use crate::notify::webhook::Webhook;
 use crate::pipeline::modeler::{self, Modeler};
 use crate::pipeline::notifier::Notifier;
+use crate::pipeline::{now_ms, operator};
 use crate::record::model::Published;
 use crate::record::state::Write;
 use crate::store::{self, Identity, Store};
@@ -58,6 +60,9 @@ pub(super) enum Error {
     /// The loop failed.
     #[error(transparent)]
     Modeler(#[from] modeler::Error<kafka::Error>),
+    /// Topics cannot be seeded.
+    #[error("topics cannot be seeded")]
+    Seeds(#[from] super::seeds::Error),
     /// The webhook's client cannot be made.
     #[error(transparent)]
     Notify(#[from] crate::notify::Error),
@@ -68,9 +73,11 @@ pub(super) enum Error {
 
 impl Error {
     /// True if standing again may help.
-    fn passes(&self) -> bool {
+    fn passes(&self, fenced: &mut Fenced) -> bool {
         match self {
-            Self::Kafka(error) | Self::Modeler(modeler::Error::Port(error)) => error.passes(),
+            Self::Kafka(error) | Self::Modeler(modeler::Error::Port(error)) => {
+                error.passes() || fenced.may_pass(error)
+            }
             _ => false,
         }
     }
@@ -87,9 +94,10 @@ struct Restored {
 impl Lead {
     /// Runs until `stop`, or until an error that will not go away.
     pub(super) async fn run(mut self) -> Result<(), Error> {
+        let mut fenced = Fenced::default();
         while !self.stop.is_cancelled() {
             match self.reign_once().await {
-                Err(error) if error.passes() => {
+                Err(error) if error.passes(&mut fenced) => {
                     self.telemetry.role_interrupted("modeler", &error.to_string());
                     tokio::select! {
                         () = self.stop.cancelled() => {}
@@ -140,6 +148,7 @@ impl Lead {
         let writes = store.prepare(&cut, &checkpoint, false)?;
         tokio::task::block_in_place(|| port.seal(&writes))?;
         store.apply(writes)?;
+        tokio::task::block_in_place(|| self.plant(&mut port, &mut store, &mut state, &checkpoint))?;
         let over = self.stop.child_token();
         let _silence = over.clone().drop_guard();
         if let Some(webhook) = self.config.webhook.clone() {
@@ -160,6 +169,7 @@ impl Lead {
             state,
             store,
             checkpoint,
+            announced: None,
             parameters: self.config.parameters.clone(),
             overviews: self.overviews.clone(),
             told: self.told.clone(),
@@ -169,6 +179,27 @@ impl Lead {
             telemetry: self.telemetry.clone(),
         };
         Ok(modeler.run(&mut self.commands, self.stop.clone()).await?)
+    }
+
+    /// Seeds the topics that the configuration names and the state does not know.
+    fn plant(
+        &self,
+        port: &mut kafka::Modeler,
+        store: &mut Store,
+        state: &mut State,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), Error> {
+        let seeds = super::seeds::seeds(&self.config.seeds, &self.embedder)?;
+        let Some(operation) = state.plant(seeds, self.config.parameters.rules(), now_ms())? else {
+            return Ok(());
+        };
+        let mut records = operator::records(&operation);
+        records.events = operator::events(&operation.change);
+        records.version = Some(Version::of(state, Arc::new(operation.model)));
+        port.deliver(records)?;
+        let writes = store.prepare(&operation.change, checkpoint, self.config.webhook.is_some())?;
+        port.seal(&writes)?;
+        Ok(store.apply(writes)?)
     }
 
     /// Ends the reign before, and writes what Kafka holds of the state into the folder.

@@ -64,6 +64,8 @@ pub struct Modeler<P> {
     pub store: Store,
     /// What is done.
     pub checkpoint: Checkpoint,
+    /// In lockstep, what was announced last; none at first.
+    pub announced: Option<Checkpoint>,
     /// The parameters of the model.
     pub parameters: Parameters,
     /// Each new version, for assigners and HTTP.
@@ -112,9 +114,21 @@ impl<P: ModelerPort> Modeler<P> {
         let mut rested = Instant::now();
         self.publish_counts();
         loop {
+            if stop.is_cancelled() {
+                refitting = None;
+            }
+            if refitting.is_none() {
+                match self.due(ended, rested).filter(|_| !stop.is_cancelled()) {
+                    Some(trigger) => refitting = Some(self.refit(trigger)?),
+                    None if ended && stop.is_cancelled() => return Ok(()),
+                    None if ended && self.exit_at_end && self.is_described() => return Ok(()),
+                    None => self.announce()?,
+                }
+            }
+            let held_up = self.parameters.refit.lockstep && refitting.is_some();
             tokio::select! {
                 biased;
-                () = stop.cancelled(), if ended => break,
+                () = stop.cancelled(), if ended || held_up => {}
                 fitted = ended_refit(&mut refitting) => {
                     let done = refitting.take();
                     if let Some(refit) = done {
@@ -122,32 +136,39 @@ impl<P: ModelerPort> Modeler<P> {
                         tokio::task::block_in_place(|| self.adopt(&refit, fitted))?;
                     }
                 }
-                lesson = self.port.receive(), if !ended => if let Some(lesson) = lesson.map_err(Error::Port)? {
-                    tokio::task::block_in_place(|| self.absorb(lesson))?;
-                } else {
-                    ended = true;
-                    self.telemetry.stream_ended();
-                },
+                lesson = self.port.receive(), if !ended && !held_up => {
+                    if let Some(lesson) = lesson.map_err(Error::Port)? {
+                        tokio::task::block_in_place(|| self.absorb(lesson))?;
+                    } else {
+                        ended = true;
+                        self.telemetry.stream_ended();
+                    }
+                }
                 Some(command) = commands.recv() => self.answer(command, &mut refitting)?,
                 Ok(()) = self.described.changed(), if ended => {}
-            }
-            if stop.is_cancelled() {
-                refitting = None;
-            } else if refitting.is_none() {
-                match self.due(ended, rested) {
-                    Some(trigger) => refitting = Some(self.refit(trigger)?),
-                    None if ended && self.exit_at_end && self.is_described() => break,
-                    None => {}
-                }
+                // Documents may have come while it rested, and no more after.
+                () = tokio::time::sleep_until(rested.into()), if rested > Instant::now() => {}
             }
         }
+    }
+
+    /// In lockstep, lets whoever waits go on: everything that follows from what is learned is in force.
+    fn announce(&mut self) -> Result<(), Error<P::Error>> {
+        if !self.parameters.refit.lockstep || self.announced.as_ref() == Some(&self.checkpoint) {
+            return Ok(());
+        }
+        let announced = tokio::task::block_in_place(|| self.port.announce(&self.checkpoint));
+        announced.map_err(Error::Port)?;
+        self.announced = Some(self.checkpoint.clone());
         Ok(())
     }
 
     /// The refit that is due; `rested` is the time before which documents trigger none.
     fn due(&self, ended: bool, rested: Instant) -> Option<Trigger> {
         let totals = self.state.totals();
-        let due = trigger::due(&totals, &self.parameters.refit).filter(|_| Instant::now() >= rested);
+        let lockstep = self.parameters.refit.lockstep;
+        let due = trigger::due(&totals, &self.parameters.refit);
+        let due = due.filter(|_| lockstep || Instant::now() >= rested);
         if ended { due.or_else(|| trigger::due_at_end(&totals, &self.parameters.refit)) } else { due }
     }
 

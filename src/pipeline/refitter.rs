@@ -18,6 +18,10 @@ use crate::telemetry::Telemetry;
 /// Stage → seconds, in the order in which they ran.
 pub type Stages = Vec<(String, f64)>;
 
+/// The priority of a refit's threads, from −20 (first) to 19 (last); 0 is that of all others.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// A refit under way.
 #[derive(Debug)]
 pub struct Refitting {
@@ -54,8 +58,9 @@ impl Refitting {
         let cancelled = Arc::new(AtomicBool::new(false));
         let watch = Stopwatch { telemetry, cancelled: cancelled.clone(), stages: Mutex::default() };
         let documents = snapshot.documents;
+        let threads = threads()?;
         std::thread::Builder::new().name("refit".to_owned()).spawn(move || {
-            let fitted = run::run(&snapshot, &refit, &judging, &watch);
+            let fitted = threads.install(|| run::run(&snapshot, &refit, &judging, &watch));
             // A receiver that is gone wants no result.
             drop(send.send((fitted, watch.finish())));
         })?;
@@ -70,6 +75,19 @@ impl Refitting {
             Err(_) => Ended::Died,
         }
     }
+}
+
+/// A refit's own threads: in a pool that all share, a batch to judge would wait for pieces of the refit. They take what
+/// others leave of the cores.
+fn threads() -> std::io::Result<rayon::ThreadPool> {
+    let builder = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("refit-{number}"));
+    builder.start_handler(|_| step_back()).build().map_err(std::io::Error::other)
+}
+
+/// Gives this thread a low priority; where that cannot be done it runs as it is.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    let _as_it_is = rustix::process::setpriority_process(None, NICE);
 }
 
 impl Drop for Refitting {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoint;
 use crate::model::evidence::Evidence;
 use crate::record::packed::{Broken, pack, unpack};
 
@@ -13,11 +14,13 @@ pub struct EvidenceRecord {
     pub encoder: String,
     /// What was learned.
     pub evidence: Evidence,
+    /// Where the documents go on after it; only in the last of several that were cut from one.
+    pub ends: Checkpoint,
 }
 
 impl EvidenceRecord {
-    /// `evidence` in as few records as stay near `bytes` each before they are compressed.
-    pub fn cut(encoder: &str, evidence: Evidence, bytes: usize) -> Vec<Self> {
+    /// `evidence`, after which the documents go on at `ends`, in as few records as stay near `bytes` each before they are compressed.
+    pub fn cut(encoder: &str, evidence: Evidence, ends: Checkpoint, bytes: usize) -> Vec<Self> {
         let mut cut = Cut { parts: vec![Evidence::default()], size: 0, most: bytes };
         cut.grow(16 * evidence.ids.len());
         let first = &mut cut.parts[0];
@@ -31,8 +34,11 @@ impl EvidenceRecord {
             let size = 4 * kept.embedding.len() + kept.text.len() + words;
             cut.grow(size).kept.push((kept, topic));
         }
-        let records = cut.parts.into_iter();
-        records.map(|evidence| Self { encoder: encoder.to_owned(), evidence }).collect()
+        let parts = cut.parts.into_iter();
+        let record = |evidence| Self { encoder: encoder.to_owned(), evidence, ends: Checkpoint::new() };
+        let mut records: Vec<Self> = parts.map(record).collect();
+        records.last_mut().into_iter().for_each(|last| last.ends.clone_from(&ends));
+        records
     }
 
     /// The record as bytes.
@@ -109,12 +115,17 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_cut_and_travels_adds_up_to_the_same(evidence in evidence(), bytes in 1_usize..2000) {
-            let mut sum = Evidence::default();
-            for part in EvidenceRecord::cut("encoder", evidence.clone(), bytes) {
+            let mut ends = Checkpoint::new();
+            ends.advance(Partition::new("d/0"), 40);
+            let (mut sum, mut done) = (Evidence::default(), Checkpoint::new());
+            for part in EvidenceRecord::cut("encoder", evidence.clone(), ends.clone(), bytes) {
                 let arrived = EvidenceRecord::decode(&part.encode().unwrap()).unwrap();
                 prop_assert_eq!(&arrived, &part);
+                prop_assert!(!done.covers(&ends), "only the last part ends the documents");
+                done.merge(&arrived.ends);
                 sum.merge(arrived.evidence);
             }
+            prop_assert_eq!(done, ends);
             prop_assert_eq!(sum, evidence);
         }
 
@@ -126,7 +137,8 @@ mod tests {
 
     #[test]
     fn another_format_is_named() {
-        let record = EvidenceRecord { encoder: String::new(), evidence: Evidence::default() };
+        let (encoder, evidence, ends) = Default::default();
+        let record = EvidenceRecord { encoder, evidence, ends };
         let mut bytes = record.encode().unwrap();
         bytes[0] = 9;
         assert!(EvidenceRecord::decode(&bytes).unwrap_err().to_string().contains("format 9"));

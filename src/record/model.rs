@@ -6,6 +6,7 @@
 //! | `member/N` | the embedding of kept document N: one byte for the format, then `d` floats, little-endian |
 //! | `topic/T` | the topic, and the numbers of its members |
 //! | `noise` | the numbers of the members that vote for no topic |
+//! | `learned` | in lockstep: what is learned; what follows from it is in force |
 //! | `version` | its number, the encoder, redirects, which documents are sampled, how much there is of each kind |
 //!
 //! A version writes only what differs from the one before, so its size is that of the change; a reader that has read
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Checkpoint;
 use crate::document::Sequence;
 use crate::model::topic::{Topic, TopicId};
 use crate::model::version::{Entry, Sampling, TopicModel};
@@ -27,6 +29,7 @@ use crate::record::state::Write;
 const MEMBER_FORMAT: u8 = 1;
 const NOISE: &[u8] = b"noise";
 const VERSION: &[u8] = b"version";
+const LEARNED: &[u8] = b"learned";
 
 /// A topic and who votes for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,6 +106,11 @@ impl Published {
     }
 }
 
+/// In lockstep: everything up to `done` is learned, and what follows from it was written before this.
+pub fn learned(done: &Checkpoint) -> Result<Write, Broken> {
+    Ok(set(LEARNED.to_vec(), pack(done)?))
+}
+
 /// Gathers records until a version is closed.
 #[derive(Debug, Default)]
 pub struct Gathering {
@@ -110,6 +118,7 @@ pub struct Gathering {
     topics: BTreeMap<TopicId, TopicMembers>,
     noise: Vec<u64>,
     closing: Option<Closing>,
+    learned: Checkpoint,
 }
 
 impl Gathering {
@@ -130,6 +139,7 @@ impl Gathering {
                 self.topics.remove(&TopicId(parse(number, &name)?));
             }
             (None, Some(bytes)) if key == NOISE => self.noise = unpack(bytes)?,
+            (None, Some(bytes)) if key == LEARNED => self.learned = unpack(bytes)?,
             (None, Some(bytes)) if key == VERSION => {
                 self.closing = Some(unpack(bytes)?);
                 return Ok(true);
@@ -137,6 +147,11 @@ impl Gathering {
             _ => return Err(Broken::Key { key: name.into_owned() }),
         }
         Ok(false)
+    }
+
+    /// What was announced last as learned.
+    pub fn learned(&self) -> &Checkpoint {
+        &self.learned
     }
 
     /// The encoder of the version that was closed last.

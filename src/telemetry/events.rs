@@ -55,12 +55,12 @@ impl Telemetry {
 
     /// The source gave out a batch and has `lag_bytes` more.
     pub fn source_advanced(&self, lag_bytes: u64) {
-        self.metrics.source_lag_bytes.set(lag_bytes as i64);
+        self.metrics.source.lag_bytes.set(lag_bytes as i64);
     }
 
     /// The source has ended, and everything of it is committed.
     pub fn stream_ended(&self) {
-        self.metrics.source_lag_bytes.set(0);
+        self.metrics.source.lag_bytes.set(0);
         info!("stream ended");
     }
 
@@ -226,6 +226,17 @@ impl Telemetry {
     /// A broker, or the way to it, is not as it should be; the client tries on.
     pub fn kafka_complained(&self, reason: &str) {
         warn!(reason, "kafka complained");
+    }
+
+    /// So many committed records of a partition wait to be read by this process.
+    pub fn kafka_lagged(&self, topic: &str, partition: i32, records: i64) {
+        self.metrics.source.kafka_lag.with_label_values(&[topic, &partition.to_string()]).set(records);
+    }
+
+    /// A partition went to another process, with what waits in it.
+    pub fn kafka_left(&self, topic: &str, partition: i32) {
+        // Unknown if it left before its first report.
+        drop(self.metrics.source.kafka_lag.remove_label_values(&[topic, &partition.to_string()]));
     }
 
     /// Partitions of a topic came to this process.

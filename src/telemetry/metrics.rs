@@ -23,7 +23,7 @@ pub(super) struct Metrics {
     pub commit_seconds: Histogram,
     /// `queue`: the name of the room that takes from it.
     pub queue_batches: IntGaugeVec,
-    pub source_lag_bytes: IntGauge,
+    pub source: SourceMetrics,
     pub outlier_share: Gauge,
     pub outlier_buffer_documents: IntGauge,
     pub sample_documents: IntGauge,
@@ -44,6 +44,26 @@ pub(super) struct Metrics {
     pub label_requests: IntCounterVec,
     /// `reason`: `document::Reason::code`.
     pub dead_letters: IntCounterVec,
+}
+
+/// What waits to be read.
+pub(super) struct SourceMetrics {
+    pub lag_bytes: IntGauge,
+    /// `topic` and `partition`: those that this process reads.
+    pub kafka_lag: IntGaugeVec,
+}
+
+impl SourceMetrics {
+    fn new(made: &Maker<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            lag_bytes: made.gauge("source_lag_bytes", "Bytes of the source that are not read yet")?,
+            kafka_lag: made.gauges_by(
+                "kafka_lag_records",
+                "Records of a partition that this process has not read yet",
+                &["topic", "partition"],
+            )?,
+        })
+    }
 }
 
 /// What it takes to embed.
@@ -109,7 +129,7 @@ impl Metrics {
                 "Batches that wait in a queue, by who takes them",
                 "queue",
             )?,
-            source_lag_bytes: made.gauge("source_lag_bytes", "Bytes of the source that are not read yet")?,
+            source: SourceMetrics::new(&made)?,
             outlier_share: made
                 .fraction("outlier_share", "Share of outliers among the last 1000 documents")?,
             outlier_buffer_documents: made
@@ -204,7 +224,11 @@ impl Maker<'_> {
     }
 
     fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, Error> {
-        self.register(IntGaugeVec::new(options(name, help), &[label]))
+        self.gauges_by(name, help, &[label])
+    }
+
+    fn gauges_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        self.register(IntGaugeVec::new(options(name, help), labels))
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {

@@ -55,6 +55,9 @@ pub trait ModelerPort: Send {
     /// What the store will write goes with what was delivered. Blocks, for some ms.
     fn seal(&mut self, writes: &[Write]) -> Result<(), Self::Error>;
 
+    /// In lockstep: everything up to `done` is learned, and what follows from it is in force. Blocks, for some ms.
+    fn announce(&mut self, done: &Checkpoint) -> Result<(), Self::Error>;
+
     /// Batches that wait to be received.
     fn waiting(&self) -> usize;
 }

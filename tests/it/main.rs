@@ -12,6 +12,7 @@ mod encoder;
 mod http;
 mod kafka;
 mod operations;
+mod outcome;
 mod prometheus;
 mod schemas;
 mod topicd;

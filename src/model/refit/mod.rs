@@ -25,6 +25,8 @@ pub struct Params {
     pub every_documents: u64,
     /// After a refit, so many times as long as it took pass before documents trigger the next.
     pub rest: f64,
+    /// Refits stand at fixed places of the stream: assignment waits for each.
+    pub lockstep: bool,
     /// Bound of the outlier buffer, in documents.
     pub outlier_buffer: usize,
     /// Bound of the documents that came since the last refit, which the next one judges once more.
@@ -104,6 +106,7 @@ impl Default for Params {
             first_documents: 1000,
             every_documents: 500,
             rest: 3.0,
+            lockstep: false,
             outlier_buffer: 20_000,
             fresh: 2500,
             anchors: 40,

@@ -137,7 +137,7 @@ impl State {
             let report = self.report(fitted, told, fates, comparison);
             return Ok(Decision::Rejected(self.reject(report, &reason, told)));
         }
-        let model = draft.model(version)?;
+        let model = draft.model(version, self.sampling_after(told.documents))?;
         draft.place_newcomers(&model, rules.assign);
         let mut next = draft.next;
         let (revisions, born) = (std::mem::take(&mut next.revisions), std::mem::take(&mut next.born));

@@ -21,7 +21,7 @@ use crate::model::state::ended::{self, Ended};
 use crate::model::state::{Record, State};
 use crate::model::topic::{Representative, Topic, TopicId, name_all};
 use crate::model::trend::History;
-use crate::model::version::{BrokenEntry, Entry, TopicModel};
+use crate::model::version::{BrokenEntry, Entry, Sampling, TopicModel};
 
 /// Representative documents of a topic.
 const REPRESENTATIVES: usize = 3;
@@ -281,8 +281,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The new version.
-    pub(super) fn model(&self, version: u64) -> Result<TopicModel, BrokenEntry> {
+    /// The new version, under which `sampling` holds.
+    pub(super) fn model(&self, version: u64, sampling: Sampling) -> Result<TopicModel, BrokenEntry> {
         let entries: Vec<Entry> = (self.next.standings.iter())
             .filter(|(_, standing)| standing.entry)
             .filter_map(|(sequence, standing)| {
@@ -291,7 +291,6 @@ impl<'a> Draft<'a> {
             })
             .collect();
         let topics = self.next.topics.iter().map(|(id, record)| (*id, record.topic.clone())).collect();
-        let sampling = self.state.sampling();
         TopicModel::build(version, self.state.dim, topics, self.next.redirects.clone(), &entries, sampling)
     }
 

@@ -418,6 +418,17 @@ impl State {
         Sampling { bound: self.sample_bound().max(self.fresh_bound()) }
     }
 
+    /// Likewise, for assigners from a refit on whose snapshot held `documents`. As many are expected until the next
+    /// one as since the last; with twice the share that would do, a stream that slows down to half of that still
+    /// fills the fresh documents.
+    pub(super) fn sampling_after(&self, documents: u64) -> Sampling {
+        let expected = documents.saturating_sub(self.totals.refitted_at).max(1);
+        let share = 2.0 * self.bounds.fresh as f64 / expected as f64;
+        // A float that is too large becomes the largest integer.
+        let fresh = (share * u64::MAX as f64) as u64;
+        Sampling { bound: self.sample_bound().max(fresh) }
+    }
+
     /// The highest priority that enters the uniform sample.
     fn sample_bound(&self) -> u64 {
         bound(self.held.last_sampled(), self.held.sampled(), self.bounds.sample)

@@ -68,7 +68,7 @@ impl State {
             (action, None) => self.edit_draft(&mut draft, action, version)?,
         }
         draft.publish(rules.keywords);
-        let model = draft.model(version)?;
+        let model = draft.model(version, self.sampling())?;
         if matches!(action, Action::Rollback { .. }) {
             draft.place_newcomers(&model, rules.assign);
         }

@@ -45,7 +45,7 @@ impl State {
             born.push(id);
         }
         draft.publish(rules.keywords);
-        let model = draft.model(totals.version)?;
+        let model = draft.model(totals.version, self.sampling())?;
         let next = draft.next;
         let mut change = Change::default();
         let suspicions = self.suspicions.clone();

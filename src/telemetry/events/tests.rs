@@ -17,6 +17,9 @@ fn busy() -> Telemetry {
         telemetry.encoder_loaded("m", &"cpu");
         telemetry.state_opened(&Totals::default());
         telemetry.source_advanced(7);
+        telemetry.kafka_lagged("documents", 3, 70);
+        telemetry.kafka_lagged("documents", 4, 7);
+        telemetry.kafka_left("documents", 4);
         let counts = Counts { truncated: 1, pieces: 3, cached: 1, tokens: 90, padding: 4 };
         telemetry.batch_embedded(3, counts, took);
         let url = "http://gpu".to_owned();

@@ -1,6 +1,6 @@
 //! The two ports over a source, a bounded channel and the output files.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
 use super::outputs::{OutputFile, Outputs};
@@ -20,24 +20,33 @@ const BATCHES: usize = 2;
 pub struct Assigner {
     source: Source,
     modeler: mpsc::Sender<Lesson>,
+    learned: watch::Receiver<Checkpoint>,
 }
 
 /// Takes lessons, writes the output files.
 pub struct Modeler {
     lessons: mpsc::Receiver<Lesson>,
     outputs: Outputs,
+    learned: watch::Sender<Checkpoint>,
 }
 
 /// The two ends of one process.
 pub fn ports(source: Source, outputs: Outputs) -> (Assigner, Modeler) {
     let (modeler, lessons) = mpsc::channel(BATCHES);
-    (Assigner { source, modeler }, Modeler { lessons, outputs })
+    let (announced, learned) = watch::channel(Checkpoint::new());
+    (Assigner { source, modeler, learned }, Modeler { lessons, outputs, learned: announced })
 }
 
 impl AssignerPort for Assigner {
     type Error = Error;
 
     async fn receive(&mut self) -> Result<Option<Batch>, Error> {
+        if self.source.in_lockstep() {
+            let before = self.source.before();
+            if self.learned.wait_for(|learned| learned.covers(&before)).await.is_err() {
+                return Ok(None);
+            }
+        }
         self.source.receive().await
     }
 
@@ -71,6 +80,11 @@ impl ModelerPort for Modeler {
 
     /// The files are cut back to what the state says, so the state alone decides.
     fn seal(&mut self, _writes: &[Write]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn announce(&mut self, done: &Checkpoint) -> Result<(), Error> {
+        self.learned.send_replace(done.clone());
         Ok(())
     }
 

@@ -44,6 +44,8 @@ pub struct Params {
     pub batch_documents: usize,
     /// How long a batch waits to be full after its first document, in ms.
     pub max_wait_ms: u64,
+    /// A batch waits until it is full, or the input ends, and until everything before it is learned.
+    pub lockstep: bool,
 }
 
 impl Default for Params {
@@ -57,6 +59,7 @@ impl Default for Params {
             max_document_bytes: 1 << 20,
             batch_documents: 64,
             max_wait_ms: 200,
+            lockstep: false,
         }
     }
 }
@@ -69,6 +72,13 @@ impl Checked {
     /// The parameters.
     pub fn params(&self) -> &Params {
         &self.0
+    }
+
+    /// The same, in lockstep or not.
+    #[must_use]
+    pub fn in_lockstep(mut self, lockstep: bool) -> Self {
+        self.0.lockstep = lockstep;
+        self
     }
 }
 
@@ -119,6 +129,7 @@ pub struct Source {
     position: u64,
     batch_documents: usize,
     max_wait: Duration,
+    lockstep: bool,
     /// What `receive` has gathered; it stays here if `receive` is dropped half-way.
     pending: Batch,
     /// When `pending` is given out even if it is not full.
@@ -199,6 +210,7 @@ impl Source {
             position: start,
             batch_documents: params.batch_documents,
             max_wait: Duration::from_millis(params.max_wait_ms),
+            lockstep: params.lockstep,
             pending: Batch::default(),
             deadline: None,
             pace: (params.speed > 0.0).then(|| Pace::new(params.speed)),
@@ -236,12 +248,28 @@ impl Source {
                 Err(rejection) => self.pending.rejections.push(rejection),
             }
             self.position = end;
-            self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
+            if !self.lockstep {
+                self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
+            }
         }
         let mut batch = std::mem::take(&mut self.pending);
         self.deadline = None;
         batch.checkpoint.advance(self.partition.clone(), self.position);
         Ok(Some(batch))
+    }
+
+    /// Whether each batch waits until everything before it is learned.
+    pub(super) fn in_lockstep(&self) -> bool {
+        self.lockstep
+    }
+
+    /// What comes before the next batch; nothing before the first one of all.
+    pub(super) fn before(&self) -> Checkpoint {
+        let mut before = Checkpoint::new();
+        if self.position > 0 {
+            before.advance(self.partition.clone(), self.position);
+        }
+        before
     }
 
     /// The name under which the positions are recorded.

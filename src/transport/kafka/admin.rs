@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::client::{Clients, Consumer, Context, Told};
+use super::client::{Clients, Consumer, Context, Refused, Told};
 use super::error::Error;
 use super::log::passes;
 use super::produce::{Out, produce, until};
@@ -41,6 +41,8 @@ const LARGE: (&str, &str) = ("max.message.bytes", "16777216");
 const LEAST_MESSAGE_BYTES: u64 = 1_000_000;
 /// How long brokers are asked before it is looked whether they refuse.
 const SLICE: Duration = Duration::from_secs(2);
+/// How long it is listened for a reason after that.
+const LISTEN: Duration = Duration::from_millis(50);
 
 /// Looks after the topics.
 pub(super) struct Admin<'a> {
@@ -59,8 +61,8 @@ impl<'a> Admin<'a> {
     }
 
     /// Makes the topics that are missing, if that is allowed, and refuses those under which nothing works.
-    pub(super) async fn ensure(&self) -> Result<(), Error> {
-        let partitions = self.documents()?;
+    pub(super) async fn ensure(&self, lockstep: bool) -> Result<(), Error> {
+        let partitions = self.documents(lockstep)?;
         for kind in &KINDS {
             let (key, topic) = self.named(kind);
             match self.partitions(topic)? {
@@ -78,8 +80,8 @@ impl<'a> Admin<'a> {
     }
 
     /// Everything that would not work, without leaving a trace: what is written is aborted.
-    pub(super) async fn examine(&self) -> Vec<Error> {
-        if let Err(error) = self.documents() {
+    pub(super) async fn examine(&self, lockstep: bool) -> Vec<Error> {
+        if let Err(error) = self.documents(lockstep) {
             return vec![error];
         }
         let mut faults = Vec::new();
@@ -104,10 +106,13 @@ impl<'a> Admin<'a> {
         faults
     }
 
-    /// How many partitions the documents have.
-    fn documents(&self) -> Result<usize, Error> {
+    /// How many partitions the documents have; in lockstep they must be in one order.
+    fn documents(&self, lockstep: bool) -> Result<usize, Error> {
         let topic = &self.clients.params.params().topics.documents;
-        self.partitions(topic)?.ok_or_else(|| self.missing(topic, "documents"))
+        match self.partitions(topic)?.ok_or_else(|| self.missing(topic, "documents"))? {
+            found if lockstep && found != 1 => Err(Error::Lockstep { topic: topic.clone(), found }),
+            found => Ok(found),
+        }
     }
 
     fn missing(&self, topic: &str, key: &'static str) -> Error {
@@ -128,8 +133,7 @@ impl<'a> Admin<'a> {
         let metadata = tokio::task::block_in_place(|| {
             loop {
                 let fetched = self.asking.fetch_metadata(Some(topic), SLICE);
-                // Serves the callback that says why a connection was refused; there is nothing to read.
-                drop(self.asking.poll(Duration::ZERO));
+                self.listen();
                 let give_up = self.told.shut_out() || started.elapsed() >= self.clients.timeout();
                 match fetched {
                     Err(error) if passes(&error) && !give_up => {}
@@ -143,6 +147,15 @@ impl<'a> Admin<'a> {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
             Some(code) => Err(failed(KafkaError::MetadataFetch(code))),
             None => Ok(Some(found.partitions().len())),
+        }
+    }
+
+    /// Serves the callbacks that say why a connection was refused, each of which a call of its own takes; there is
+    /// nothing to read.
+    fn listen(&self) {
+        let started = Instant::now();
+        while let Some(left) = LISTEN.checked_sub(started.elapsed()) {
+            drop(self.asking.poll(left));
         }
     }
 
@@ -211,10 +224,10 @@ impl<'a> Admin<'a> {
             produce(&producer, &out).map_err(|source| told.error("write to", topic, source))?;
         }
         let flushed = producer.flush(timeout);
-        let refused = told.take_refused();
+        let refused = told.refused();
         let aborted = until(timeout, || producer.abort_transaction(timeout));
-        if let Some((topic, _, code)) = refused {
-            return Err(told.error("write to", &topic, KafkaError::MessageProduction(code)));
+        if let Some(Refused { place, code, .. }) = refused {
+            return Err(told.error("write to", &place.topic, KafkaError::MessageProduction(code)));
         }
         flushed.and(aborted).map_err(|source| told.error("write as", &id, source))
     }

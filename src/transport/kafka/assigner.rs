@@ -1,12 +1,13 @@
 //! The assigner's port: documents from the consumer's thread, outcomes to the producer's.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Place};
@@ -15,7 +16,7 @@ use super::envelope::Envelope;
 use super::error::Error;
 use super::params::Guarantee;
 use super::transact::{self, Handed, Transactor};
-use crate::checkpoint::Position;
+use crate::checkpoint::{Checkpoint, Position};
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
 use crate::transport::AssignerPort;
@@ -23,6 +24,10 @@ use crate::transport::embedded::{self, Parser};
 
 /// Judged batches on their way to the producer's thread: filled here, where the loop waits while it is full.
 const BATCHES: usize = 2;
+/// How long a batch in lockstep waits before it is looked whether it still counts.
+const STEP: Duration = Duration::from_millis(50);
+/// Never, for a wait without an end of its own.
+const FAR: Duration = Duration::from_hours(24);
 
 /// One member of the group of assigners.
 pub struct Assigner {
@@ -31,6 +36,10 @@ pub struct Assigner {
     handed: std::sync::mpsc::SyncSender<Handed>,
     batch_documents: usize,
     max_wait: Duration,
+    /// In lockstep: what is learned, with everything in force that follows from it.
+    learned: Option<watch::Receiver<Checkpoint>>,
+    /// The epoch of what may be committed.
+    epoch: Arc<AtomicU64>,
     /// What `receive` has gathered; it stays here if `receive` is dropped half-way.
     pending: Pending,
     /// When `pending` is given out even if it is not full.
@@ -38,6 +47,8 @@ pub struct Assigner {
     /// Batches that were given out and have not come back, in order.
     under_way: VecDeque<Ticket>,
     stop: CancellationToken,
+    /// Cancelled when the producer's thread has ended.
+    gone: CancellationToken,
     threads: Threads,
 }
 
@@ -52,6 +63,8 @@ struct Pending {
 struct Ticket {
     epoch: u64,
     ends: BTreeMap<Place, i64>,
+    /// What comes before the batch.
+    before: Checkpoint,
     envelopes: BTreeMap<Position, Envelope>,
 }
 
@@ -66,13 +79,14 @@ impl Assigner {
         clients: &Clients,
         guarantee: Guarantee,
         source: &embedded::Params,
+        learned: watch::Receiver<Checkpoint>,
         encoder: &str,
         dimension: usize,
     ) -> Result<Self, Error> {
         let transactor = Transactor::new(clients.clone(), guarantee, encoder);
         let epoch = transactor.epoch();
         let transactor = Arc::new(Mutex::new(transactor));
-        let (consumer, told) = join(clients, transactor.clone())?;
+        let (consumer, told) = join(clients, transactor.clone(), source.lockstep)?;
         let (read, items) = mpsc::channel(2 * source.batch_documents);
         let parser = Parser {
             format: source.format,
@@ -80,21 +94,29 @@ impl Assigner {
             max_document_bytes: source.max_document_bytes,
             dimension: Some(dimension),
         };
-        let receiving = Receiving::new(clients, consumer.clone(), told, epoch, parser, read);
+        let receiving = Receiving::new(clients, consumer.clone(), told, epoch.clone(), parser, read)?;
         let (stop, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());
         let stopped = stop.clone();
         let polling = spawn("documents", move || receiving.run(&runtime, &stopped))?;
         let (handed, taken) = std::sync::mpsc::sync_channel(BATCHES);
-        let producing = spawn("assignments", move || transact::run(&transactor, &consumer, &taken))?;
+        let gone = CancellationToken::new();
+        let going = gone.clone().drop_guard();
+        let producing = spawn("assignments", move || {
+            let _going = going;
+            transact::run(&transactor, &consumer, &taken)
+        })?;
         Ok(Self {
             items,
             handed,
             batch_documents: source.batch_documents,
             max_wait: Duration::from_millis(source.max_wait_ms),
+            learned: source.lockstep.then_some(learned),
+            epoch,
             pending: Pending::default(),
             deadline: None,
             under_way: VecDeque::new(),
             stop,
+            gone,
             threads: Threads { polling: Some(polling), producing: Some(producing) },
         })
     }
@@ -106,6 +128,9 @@ impl Assigner {
             (*batch, *ticket) = (Batch::default(), Ticket { epoch: item.epoch, ..Ticket::default() });
         }
         let end = item.position.offset + 1;
+        if let Some(before) = item.before.filter(|_| !ticket.ends.contains_key(&item.place)) {
+            ticket.before.advance(item.position.partition.clone(), before);
+        }
         batch.checkpoint.advance(item.position.partition.clone(), end);
         ticket.ends.insert(item.place, end as i64);
         ticket.envelopes.insert(item.position, item.envelope);
@@ -113,7 +138,56 @@ impl Assigner {
             Ok(document) => batch.documents.push(document),
             Err(rejection) => batch.rejections.push(rejection),
         }
-        self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
+        if self.learned.is_none() {
+            self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
+        }
+    }
+
+    /// Waits, in lockstep, until everything before the pending batch is learned. False if the batch will be read again
+    /// instead. Cancel safe.
+    async fn in_step(&mut self) -> bool {
+        let Some(learned) = &mut self.learned else { return true };
+        loop {
+            let void = self.pending.ticket.epoch != self.epoch.load(Ordering::SeqCst);
+            if void || self.items.is_closed() || self.gone.is_cancelled() {
+                self.pending = Pending::default();
+                return false;
+            }
+            if learned.borrow_and_update().covers(&self.pending.ticket.before) {
+                return true;
+            }
+            // Whoever announces is gone only when this process ends.
+            if let Ok(Err(_gone)) = timeout(STEP, learned.changed()).await {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Fills the pending batch; false if there are no more documents, or nobody commits what becomes of them.
+    async fn gather(&mut self) -> Result<bool, Error> {
+        while self.pending.batch.documents.len() + self.pending.batch.rejections.len() < self.batch_documents
+        {
+            let Self { items, deadline, gone, .. } = self;
+            let far = || Instant::now() + FAR;
+            let item = tokio::select! {
+                biased;
+                () = gone.cancelled() => {
+                    return ended(self.threads.producing.take(), "assignments").await.map(|()| false);
+                }
+                item = timeout_at(deadline.unwrap_or_else(far), items.recv()) => item,
+            };
+            let Ok(item) = item else {
+                if deadline.is_none() {
+                    continue;
+                }
+                break;
+            };
+            match item {
+                Some(item) => self.take(item),
+                None => return ended(self.threads.polling.take(), "documents").await.map(|()| false),
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -121,19 +195,12 @@ impl AssignerPort for Assigner {
     type Error = Error;
 
     async fn receive(&mut self) -> Result<Option<Batch>, Error> {
-        while self.pending.batch.documents.len() + self.pending.batch.rejections.len() < self.batch_documents
-        {
-            let next = self.items.recv();
-            let item = match self.deadline {
-                None => next.await,
-                Some(deadline) => match timeout_at(deadline, next).await {
-                    Ok(item) => item,
-                    Err(_elapsed) => break,
-                },
-            };
-            match item {
-                Some(item) => self.take(item),
-                None => return ended(self.threads.polling.take(), "documents").await.map(|()| None),
+        loop {
+            if !self.gather().await? {
+                return Ok(None);
+            }
+            if self.in_step().await {
+                break;
             }
         }
         self.deadline = None;
@@ -143,7 +210,9 @@ impl AssignerPort for Assigner {
     }
 
     async fn commit(&mut self, outcome: Outcome) -> Result<bool, Error> {
-        let Some(Ticket { epoch, ends, envelopes }) = self.under_way.pop_front() else { return Ok(true) };
+        let Some(Ticket { epoch, ends, envelopes, before: _ }) = self.under_way.pop_front() else {
+            return Ok(true);
+        };
         let handed = Handed { epoch, ends, outcome, envelopes };
         if tokio::task::block_in_place(|| self.handed.send(handed).is_ok()) {
             return Ok(true);

@@ -9,11 +9,13 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{ProducerContext, ThreadedProducer};
+use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::error::{Error, code};
 use super::log::passes;
 use super::params::Checked;
+use crate::checkpoint::Partition;
 use crate::telemetry::Telemetry;
 
 /// A partition of a topic.
@@ -21,6 +23,13 @@ use crate::telemetry::Telemetry;
 pub(super) struct Place {
     pub topic: Arc<str>,
     pub partition: i32,
+}
+
+impl Place {
+    /// The name under which its positions are recorded.
+    pub(super) fn partition(&self) -> Partition {
+        Partition::new(&self.to_string())
+    }
 }
 
 impl std::fmt::Display for Place {
@@ -61,8 +70,16 @@ impl Rebalancing for () {
 pub(super) struct Told {
     /// The last error callback.
     reason: Mutex<Option<(Code, String)>>,
-    /// The first record that a broker refused: its topic, its size, and why.
-    refused: Mutex<Option<(String, usize, Code)>>,
+    /// The first record that a broker refused.
+    refused: Mutex<Option<Refused>>,
+}
+
+/// A record that a broker refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub place: Place,
+    pub bytes: usize,
+    pub code: Code,
 }
 
 impl Told {
@@ -79,8 +96,8 @@ impl Told {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The record that was refused since the last call, if any.
-    pub(super) fn take_refused(&self) -> Option<(String, usize, Code)> {
+    /// The first record that was refused since the last call, if any.
+    pub(super) fn refused(&self) -> Option<Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -111,18 +128,44 @@ pub(super) struct Context<R = ()> {
     telemetry: Telemetry,
 }
 
+impl<R> Context<R> {
+    /// The schema registry gave no answer; it is asked again.
+    pub(super) fn registry_missed(&self, error: &Error) {
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        self.telemetry.kafka_complained(&format!("{error}: {source}"));
+    }
+}
+
 impl<R: Rebalancing> ClientContext for Context<R> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // The user's settings go to every client; each says which of them are not for its kind.
+        if facility == "CONFWARN" && message.contains("property and will be ignored by this") {
+            return;
+        }
         self.telemetry.kafka_logged(level as i32, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        // That all brokers are down is told after the reason, and says less.
-        if let Some(code) = code(&error).filter(|code| *code != Code::AllBrokersDown) {
-            let mut last = self.told.reason.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some((code, reason.to_owned()));
+        match code(&error) {
+            // The end of a partition is no error. That all brokers are down is told after the reason, and again and
+            // again, and says less.
+            Some(Code::PartitionEOF | Code::AllBrokersDown) => return,
+            Some(code) => {
+                let mut last = self.told.reason.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = Some((code, reason.to_owned()));
+            }
+            None => {}
         }
         self.telemetry.kafka_complained(reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        for (topic, found) in &statistics.topics {
+            let known = found.partitions.iter().filter(|(_, partition)| partition.consumer_lag >= 0);
+            for (partition, found) in known {
+                self.telemetry.kafka_lagged(topic, *partition, found.consumer_lag);
+            }
+        }
     }
 }
 
@@ -133,6 +176,7 @@ impl<R: Rebalancing> ConsumerContext for Context<R> {
             if !places.is_empty() {
                 self.rebalancing.revoked(&places);
             }
+            places.iter().for_each(|place| self.telemetry.kafka_left(&place.topic, place.partition));
             self.telemetry.partitions_revoked(places.len());
         }
     }
@@ -158,14 +202,17 @@ impl<R: Rebalancing> ProducerContext for Context<R> {
                 code(error).filter(|code| *code != Code::PurgeQueue && *code != Code::PurgeInflight)
         {
             let mut refused = self.told.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.get_or_insert((
-                message.topic().to_owned(),
-                message.payload_len() + message.key_len(),
+            refused.get_or_insert_with(|| Refused {
+                place: Place { topic: Arc::from(message.topic()), partition: message.partition() },
+                bytes: message.payload_len() + message.key_len(),
                 code,
-            ));
+            });
         }
     }
 }
+
+/// How often a consumer says how far behind it is.
+pub(super) const STATISTICS_MS: &str = "5000";
 
 pub(super) type Producer = ThreadedProducer<Context>;
 pub(super) type Consumer<R = ()> = BaseConsumer<Context<R>>;
@@ -241,7 +288,7 @@ impl Clients {
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "error"),
         ];
-        self.make(&self.settings(&[], &ours), ())
+        self.make(&self.settings(&[("statistics.interval.ms", STATISTICS_MS)], &ours), ())
     }
 
     /// A producer; with `id` a transactional one: the older one of the same id is fenced once it is initialised.

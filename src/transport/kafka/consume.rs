@@ -10,17 +10,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Clients, Consumer, Context, Place, Rebalancing, Told, places};
+use super::client::{Clients, Consumer, Context, Place, Rebalancing, STATISTICS_MS, Told, places};
 use super::envelope::Envelope;
 use super::error::{Error, code};
 use super::log::passes;
+use super::registry::Registry;
 use super::transact::Transactor;
 use crate::checkpoint::{Partition, Position};
 use crate::document::{Document, Rejection};
@@ -30,26 +31,48 @@ use crate::transport::embedded::Parser;
 const TICK: Duration = Duration::from_millis(50);
 /// How long it waits for room before it pauses. Pausing throws away what was fetched, so it is for long waits.
 const HOLD: Duration = Duration::from_secs(1);
+/// How long it waits before it asks a schema registry again that gave no answer.
+const MISSED: Duration = Duration::from_secs(1);
 /// How long the broker may take to say what is committed, at a time.
 const COMMITTED: Duration = Duration::from_secs(5);
+
+/// Where a user who can do without what is lost puts the group.
+const SKIP: &str = "move the group with `kafka-consumer-groups --reset-offsets`";
 
 /// A message that was read.
 pub(super) struct Item {
     pub epoch: u64,
     pub place: Place,
     pub position: Position,
+    /// Where what comes before it in its partition ends; none for the first record of all.
+    pub before: Option<u64>,
     pub envelope: Envelope,
     pub parsed: Result<Document, Rejection>,
 }
 
 /// This process's share of the documents: when a part of it goes, what is open goes too.
-pub(super) struct Share(pub Arc<Mutex<Transactor>>);
+pub(super) struct Share {
+    transactor: Arc<Mutex<Transactor>>,
+    lockstep: bool,
+}
+
+impl Share {
+    /// Everything that is not committed is read again.
+    fn start_over(&self) {
+        self.transactor.lock().unwrap_or_else(PoisonError::into_inner).drop_uncommitted();
+    }
+}
 
 impl Rebalancing for Share {
-    fn assigned(&self, _consumer: &BaseConsumer<Context<Self>>, _places: &[Place]) {}
+    /// In lockstep it must be known where the partitions stand, which is found out by going back there.
+    fn assigned(&self, _consumer: &BaseConsumer<Context<Self>>, _places: &[Place]) {
+        if self.lockstep {
+            self.start_over();
+        }
+    }
 
     fn revoked(&self, _places: &[Place]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).drop_uncommitted();
+        self.start_over();
     }
 }
 
@@ -57,6 +80,7 @@ impl Rebalancing for Share {
 pub(super) fn join(
     clients: &Clients,
     transactor: Arc<Mutex<Transactor>>,
+    lockstep: bool,
 ) -> Result<(Arc<Consumer<Share>>, Arc<Told>), Error> {
     let params = clients.params.params();
     let ours = [
@@ -66,15 +90,19 @@ pub(super) fn join(
     ];
     let defaults = [
         ("session.timeout.ms", "10000"),
+        // A partition changes hands in two rounds, each as long as a heartbeat.
+        ("heartbeat.interval.ms", "1000"),
         ("partition.assignment.strategy", "cooperative-sticky"),
-        ("auto.offset.reset", "earliest"),
+        // A partition of which nothing is committed is told apart from one whose records are gone.
+        ("auto.offset.reset", "error"),
         ("queued.max.messages.kbytes", "32768"),
+        ("statistics.interval.ms", STATISTICS_MS),
     ];
     let mut config = clients.settings(&defaults, &ours);
     if !params.instance.is_empty() {
         config.set("group.instance.id", &params.instance);
     }
-    let (consumer, told): (Consumer<Share>, _) = clients.make(&config, Share(transactor))?;
+    let (consumer, told): (Consumer<Share>, _) = clients.make(&config, Share { transactor, lockstep })?;
     let documents = &params.topics.documents;
     consumer.subscribe(&[documents]).map_err(|source| told.error("subscribe to", documents, source))?;
     Ok((Arc::new(consumer), told))
@@ -86,6 +114,7 @@ pub(super) struct Receiving {
     told: Arc<Told>,
     documents: String,
     parser: Parser,
+    registry: Option<Registry>,
     /// What may be committed.
     epoch: Arc<AtomicU64>,
     /// What is read now; behind `epoch` until the consumer has been sent back.
@@ -95,9 +124,13 @@ pub(super) struct Receiving {
     /// Read and not taken; more than one only where a partition comes while others are paused.
     waiting: VecDeque<Item>,
     paused: bool,
+    /// Some partition has no record where it would go on.
+    lost: bool,
     names: HashMap<(String, i32), (Place, Partition)>,
     /// The first offset read of each partition, for those of which nothing was ever committed.
     starts: BTreeMap<Place, i64>,
+    /// Where what was read of each partition ends, or, where nothing was read yet, what is committed.
+    ends: BTreeMap<Place, u64>,
 }
 
 impl Receiving {
@@ -108,11 +141,28 @@ impl Receiving {
         epoch: Arc<AtomicU64>,
         parser: Parser,
         items: mpsc::Sender<Item>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let registry = Registry::new(&clients.params.params().registry)?;
         let documents = clients.params.params().topics.documents.clone();
         let label = epoch.load(Ordering::SeqCst);
-        let (waiting, names, starts) = Default::default();
-        Self { consumer, told, documents, parser, epoch, label, items, waiting, paused: false, names, starts }
+        let (waiting, names, starts, ends) = Default::default();
+        let (paused, lost) = (false, false);
+        Ok(Self {
+            consumer,
+            told,
+            documents,
+            parser,
+            registry,
+            epoch,
+            label,
+            items,
+            waiting,
+            paused,
+            lost,
+            names,
+            starts,
+            ends,
+        })
     }
 
     /// Polls until `stop`, or until nobody takes documents any more.
@@ -123,7 +173,7 @@ impl Receiving {
     ) -> Result<(), Error> {
         while !stop.is_cancelled() && !self.items.is_closed() {
             if self.epoch.load(Ordering::SeqCst) != self.label {
-                self.go_back();
+                self.go_back()?;
             }
             self.hand_over(runtime);
             let wait = if self.waiting.is_empty() { TICK } else { Duration::ZERO };
@@ -131,12 +181,26 @@ impl Receiving {
             match consumer.poll(wait) {
                 None => {}
                 Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) if code(&error) == Some(Code::AutoOffsetReset) => self.lose(&consumer),
                 // The group took this member for dead; polling on joins it again.
                 Some(Err(error)) if passes(&error) || code(&error) == Some(Code::PollExceeded) => {}
                 Some(Err(error)) => return Err(self.told.error("read", &self.documents, error)),
             }
         }
         Ok(())
+    }
+
+    /// There is no record where some partition would go on: it is looked where everything stands.
+    fn lose(&mut self, consumer: &Consumer<Share>) {
+        self.lost = true;
+        consumer.context().rebalancing.start_over();
+    }
+
+    /// What a message says cannot be found out now: it is read again, and polling goes on meanwhile.
+    fn miss(&mut self, error: &Error) {
+        self.consumer.context().registry_missed(error);
+        self.consumer.context().rebalancing.start_over();
+        std::thread::park_timeout(MISSED);
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
@@ -148,9 +212,13 @@ impl Receiving {
         };
         self.starts.entry(place.clone()).or_insert(message.offset());
         let position = Position { partition, offset: message.offset() as u64 };
+        let before = self.ends.insert(place.clone(), position.offset + 1);
         let envelope = Envelope::of(message);
-        let parsed = parse(&self.parser, message, &position, &envelope);
-        let item = Item { epoch: self.label, place, position, envelope, parsed };
+        let parsed = match self.parse(message, &position, &envelope) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.miss(&error),
+        };
+        let item = Item { epoch: self.label, place, position, before, envelope, parsed };
         if self.paused {
             self.pause();
         } else if self.waiting.is_empty() {
@@ -162,9 +230,31 @@ impl Receiving {
         self.waiting.push_back(item);
     }
 
+    /// The document of a message, or why it is none.
+    ///
+    /// # Errors
+    /// The registry doesn't answer.
+    fn parse(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        position: &Position,
+        envelope: &Envelope,
+    ) -> Result<Result<Document, Rejection>, Error> {
+        let payload = message.payload().unwrap_or_default();
+        let Some(registry) = &mut self.registry else {
+            return Ok(parse(&self.parser, payload, position, envelope));
+        };
+        let parsed = match registry.json(payload)? {
+            Ok(json) => parse(&self.parser, &json, position, envelope),
+            Err(reason) => Err(Rejection { position: position.clone(), reason, bytes: Vec::new() }),
+        };
+        // A dead letter is the message as it came, whatever was read out of it.
+        Ok(parsed.map_err(|rejection| Rejection { bytes: payload.to_vec(), ..rejection }))
+    }
+
     fn name(&mut self, message: &BorrowedMessage<'_>) -> (Place, Partition) {
         let place = Place { topic: Arc::from(message.topic()), partition: message.partition() };
-        let partition = Partition::new(&place.to_string());
+        let partition = place.partition();
         let names = (place, partition);
         self.names.insert((message.topic().to_owned(), message.partition()), names.clone());
         names
@@ -214,48 +304,101 @@ impl Receiving {
 
     /// Reads again from what is committed. If that cannot be done now, what is read meanwhile belongs to nobody, and
     /// the next round tries again.
-    fn go_back(&mut self) {
+    fn go_back(&mut self) -> Result<(), Error> {
         self.waiting.clear();
+        self.ends.clear();
         let epoch = self.epoch.load(Ordering::SeqCst);
-        if self.seek_committed().is_ok() {
-            self.label = epoch;
-        }
-    }
-
-    fn seek_committed(&self) -> KafkaResult<()> {
-        let assignment = self.assignment();
-        if assignment.count() == 0 {
-            return Ok(());
-        }
-        let committed: Vec<(Place, Offset)> = {
-            let list = self.consumer.committed_offsets(assignment, COMMITTED)?;
-            let elements = list.elements();
-            let offsets = elements.iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
-            places(&list).into_iter().zip(offsets).collect()
-        };
-        for (place, offset) in committed {
-            let offset = match offset {
-                Offset::Offset(offset) => Some(offset),
-                _ => self.starts.get(&place).copied(),
-            };
-            if let Some(offset) = offset {
-                self.consumer.seek(&place.topic, place.partition, Offset::Offset(offset), COMMITTED)?;
-            }
+        match self.seek_committed() {
+            Ok(()) => (self.label, self.lost) = (epoch, false),
+            Err(error) if error.passes() => {}
+            Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    fn seek_committed(&mut self) -> Result<(), Error> {
+        let (told, documents) = (self.told.clone(), self.documents.clone());
+        let failed = |source| told.error("go back in", &documents, source);
+        let mut fresh = Vec::new();
+        for (place, offset) in self.committed().map_err(failed)? {
+            let Place { topic, partition } = &place;
+            match offset {
+                Offset::Offset(wanted) => {
+                    if self.lost {
+                        self.look_for(&place, wanted)?;
+                    }
+                    let sought = self.consumer.seek(topic, *partition, offset, COMMITTED);
+                    sought.map_err(failed)?;
+                    self.ends.insert(place, wanted as u64);
+                }
+                _ if self.lost => fresh.push(place),
+                _ => {
+                    if let Some(start) = self.starts.get(&place) {
+                        let start = Offset::Offset(*start);
+                        self.consumer.seek(topic, *partition, start, COMMITTED).map_err(failed)?;
+                    }
+                }
+            }
+        }
+        self.begin(&fresh).map_err(failed)
+    }
+
+    /// Fails if record `wanted` is not there any more.
+    fn look_for(&self, place: &Place, wanted: i64) -> Result<(), Error> {
+        let found = self.consumer.fetch_watermarks(&place.topic, place.partition, COMMITTED);
+        let (first, last) = found.map_err(|source| self.told.error("look at", place, source))?;
+        if (first..=last).contains(&wanted) {
+            return Ok(());
+        }
+        Err(Error::Gone { place: place.to_string(), wanted, first, last, skip: SKIP })
+    }
+
+    /// Begins with the first record of `fresh` partitions, of which nothing was ever committed. A partition that has
+    /// nowhere to go on cannot be sought in, so it is assigned anew.
+    fn begin(&self, fresh: &[Place]) -> KafkaResult<()> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let (mut old, mut new) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for Place { topic, partition } in fresh {
+            old.add_partition(topic, *partition);
+            new.add_partition_offset(topic, *partition, Offset::Beginning)?;
+        }
+        if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
+            self.consumer.incremental_unassign(&old)?;
+            return self.consumer.incremental_assign(&new);
+        }
+        for (place, offset) in self.committed()? {
+            if matches!(offset, Offset::Offset(_)) {
+                new.add_partition_offset(&place.topic, place.partition, offset)?;
+            }
+        }
+        self.consumer.assign(&new)
+    }
+
+    /// The assigned partitions with their committed offsets.
+    fn committed(&self) -> KafkaResult<Vec<(Place, Offset)>> {
+        let assignment = self.assignment();
+        if assignment.count() == 0 {
+            return Ok(Vec::new());
+        }
+        let list = self.consumer.committed_offsets(assignment, COMMITTED)?;
+        let elements = list.elements();
+        let offsets = elements.iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
+        Ok(places(&list).into_iter().zip(offsets).collect())
     }
 }
 
 /// The document of a message. Without an id of its own it has that of the message's key; without one, its place's.
 fn parse(
     parser: &Parser,
-    message: &BorrowedMessage<'_>,
+    json: &[u8],
     position: &Position,
     envelope: &Envelope,
 ) -> Result<Document, Rejection> {
     let key = envelope.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
     let named = key.filter(|key| !key.is_empty()).map_or_else(|| Arc::from(position.to_string()), Arc::from);
-    let mut document = parser.parse_as(message.payload().unwrap_or_default(), position.clone(), named)?;
+    let mut document = parser.parse_as(json, position.clone(), named)?;
     document.timestamp_ms = document.timestamp_ms.or(envelope.timestamp_ms);
     Ok(document)
 }

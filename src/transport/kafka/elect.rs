@@ -59,6 +59,7 @@ impl Election {
         ];
         let defaults = [
             ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "1000"),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("auto.offset.reset", "latest"),
         ];

@@ -49,6 +49,17 @@ pub enum Error {
         /// Its partitions.
         found: usize,
     },
+    /// Documents in several partitions have no order.
+    #[error(
+        "topic `{topic}` has {found} partitions but must have 1 with `refit.lockstep`; set that to false, or name another in \
+         `kafka.topics.documents`"
+    )]
+    Lockstep {
+        /// The documents.
+        topic: String,
+        /// Their partitions.
+        found: usize,
+    },
     /// A topic has a setting under which records would be lost or refused.
     #[error("topic `{topic}` has `{setting}` = {found} but must have {must}; change it with kafka-configs")]
     TopicSetting {
@@ -63,14 +74,31 @@ pub enum Error {
     },
     /// A record is larger than its topic takes.
     #[error(
-        "a record of {bytes} bytes is too large for topic `{topic}`; raise its `max.message.bytes`, and \
+        "a record of {bytes} bytes is too large for `{place}`; raise the topic's `max.message.bytes`, and \
          `message.max.bytes` in `kafka.settings`"
     )]
     TooLarge {
-        /// The topic.
-        topic: String,
+        /// Topic and partition.
+        place: String,
         /// The record's size.
         bytes: usize,
+    },
+    /// Records were deleted before they were read.
+    #[error(
+        "`{place}` goes on at offset {wanted}, but holds {first} to {last}: records are gone unread; raise the topic's \
+         `retention.ms`, and, to go on without them, {skip}"
+    )]
+    Gone {
+        /// Topic and partition.
+        place: String,
+        /// The next offset to read.
+        wanted: i64,
+        /// The first one that is there.
+        first: i64,
+        /// The one after the last.
+        last: i64,
+        /// How to go on without what is lost.
+        skip: &'static str,
     },
     /// Another process took this one's place.
     #[error("another process has taken the place of `{id}`; give each process its own `kafka.instance`")]
@@ -81,6 +109,15 @@ pub enum Error {
     /// Another process is the modeler now.
     #[error("another process is the modeler now; this one waits for its turn")]
     NotLeading,
+    /// The schema registry is out of reach.
+    #[error("the schema registry at `{url}` gives no answer; check `kafka.registry`")]
+    Registry {
+        /// Where it should be.
+        url: String,
+        /// The reason.
+        #[source]
+        source: reqwest::Error,
+    },
     /// A record in one of topicd's own topics cannot be read.
     #[error(
         "record `{topic}/0@{offset}` cannot be read; was it written by another program or a newer topicd?"
@@ -124,10 +161,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// True if another process took this one's place, or seems to have: a member whose answer was lost when a broker died
+    /// is fenced by itself.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. })
+    }
+
     /// True if it goes away when brokers come back, or when it is tried again.
     pub fn passes(&self) -> bool {
         match self {
-            Self::NotLeading | Self::Thread { .. } => true,
+            Self::NotLeading | Self::Thread { .. } | Self::Registry { .. } => true,
             Self::Kafka { source, .. } => !is_final(source),
             _ => false,
         }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::Clients;
 use super::error::Error;
 use super::log::{Found, Log, Record};
+use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
 use crate::record::Broken;
 use crate::record::model::Gathering;
@@ -21,6 +22,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Follower {
     thread: Option<JoinHandle<Result<(), Error>>>,
     caught_up: watch::Receiver<bool>,
+    learned: watch::Receiver<Checkpoint>,
 }
 
 impl Follower {
@@ -34,19 +36,26 @@ impl Follower {
         let topic = clients.params.params().topics.model.clone();
         let log = Log::open(clients, &topic, Offset::Beginning)?;
         let (ready, caught_up) = watch::channel(false);
+        let (announced, learned) = watch::channel(Checkpoint::new());
         let following = Following {
             log,
             topic,
             encoder: encoder.to_owned(),
             versions,
             ready,
+            learned: announced,
             gathering: Gathering::default(),
         };
         let thread = std::thread::Builder::new()
             .name("model".to_owned())
             .spawn(move || following.run(&stop))
             .map_err(|source| Error::NoThread { name: "model", source })?;
-        Ok(Self { thread: Some(thread), caught_up })
+        Ok(Self { thread: Some(thread), caught_up, learned })
+    }
+
+    /// In lockstep, what is learned, with everything in force that follows from it.
+    pub fn learned(&self) -> watch::Receiver<Checkpoint> {
+        self.learned.clone()
     }
 
     /// Waits until everything that was published at the start is in force. Cancel safe.
@@ -73,6 +82,7 @@ struct Following {
     encoder: String,
     versions: watch::Sender<Arc<TopicModel>>,
     ready: watch::Sender<bool>,
+    learned: watch::Sender<Checkpoint>,
     gathering: Gathering,
 }
 
@@ -93,6 +103,9 @@ impl Following {
             // Versions on the way to the newest need not be built.
             if caught_up && let Some(offset) = closed.take() {
                 self.put_into_force(offset)?;
+            }
+            if caught_up && self.learned.borrow().ne(self.gathering.learned()) {
+                self.learned.send_replace(self.gathering.learned().clone());
             }
             if caught_up && !*self.ready.borrow() {
                 self.ready.send_replace(true);

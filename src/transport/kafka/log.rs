@@ -10,11 +10,17 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::client::{Clients, Consumer, Told};
 use super::error::{Error, code};
 
-/// A log, and how far it was read.
+/// How long the broker may take to say what a log holds.
+const ASKED: Duration = Duration::from_secs(5);
+/// Counts and topics rest on every record.
+const SKIP: &str = "start afresh under other names in `kafka.topics`, with another `kafka.group`";
+
+/// A log, and where its reading began.
 pub(super) struct Log {
     consumer: Consumer,
     told: std::sync::Arc<Told>,
     topic: String,
+    from: Offset,
 }
 
 /// What the next look at a log found.
@@ -43,7 +49,7 @@ impl Log {
         let mut list = TopicPartitionList::with_capacity(1);
         let assigned = list.add_partition_offset(topic, 0, from).and_then(|()| consumer.assign(&list));
         assigned.map_err(|source| told.error("read", topic, source))?;
-        Ok(Self { consumer, told, topic: topic.to_owned() })
+        Ok(Self { consumer, told, topic: topic.to_owned(), from })
     }
 
     /// Looks for the next record for at most `wait`. Brokers that are away are waited for.
@@ -57,7 +63,18 @@ impl Log {
             })),
             Some(Err(KafkaError::PartitionEOF(_))) => Ok(Found::End),
             Some(Err(error)) if passes(&error) => Ok(Found::Nothing),
+            Some(Err(error)) if code(&error) == Some(Code::AutoOffsetReset) => Err(self.gone(error)),
             Some(Err(error)) => Err(self.told.error("read", &self.topic, error)),
+        }
+    }
+
+    /// What it means that the log cannot be read from where it was opened.
+    fn gone(&self, error: KafkaError) -> Error {
+        match (self.from, self.consumer.fetch_watermarks(&self.topic, 0, ASKED)) {
+            (Offset::Offset(wanted), Ok((first, last))) => {
+                Error::Gone { place: format!("{}/0", self.topic), wanted, first, last, skip: SKIP }
+            }
+            _ => self.told.error("read", &self.topic, error),
         }
     }
 

@@ -5,7 +5,7 @@
 //!   in one transaction; [`Assigner`] is the port over both;
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
-//! - `log` reads topicd's own topics, `client` and `produce` hold what all share, `admin` makes the topics.
+//! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client` and `produce` hold what all share, `admin` makes the topics.
 //!
 //! Every call of librdkafka that may block stands on a thread that is nobody else's.
 
@@ -21,6 +21,7 @@ mod log;
 mod modeler;
 mod params;
 mod produce;
+mod registry;
 mod transact;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use follow::Follower;
 pub use modeler::{Modeler, Reign};
 pub use params::{Checked, Guarantee, Params, Setting, Topics};
 
+use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
 use crate::telemetry::Telemetry;
 use crate::transport::embedded;
@@ -53,10 +55,10 @@ pub struct Candidate {
 }
 
 /// Everything that is wrong with connection, rights and topics' settings of the cluster of `params`; nothing is made.
-pub async fn examine(params: Checked, telemetry: Telemetry) -> Vec<Error> {
+pub async fn examine(params: Checked, lockstep: bool, telemetry: Telemetry) -> Vec<Error> {
     let clients = client::Clients::new(params, telemetry);
     match admin::Admin::new(&clients) {
-        Ok(admin) => admin.examine().await,
+        Ok(admin) => admin.examine(lockstep).await,
         Err(error) => vec![error],
     }
 }
@@ -68,8 +70,8 @@ impl Cluster {
     }
 
     /// Makes the topics that are missing, if that is allowed; refuses those that are not as they must be.
-    pub async fn prepare(&self) -> Result<(), Error> {
-        admin::Admin::new(&self.clients)?.ensure().await
+    pub async fn prepare(&self, lockstep: bool) -> Result<(), Error> {
+        admin::Admin::new(&self.clients)?.ensure(lockstep).await
     }
 
     /// Puts each published version into force until `stop`.
@@ -81,9 +83,14 @@ impl Cluster {
         Follower::start(&self.clients, &self.encoder, versions, stop)
     }
 
-    /// Joins the assigners; needs a tokio runtime around it.
-    pub fn assign(&self, guarantee: Guarantee, source: &embedded::Params) -> Result<Assigner, Error> {
-        Assigner::join(&self.clients, guarantee, source, &self.encoder, self.dimension)
+    /// Joins the assigners, of whose documents `learned` are; needs a tokio runtime around it.
+    pub fn assign(
+        &self,
+        guarantee: Guarantee,
+        source: &embedded::Params,
+        learned: watch::Receiver<Checkpoint>,
+    ) -> Result<Assigner, Error> {
+        Assigner::join(&self.clients, guarantee, source, learned, &self.encoder, self.dimension)
     }
 
     /// Stands for modeler.

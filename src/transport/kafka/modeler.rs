@@ -9,22 +9,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::assigner::spawn;
-use super::client::{Clients, Producer, Told};
+use super::client::{Clients, Producer, Refused, Told};
 use super::error::Error;
 use super::log::{Found, Log};
 use super::produce::{Out, produce, until};
 use crate::checkpoint::{Checkpoint, Partition};
 use crate::record::Keyed;
 use crate::record::evidence::EvidenceRecord;
-use crate::record::model::{Member, Published};
+use crate::record::model::{self, Member, Published};
 use crate::record::state::Write;
+use crate::telemetry::Telemetry;
 use crate::transport::{Lesson, ModelerPort, Records, Version};
 
 /// Pieces of evidence that wait for the modeler: filled by the thread that reads, which waits while it is full.
@@ -94,7 +95,9 @@ impl Reign {
         };
         let log = Log::open(&self.clients, &topic, from)?;
         let (send, lessons) = mpsc::channel(LESSONS);
-        let reading = Reading { log, topic, partition, encoder: self.encoder.clone(), lessons: send };
+        let telemetry = self.clients.telemetry.clone();
+        let reading =
+            Reading { log, topic, partition, encoder: self.encoder.clone(), lessons: send, telemetry };
         spawn("evidence", move || reading.run())?;
         Ok(Modeler { reign: self, lessons, published, open: false, stop })
     }
@@ -147,11 +150,16 @@ impl ModelerPort for Modeler {
         for Write { key, value } in writes {
             self.put(&topic, Some(0), key, value.as_deref())?;
         }
-        let (producer, timeout) = (&self.reign.producer, self.reign.clients.timeout());
-        let committed = until(timeout, || producer.commit_transaction(timeout));
-        committed.map_err(|source| self.failed("commit a transaction as", source))?;
-        self.open = false;
-        Ok(())
+        self.close()
+    }
+
+    fn announce(&mut self, done: &Checkpoint) -> Result<(), Error> {
+        self.begin()?;
+        let topic = self.reign.clients.params.params().topics.model.clone();
+        let broken = |source| Error::Broken { topic: topic.clone(), offset: -1, source };
+        let Write { key, value } = model::learned(done).map_err(broken)?;
+        self.put(&topic, Some(0), &key, value.as_deref())?;
+        self.close()
     }
 
     fn waiting(&self) -> usize {
@@ -166,6 +174,14 @@ impl Modeler {
             begun.map_err(|source| self.failed("begin a transaction as", source))?;
             self.open = true;
         }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        let (producer, timeout) = (&self.reign.producer, self.reign.clients.timeout());
+        let committed = until(timeout, || producer.commit_transaction(timeout));
+        committed.map_err(|source| self.failed("commit a transaction as", source))?;
+        self.open = false;
         Ok(())
     }
 
@@ -192,10 +208,8 @@ impl Modeler {
     }
 
     fn failed(&self, doing: &'static str, source: KafkaError) -> Error {
-        if let Some((topic, bytes, rdkafka::error::RDKafkaErrorCode::MessageSizeTooLarge)) =
-            self.reign.told.take_refused()
-        {
-            return Error::TooLarge { topic, bytes };
+        if let Some(Refused { place, bytes, code: Code::MessageSizeTooLarge }) = self.reign.told.refused() {
+            return Error::TooLarge { place: place.to_string(), bytes };
         }
         match self.reign.told.error(doing, &self.reign.clients.params.params().group, source) {
             // The successor's producer was initialised.
@@ -212,11 +226,17 @@ struct Reading {
     partition: Partition,
     encoder: String,
     lessons: mpsc::Sender<Result<Lesson, Error>>,
+    telemetry: Telemetry,
 }
 
 impl Reading {
-    /// Reads until nobody takes it any more.
     fn run(self) {
+        self.read();
+        self.telemetry.kafka_left(&self.topic, 0);
+    }
+
+    /// Reads until nobody takes it any more.
+    fn read(&self) {
         while !self.lessons.is_closed() {
             let lesson = match self.log.next(TICK) {
                 Ok(Found::Record(record)) => self.lesson(record.offset, record.value.as_deref()),
@@ -238,6 +258,7 @@ impl Reading {
             return Err(Error::Encoder { topic, found, wanted });
         }
         let mut checkpoint = Checkpoint::new();
+        checkpoint.merge(&record.ends);
         checkpoint.advance(self.partition.clone(), (offset + 1) as u64);
         Ok(Lesson { evidence: record.evidence, arrivals: None, checkpoint })
     }

@@ -26,6 +26,8 @@ pub struct Params {
     pub timeout_ms: u64,
     /// The topics' names.
     pub topics: Topics,
+    /// Where the schemas of messages stand.
+    pub registry: Registry,
     /// librdkafka's own settings, for every client.
     pub settings: BTreeMap<String, Setting>,
 }
@@ -50,6 +52,29 @@ pub struct Topics {
     pub events: String,
     /// What could not be processed.
     pub dead_letters: String,
+}
+
+/// A schema registry with Confluent's API.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// `http://host:8081`; empty for none.
+    pub url: String,
+    /// For basic authentication; empty for none.
+    pub username: String,
+    /// Its password.
+    pub password: Password,
+}
+
+/// A secret that no log shows.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "…" })
+    }
 }
 
 /// A value of librdkafka's, or a table of them: `ssl.ca.location` may be written with or without quotes.
@@ -121,6 +146,7 @@ impl Default for Params {
             transaction_ms: 100,
             timeout_ms: 60_000,
             topics: Topics::default(),
+            registry: Registry::default(),
             settings: BTreeMap::new(),
         }
     }
@@ -177,6 +203,14 @@ impl Params {
         }
         if !(1_000..=900_000).contains(&self.timeout_ms) {
             return refuse("timeout_ms", self.timeout_ms.to_string(), "1000 to 900000");
+        }
+        let url = &self.registry.url;
+        if !url.is_empty() && !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return refuse(
+                "registry.url",
+                format!("\"{url}\""),
+                "a URL that starts with http:// or https://",
+            );
         }
         let topics = self.topics.named();
         for (at, (key, name)) in topics.iter().enumerate() {

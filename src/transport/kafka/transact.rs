@@ -20,13 +20,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{Clients, Consumer, Place, Producer, Told};
+use super::client::{Clients, Consumer, Place, Producer, Refused, Told};
 use super::consume::Share;
 use super::envelope::Envelope;
 use super::error::{Error, is_final};
 use super::params::Guarantee;
 use super::produce::{Out, produce, until};
-use crate::checkpoint::Position;
+use crate::checkpoint::{Checkpoint, Position};
 use crate::model::evidence::{Evidence, Outcome};
 use crate::record::assignment::AssignmentRecord;
 use crate::record::evidence::EvidenceRecord;
@@ -161,8 +161,11 @@ impl Transactor {
         }
         let (Some(open), Some((producer, told))) = (&mut self.open, &self.producer) else { return Ok(()) };
         let started = Instant::now();
-        let evidence = EvidenceRecord::cut(&self.encoder, std::mem::take(&mut open.evidence), EVIDENCE_BYTES);
         let ends = open.ends.clone();
+        let mut done = Checkpoint::new();
+        ends.iter().for_each(|(place, end)| done.advance(place.partition(), *end as u64));
+        let learned = std::mem::take(&mut open.evidence);
+        let evidence = EvidenceRecord::cut(&self.encoder, learned, done, EVIDENCE_BYTES);
         let topic = &self.clients.params.params().topics.evidence;
         for record in evidence {
             let value = record.encode().map_err(|source| {
@@ -207,8 +210,8 @@ impl Transactor {
         ends: &BTreeMap<Place, i64>,
     ) -> Result<(), KafkaError> {
         producer.flush(self.clients.timeout())?;
-        if let Some((topic, bytes, code)) = told.take_refused() {
-            self.clients.telemetry.kafka_complained(&format!("a record of {bytes} bytes to {topic}: {code}"));
+        if let Some(Refused { place, bytes, code }) = told.refused() {
+            self.clients.telemetry.kafka_complained(&format!("a record of {bytes} bytes to {place}: {code}"));
             return Err(KafkaError::MessageProduction(code));
         }
         consumer.commit(&offsets(ends)?, CommitMode::Sync)
@@ -216,8 +219,8 @@ impl Transactor {
 
     /// What `error` means for the transaction.
     fn judge(&self, doing: &'static str, told: &Told, error: KafkaError) -> Failure {
-        if let Some((topic, bytes, Code::MessageSizeTooLarge)) = told.take_refused() {
-            return Failure::Final(Error::TooLarge { topic, bytes });
+        if let Some(Refused { place, bytes, code: Code::MessageSizeTooLarge }) = told.refused() {
+            return Failure::Final(Error::TooLarge { place: place.to_string(), bytes });
         }
         match &error {
             KafkaError::Transaction(inner) if inner.txn_requires_abort() => Failure::Abort(error),

@@ -23,6 +23,8 @@ pub(crate) struct Broker {
     child: Option<Child>,
     lines: Arc<Mutex<Vec<String>>>,
     ports: Vec<u16>,
+    /// Where clients begin, if not here.
+    bootstrap: Option<String>,
 }
 
 /// A record that was read.
@@ -67,6 +69,41 @@ log.initial.task.delay.ms=500
 auto.create.topics.enable=false
 ";
 
+/// Settings of one of three quick brokers, over those of one.
+const THREE: &str = "\
+default.replication.factor=3
+min.insync.replicas=2
+offsets.topic.replication.factor=3
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+";
+
+/// Who decides who leads: a broker's own number, and the ports of all controllers, none of one that is alone.
+struct Quorum<'a> {
+    id: usize,
+    controllers: &'a [u16],
+}
+
+impl Quorum<'_> {
+    fn alone() -> Self {
+        Self { id: 1, controllers: &[] }
+    }
+
+    /// The broker's own controller.
+    fn controller(&self) -> u16 {
+        self.controllers.get(self.id - 1).copied().unwrap_or_else(free_port)
+    }
+
+    /// How the broker finds them.
+    fn setting(&self, own: u16) -> String {
+        if self.controllers.is_empty() {
+            return format!("controller.quorum.bootstrap.servers=127.0.0.1:{own}");
+        }
+        let voters = self.controllers.iter().zip(1..).map(|(port, id)| format!("{id}@127.0.0.1:{port}"));
+        format!("controller.quorum.voters={}", voters.collect::<Vec<_>>().join(","))
+    }
+}
+
 /// What a broker needs to take encrypted connections of users with a password.
 const GUARDED: &str = "\
 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
@@ -83,9 +120,25 @@ impl Broker {
     /// A broker that listens without a password.
     pub(crate) fn start() -> Self {
         let port = free_port();
-        let mut broker = Self::format(&[("PLAINTEXT", "PLAINTEXT", port)], "", &[]);
+        let mut broker = Self::format(&Quorum::alone(), &[("PLAINTEXT", "PLAINTEXT", port)], "", &[]);
         broker.run();
         broker
+    }
+
+    /// Three that are one cluster; each record stands on all of them, and two must have it.
+    pub(crate) fn start_three() -> [Self; 3] {
+        let (controllers, ports) = ([0; 3].map(|_| free_port()), [0; 3].map(|_| free_port()));
+        let bootstrap = ports.map(|port| format!("127.0.0.1:{port}")).join(",");
+        let mut brokers = [0, 1, 2].map(|at| {
+            let listeners = [("PLAINTEXT", "PLAINTEXT", ports[at])];
+            let mut broker =
+                Self::format(&Quorum { id: at + 1, controllers: &controllers }, &listeners, THREE, &[]);
+            broker.bootstrap = Some(bootstrap.clone());
+            broker
+        });
+        brokers.iter_mut().for_each(Self::launch);
+        brokers.iter().for_each(Self::wait);
+        brokers
     }
 
     /// A broker that also listens with TLS for the users `topicd` (SCRAM, `topicd-secret`), who may do everything, and
@@ -93,15 +146,21 @@ impl Broker {
     pub(crate) fn start_guarded() -> Self {
         let listeners = [("PLAINTEXT", "PLAINTEXT", free_port()), ("GUARDED", "SASL_SSL", free_port())];
         let user = ["--add-scram", "SCRAM-SHA-512=[name=topicd,password=topicd-secret]"];
-        let mut broker = Self::format(&listeners, GUARDED, &user);
+        let mut broker = Self::format(&Quorum::alone(), &listeners, GUARDED, &user);
         broker.make_certificate();
         broker.run();
         broker
     }
 
-    /// Formats a folder for a broker that is a cluster by itself, with listeners (name, protocol, port).
-    fn format(listeners: &[(&str, &str, u16)], settings: &str, arguments: &[&str]) -> Self {
-        let controller = free_port();
+    /// Formats a folder for a broker with listeners (name, protocol, port).
+    fn format(
+        quorum: &Quorum<'_>,
+        listeners: &[(&str, &str, u16)],
+        settings: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let (id, controller) = (quorum.id, quorum.controller());
+        let voters = quorum.setting(controller);
         let urls: Vec<String> =
             listeners.iter().map(|(name, _, port)| format!("{name}://127.0.0.1:{port}")).collect();
         let protocols: Vec<String> =
@@ -109,8 +168,7 @@ impl Broker {
         let (urls, protocols) = (urls.join(","), protocols.join(","));
         let folder = tempfile::tempdir().unwrap();
         let settings = format!(
-            "process.roles=broker,controller\nnode.id=1\nlog.dirs={}\n\
-             controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
+            "process.roles=broker,controller\nnode.id={id}\nlog.dirs={}\n{voters}\n\
              controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
              listeners={urls},CONTROLLER://127.0.0.1:{controller}\n\
              advertised.listeners={urls},CONTROLLER://127.0.0.1:{controller}\n\
@@ -119,13 +177,14 @@ impl Broker {
         );
         fs_err::write(folder.path().join("server.properties"), settings).unwrap();
         let formatted = java(folder.path(), "kafka.tools.StorageTool")
-            .args(["format", "--standalone", "-t", "dG9waWNkLXRlc3RzLTAwMQ", "-c", "server.properties"])
+            .args(["format", "-t", "dG9waWNkLXRlc3RzLTAwMQ", "-c", "server.properties"])
+            .args(if quorum.controllers.is_empty() { &["--standalone"][..] } else { &[] })
             .args(arguments)
             .output()
             .expect("`java` is there after `deploy/test` has set the machine up");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let ports = listeners.iter().map(|(_, _, port)| *port).collect();
-        Self { folder, child: None, lines: Arc::default(), ports }
+        Self { folder, child: None, lines: Arc::default(), ports, bootstrap: None }
     }
 
     /// A key for the broker, and `ca.pem`, by which clients know it.
@@ -152,6 +211,12 @@ impl Broker {
 
     /// Starts it, again if it was killed, and waits until it serves.
     pub(crate) fn run(&mut self) {
+        self.launch();
+        self.wait();
+    }
+
+    /// Starts it.
+    pub(crate) fn launch(&mut self) {
         let log = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kafka/log4j2.xml");
         // A shell between, that ends the broker when this process is gone, however it went: its input closes then.
         let broker = java(self.folder.path(), "kafka.Kafka");
@@ -173,6 +238,10 @@ impl Broker {
             output.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
         });
         self.child = Some(child);
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn wait(&self) {
         let said = |word: &str| self.lines.lock().unwrap().iter().any(|line| line.contains(word));
         wait_for("the broker", || said("Kafka Server started").then_some(()));
     }
@@ -185,8 +254,9 @@ impl Broker {
         }
     }
 
+    /// Where clients begin.
     pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports[0])
+        self.bootstrap.clone().unwrap_or_else(|| format!("127.0.0.1:{}", self.ports[0]))
     }
 
     /// Where it listens with TLS.
@@ -202,11 +272,30 @@ impl Broker {
 
     /// Makes a topic.
     pub(crate) fn create(&self, topic: &str, partitions: i32) {
-        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let made = runtime.block_on(async { admin.create_topics([&new], &AdminOptions::new()).await });
+        self.create_with(topic, partitions, &[]);
+    }
+
+    /// Makes a topic with settings.
+    pub(crate) fn create_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+        let made = self.administer(async |admin| admin.create_topics([&new], &AdminOptions::new()).await);
         assert!(made.unwrap().iter().all(Result::is_ok), "topic {topic}");
+    }
+
+    /// Deletes the records of partition 0 before `offset`.
+    pub(crate) fn delete_before(&self, topic: &str, offset: i64) {
+        let mut before = TopicPartitionList::new();
+        before.add_partition_offset(topic, 0, Offset::Offset(offset)).unwrap();
+        let deleted =
+            self.administer(async |admin| admin.delete_records(&before, &AdminOptions::new()).await);
+        assert_eq!(deleted.unwrap().elements()[0].error(), Ok(()));
+    }
+
+    fn administer<T>(&self, work: impl AsyncFnOnce(AdminClient<DefaultClientContext>) -> T) -> T {
+        let admin = self.client().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work(admin))
     }
 
     /// Writes (key, value) pairs with `headers`, spread over the topic's partitions by key.

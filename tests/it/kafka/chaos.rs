@@ -1,4 +1,4 @@
-//! Two machines and their broker, killed at random moments while documents flow.
+//! Two machines and their broker, killed at random moments while documents flow and an assigner joins and leaves.
 //!
 //! The plan is drawn from a seed and written down, an action a line, in the target folder's `tmp/chaos-SEED.txt`.
 //! `TOPICD_CHAOS_SEED` draws the same plan again, `TOPICD_CHAOS_PLAN` carries out such a file, and
@@ -14,17 +14,19 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::broker::Broker;
-use super::daemon::{Cluster, write_documents};
+use super::daemon::{Cluster, ids, write_documents};
 use crate::topicd::{Home, wait_for};
 
 /// Documents that are written before each kill.
-const DOCUMENTS: usize = 100;
+const DOCUMENTS: usize = 300;
 
-/// Whom a kill hits; it is started again at once.
+/// Whom a kill hits; it is started again at once. The third, an assigner without a name, joins at one of its turns and
+/// leaves in order at the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
     First,
     Second,
+    Third,
     Broker,
 }
 
@@ -40,6 +42,7 @@ impl fmt::Display for Action {
         let victim = match self.victim {
             Victim::First => "first",
             Victim::Second => "second",
+            Victim::Third => "third",
             Victim::Broker => "broker",
         };
         write!(f, "after {} ms kill {victim}", self.wait_ms)
@@ -55,6 +58,7 @@ impl FromStr for Action {
         let victim = match victim {
             "first" => Victim::First,
             "second" => Victim::Second,
+            "third" => Victim::Third,
             "broker" => Victim::Broker,
             _ => return Err(line.to_owned()),
         };
@@ -68,7 +72,8 @@ fn draw(seed: u64, kills: usize) -> Vec<Action> {
         wait_ms: random.random_range(0..3000),
         victim: match random.random_range(0..10) {
             0 => Victim::Broker,
-            1..=5 => Victim::First,
+            1 => Victim::Third,
+            2..=5 => Victim::First,
             _ => Victim::Second,
         },
     };
@@ -93,7 +98,23 @@ fn plan() -> (Vec<Action>, PathBuf) {
 
 /// Starts a daemon and doesn't wait for it.
 fn start(home: &Home) -> Child {
-    home.command(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    start_as(home, &[])
+}
+
+fn start_as(home: &Home, arguments: &[&str]) -> Child {
+    let mut command = home.command(&[&["run"], arguments].concat());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The third joins, or leaves as after Ctrl-C.
+fn join_or_leave(third: &mut Option<Child>, home: &Home) {
+    let Some(mut child) = third.take() else {
+        *third = Some(start_as(home, &["--role", "assigner"]));
+        return;
+    };
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    child.wait().unwrap();
 }
 
 fn kill(child: &mut Child) {
@@ -102,7 +123,6 @@ fn kill(child: &mut Child) {
 }
 
 #[test]
-#[ignore = "takes four minutes"]
 fn nothing_is_lost_or_doubled() {
     let (plan, file) = plan();
     println!("the plan stands in {}", file.display());
@@ -112,7 +132,8 @@ fn nothing_is_lost_or_doubled() {
         let cluster = Cluster { broker: &broker, prefix: "chaos" };
         cluster.machine(name).set("refit.first_documents=300").set("refit.every_documents=400")
     });
-    let mut daemons = homes.each_ref().map(start);
+    let passing = Cluster { broker: &broker, prefix: "chaos" }.machine("");
+    let (mut daemons, mut third) = (homes.each_ref().map(start), None);
     for (number, action) in plan.iter().enumerate() {
         let from = number * DOCUMENTS;
         write_documents(&Cluster { broker: &broker, prefix: "chaos" }, from, from + DOCUMENTS);
@@ -124,6 +145,7 @@ fn nothing_is_lost_or_doubled() {
                 kill(&mut daemons[at]);
                 daemons[at] = start(&homes[at]);
             }
+            Victim::Third => join_or_leave(&mut third, &passing),
             Victim::Broker => {
                 broker.kill();
                 broker.run();
@@ -132,10 +154,10 @@ fn nothing_is_lost_or_doubled() {
     }
     let cluster = Cluster { broker: &broker, prefix: "chaos" };
     let documents = plan.len() * DOCUMENTS;
-    daemons.iter_mut().for_each(kill);
+    daemons.iter_mut().chain(&mut third).for_each(kill);
     let last = homes[0].start();
     let outcome = wait_for("everything to be done", || cluster.outcome(&last, documents, 1));
-    outcome.check_exactly_once(documents);
+    outcome.check_exactly_once(&ids(documents));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 
 mod broker;
 mod chaos;
-mod daemon;
+pub(crate) mod daemon;
 mod exactly_once;
 mod members;
 mod messages;
 mod refusals;
+mod registry;
+mod replicas;
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 

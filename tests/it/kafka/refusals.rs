@@ -19,7 +19,6 @@ fn check(home: &Home) -> (bool, String) {
 }
 
 #[test]
-#[ignore = "the reason of a refused connection is not told yet; issue 8"]
 fn missing_topics_wrong_topics_and_brokers_that_are_not_there() {
     with_broker(|broker| {
         let cluster = Cluster { broker, prefix: "refusals" };
@@ -45,6 +44,45 @@ fn missing_topics_wrong_topics_and_brokers_that_are_not_there() {
             .set("kafka.timeout_ms=3000");
         let (good, said) = check(&nobody);
         assert!(!good && said.contains("Connection refused") && said.contains("kafka.brokers"), "{said}");
+    });
+}
+
+#[test]
+fn records_that_are_gone_and_records_that_are_too_large() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "limits" };
+        broker.create(&cluster.topic("documents"), 1);
+        let home = cluster.machine("a");
+        write_documents(&cluster, 0, 100);
+        let daemon = home.start();
+        wait_for("the first documents", || cluster.outcome(&daemon, 100, 0));
+        drop(daemon);
+        write_documents(&cluster, 100, 200);
+        broker.delete_before(&cluster.topic("documents"), 150);
+        let gone = refusal(&home);
+        assert!(gone.contains("`limits-documents/0` goes on at offset 100, but holds 150 to 200"), "{gone}");
+        assert!(gone.contains("retention.ms") && gone.contains("--reset-offsets"), "{gone}");
+
+        let cluster = Cluster { broker, prefix: "small" };
+        broker.create(&cluster.topic("documents"), 1);
+        broker.create_with(&cluster.topic("assignments"), 1, &[("max.message.bytes", "100")]);
+        write_documents(&cluster, 0, 10);
+        let large = refusal(&cluster.machine("a"));
+        assert!(large.contains("too large for `small-assignments/0`"), "{large}");
+        assert!(large.contains("max.message.bytes"), "{large}");
+    });
+}
+
+#[test]
+fn lockstep_wants_documents_in_one_order() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "order" };
+        broker.create(&cluster.topic("documents"), 2);
+        let said = refusal(&cluster.machine("a").set("refit.lockstep=true"));
+        assert!(
+            said.contains("`order-documents` has 2 partitions") && said.contains("refit.lockstep"),
+            "{said}"
+        );
     });
 }
 

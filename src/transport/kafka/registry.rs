@@ -1,0 +1,216 @@
+//! Messages in the framing of Confluent's schema registry: a zero byte, the number of the schema (32 bits, big-endian),
+//! then what the schema describes. Avro becomes JSON; what has a JSON Schema is JSON already.
+//!
+//! Source: Confluent's wire format and API (`GET /schemas/ids/{id}`, `GET /subjects/{subject}/versions/{version}`), which
+//! Apicurio and Karapace speak too.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+use lru::LruCache;
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::error::Error;
+use super::params;
+use crate::document::Reason;
+
+/// Schemas that are remembered.
+const SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
+/// How long the registry may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it is believed that a schema cannot be used; one that can is the same for ever.
+const DOUBT: Duration = Duration::from_secs(30);
+/// Schemas that a schema may rest on, all in all.
+const MOST_REFERENCES: usize = 100;
+
+/// Knows schemas by their numbers.
+pub(super) struct Registry {
+    params: params::Registry,
+    client: reqwest::Client,
+    runtime: tokio::runtime::Handle,
+    /// Schemas, or why one cannot be used, by number.
+    known: LruCache<u32, Known>,
+}
+
+/// A schema, or why it cannot be used, and when it was asked for.
+struct Known {
+    kind: Result<Arc<Kind>, String>,
+    asked: Instant,
+}
+
+/// What a schema says of a message.
+enum Kind {
+    /// It is JSON.
+    Json,
+    /// It is Avro; the schemas that it rests on come first, its own is the last.
+    Avro(Vec<Schema>),
+}
+
+/// A schema as the registry tells it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    schema: String,
+    #[serde(default = "avro")]
+    schema_type: String,
+    #[serde(default)]
+    references: Vec<Reference>,
+}
+
+/// A schema that another rests on.
+#[derive(Deserialize)]
+struct Reference {
+    subject: String,
+    version: u32,
+}
+
+fn avro() -> String {
+    "AVRO".to_owned()
+}
+
+/// Why a schema cannot be had.
+enum Failure {
+    /// Asking again may help.
+    Away(reqwest::Error),
+    /// The registry has none, or one that is of no use.
+    Useless(String),
+}
+
+impl Registry {
+    /// The registry of `params`, if there is one; needs a tokio runtime around it.
+    pub(super) fn new(params: &params::Registry) -> Result<Option<Self>, Error> {
+        if params.url.is_empty() {
+            return Ok(None);
+        }
+        let failed = |source| Error::Registry { url: params.url.clone(), source };
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(failed)?;
+        let (params, runtime) = (params.clone(), tokio::runtime::Handle::current());
+        Ok(Some(Self { params, client, runtime, known: LruCache::new(SCHEMAS) }))
+    }
+
+    /// `message` as JSON; as it is, if it is not framed. Blocks while the registry is asked.
+    ///
+    /// # Errors
+    /// The registry doesn't answer. Inside: the message is no document.
+    pub(super) fn json<'a>(&mut self, message: &'a [u8]) -> Result<Result<Cow<'a, [u8]>, Reason>, Error> {
+        let Some((&[0, a, b, c, d], body)) = message.split_first_chunk::<5>() else {
+            return Ok(Ok(Cow::Borrowed(message)));
+        };
+        let id = u32::from_be_bytes([a, b, c, d]);
+        let refused = |detail: String| Reason::Schema { id, detail };
+        let json = self.kind(id)?.and_then(|kind| match kind.as_ref() {
+            Kind::Json => Ok(Cow::Borrowed(body)),
+            Kind::Avro(schemas) => decode(schemas, body).map(Cow::Owned),
+        });
+        Ok(json.map_err(refused))
+    }
+
+    fn kind(&mut self, id: u32) -> Result<Result<Arc<Kind>, String>, Error> {
+        if let Some(Known { kind, asked }) = self.known.get(&id)
+            && (kind.is_ok() || asked.elapsed() < DOUBT)
+        {
+            return Ok(kind.clone());
+        }
+        let runtime = self.runtime.clone();
+        let kind = match runtime.block_on(self.fetch(id)) {
+            Ok(kind) => Ok(Arc::new(kind)),
+            Err(Failure::Useless(why)) => Err(why),
+            Err(Failure::Away(source)) => {
+                return Err(Error::Registry { url: self.params.url.clone(), source });
+            }
+        };
+        self.known.put(id, Known { kind: kind.clone(), asked: Instant::now() });
+        Ok(kind)
+    }
+
+    async fn fetch(&self, id: u32) -> Result<Kind, Failure> {
+        let told = self.ask(&format!("schemas/ids/{id}")).await?;
+        match told.schema_type.as_str() {
+            "JSON" => return Ok(Kind::Json),
+            "AVRO" => {}
+            other => return Err(Failure::Useless(format!("it is of type {other}, not AVRO or JSON"))),
+        }
+        let mut texts: HashMap<(String, u32), String> = HashMap::new();
+        let mut wanted = told.references;
+        while let Some(Reference { subject, version }) = wanted.pop() {
+            if texts.contains_key(&(subject.clone(), version)) {
+                continue;
+            }
+            if texts.len() == MOST_REFERENCES {
+                return Err(Failure::Useless(format!("it rests on more than {MOST_REFERENCES} others")));
+            }
+            let subject_path = percent(&subject);
+            let other = self.ask(&format!("subjects/{subject_path}/versions/{version}")).await?;
+            wanted.extend(other.references);
+            texts.insert((subject, version), other.schema);
+        }
+        let parsed = Schema::parse_str_with_list(&told.schema, texts.into_values());
+        let (own, mut schemas) = parsed.map_err(|error| Failure::Useless(error.to_string()))?;
+        schemas.push(own);
+        Ok(Kind::Avro(schemas))
+    }
+
+    async fn ask(&self, path: &str) -> Result<Told, Failure> {
+        let url = format!("{}/{path}", self.params.url.trim_end_matches('/'));
+        let mut request = self.client.get(url);
+        if !self.params.username.is_empty() {
+            request = request.basic_auth(&self.params.username, Some(&self.params.password.0));
+        }
+        let answer = request.send().await.map_err(Failure::Away)?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Err(Failure::Useless(format!("the registry has no {path}")));
+        }
+        let answer = answer.error_for_status().map_err(Failure::Away)?;
+        answer.json().await.map_err(Failure::Away)
+    }
+}
+
+/// A registry's subject may hold any character.
+fn percent(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    let written = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(written).collect()
+}
+
+/// The JSON of an Avro datum whose schema is the last of `schemas`.
+fn decode(schemas: &[Schema], mut body: &[u8]) -> Result<Vec<u8>, String> {
+    let Some(own) = schemas.last() else { return Err("it is empty".to_owned()) };
+    let read = || -> Result<serde_json::Value, apache_avro::Error> {
+        let reader = GenericDatumReader::builder(own).writer_schemata(schemas.iter().collect())?.build()?;
+        serde_json::Value::try_from(reader.read_value(&mut body)?)
+    };
+    let value = { read }().map_err(|error| error.to_string())?;
+    if body.is_empty() { Ok(value.to_string().into_bytes()) } else { Err("bytes are left over".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn avro_with_references_becomes_json() {
+        let person =
+            r#"{"type": "record", "name": "Person", "fields": [{"name": "name", "type": "string"}]}"#;
+        let own = r#"{"type": "record", "name": "Post", "fields": [
+            {"name": "text", "type": "string"}, {"name": "author", "type": ["null", "Person"]},
+            {"name": "embedding", "type": {"type": "array", "items": "float"}}]}"#;
+        let (own, mut schemas) = Schema::parse_str_with_list(own, [person]).unwrap();
+        schemas.push(own);
+        let bytes = [&[4, b'h', b'i', 2, 4, b'M', b'e', 2][..], &0.5_f32.to_le_bytes(), &[0]].concat();
+        let json: serde_json::Value = serde_json::from_slice(&decode(&schemas, &bytes).unwrap()).unwrap();
+        assert_eq!(json, serde_json::json!({ "text": "hi", "author": { "name": "Me" }, "embedding": [0.5] }));
+        assert!(decode(&schemas, &bytes[..5]).is_err());
+        assert!(decode(&schemas, &[&bytes[..], b"x"].concat()).unwrap_err().contains("left over"));
+    }
+
+    #[test]
+    fn subjects_are_written_into_a_path() {
+        assert_eq!(percent("a/b c-ü"), "a%2Fb%20c-%C3%BC");
+    }
+}
