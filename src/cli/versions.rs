@@ -178,6 +178,7 @@ fn refit(report: &Report) -> Result<String, std::fmt::Error> {
             Fate::Unseen => "kept, no cluster held its members".to_owned(),
             Fate::Born => "new".to_owned(),
             Fate::SplitFrom(parent) => format!("split from {parent}"),
+            Fate::Restored => "back after it had ended".to_owned(),
             Fate::MergedInto(taker) => format!("merged into {taker}"),
             Fate::Dormant => "dormant".to_owned(),
         };

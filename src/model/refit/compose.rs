@@ -1,12 +1,12 @@
-//! Clusters composed of the cells that old topics and a new cut make together.
+//! Groups composed of the cells that old topics and a new cut make together.
 //!
 //! A fit on other documents gives another layout, and another cut of it: most differences between two cuts are chance.
-//! The graph of nearest neighbours hardly changes from one refit to the next, so it decides. Each pair of old topic and
-//! new cluster that share members is a cell; two groups of cells become one as long as the whole hangs together better
-//! (see [`cohesion`]) than its parts:
+//! The graph of nearest neighbours hardly changes from one refit to the next, so it decides. Two groups of cells become
+//! one as long as the whole is worth more, by how it hangs together ([`cohesion`]) and what it tells about time
+//! ([`Moments`]), than its parts:
 //!
 //! ```text
-//! gain(A, B) = cohesion(A ∪ B) − (1 ± η) · (cohesion(A) + cohesion(B)) > 0
+//! gain(A, B) = worth(A ∪ B) − (1 ± η) · (worth(A) + worth(B)) > 0,   worth = cohesion + told
 //! ```
 //!
 //! `+ η` where A and B belong to different old topics, `− η` where they belong to one: what is together stays together
@@ -20,42 +20,29 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::cluster::knn::Graph;
 use crate::model::refit::cut::cohesion;
+use crate::model::refit::moments::{Counts, Moments, together};
 use crate::model::topic::TopicId;
 
-/// Groups of cells: each row's, numbered from 0 without a gap, and how many there are.
+/// Groups of cells: each row's, numbered from 0 without a gap, and how many there are. O(edges + cells² · log cells).
 ///
-/// Cells of fewer than `least` rows are left out: their rows get no group. O(edges + cells² · log cells).
+/// `cell_of` is each row's cell, `topics` the old topic of each cell.
 pub(super) fn compose(
-    clusters: &[Option<u32>],
-    before: &[Option<TopicId>],
+    cell_of: &[Option<usize>],
+    topics: Vec<Option<TopicId>>,
     graph: &Graph,
-    least: usize,
+    moments: &Moments<'_>,
     continuity: f64,
 ) -> (Vec<Option<u32>>, u32) {
-    let (cell_of, topics) = cells(clusters, before, least);
-    let mut groups = Groups::new(&cell_of, topics, graph);
+    let mut groups = Groups::new(cell_of, topics, graph, moments);
     groups.join(continuity);
     let numbers = groups.numbers();
     let count = numbers.iter().max().map_or(0, |last| last + 1);
-    (cell_of.into_iter().map(|cell| Some(numbers[cell?])).collect(), count)
-}
-
-/// The cell of each row, and the old topic of each cell. Rows that are in no cluster and had no topic have no cell.
-fn cells(
-    clusters: &[Option<u32>],
-    before: &[Option<TopicId>],
-    least: usize,
-) -> (Vec<Option<usize>>, Vec<Option<TopicId>>) {
-    let mut sizes: BTreeMap<(Option<TopicId>, Option<u32>), usize> = BTreeMap::new();
-    let keys = || before.iter().copied().zip(clusters.iter().copied());
-    keys().filter(|key| *key != (None, None)).for_each(|key| *sizes.entry(key).or_insert(0) += 1);
-    sizes.retain(|_, size| *size >= least);
-    let numbers: BTreeMap<_, usize> = sizes.keys().enumerate().map(|(number, key)| (*key, number)).collect();
-    (keys().map(|key| numbers.get(&key).copied()).collect(), sizes.keys().map(|key| key.0).collect())
+    (cell_of.iter().map(|cell| Some(numbers[(*cell)?])).collect(), count)
 }
 
 /// What is known of each group, by the number of its first cell.
-struct Groups {
+struct Groups<'a> {
+    moments: &'a Moments<'a>,
     /// The group of each cell.
     group: Vec<usize>,
     alive: Vec<bool>,
@@ -67,6 +54,8 @@ struct Groups {
     edges: Vec<BTreeMap<usize, f64>>,
     /// Edges' ends in it, as a share of all.
     ends: Vec<f64>,
+    /// Its rows by window.
+    counts: Vec<Counts>,
 }
 
 /// Two groups that would gain by becoming one.
@@ -91,8 +80,13 @@ impl PartialOrd for Offer {
     }
 }
 
-impl Groups {
-    fn new(cell_of: &[Option<usize>], topics: Vec<Option<TopicId>>, graph: &Graph) -> Self {
+impl<'a> Groups<'a> {
+    fn new(
+        cell_of: &[Option<usize>],
+        topics: Vec<Option<TopicId>>,
+        graph: &Graph,
+        moments: &'a Moments<'a>,
+    ) -> Self {
         let n = topics.len();
         let share = 1.0 / graph.indices.len().max(1) as f64;
         let (mut edges, mut ends) = (vec![BTreeMap::new(); n], vec![0.0; n]);
@@ -109,6 +103,8 @@ impl Groups {
         let topics = topics.into_iter().zip(&ends);
         let topics = topics.map(|(topic, ends)| topic.map(|topic| (topic, *ends)).into_iter().collect());
         Self {
+            counts: moments.tally(cell_of.iter().copied(), n),
+            moments,
             group: (0..n).collect(),
             alive: vec![true; n],
             age: vec![0; n],
@@ -122,6 +118,10 @@ impl Groups {
         self.edges[group].get(&group).copied().unwrap_or(0.0)
     }
 
+    fn worth(&self, group: usize) -> f64 {
+        cohesion(self.inside(group), self.ends[group]) + self.moments.told(&self.counts[group])
+    }
+
     /// The old topic that most of a group comes from.
     fn topic(&self, group: usize) -> Option<TopicId> {
         let most = self.topics[group].iter().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)));
@@ -130,8 +130,9 @@ impl Groups {
 
     fn offer(&self, a: usize, b: usize, continuity: f64) -> Option<Offer> {
         let between = self.edges[a].get(&b)?;
-        let whole = cohesion(self.inside(a) + self.inside(b) + 2.0 * between, self.ends[a] + self.ends[b]);
-        let parts = cohesion(self.inside(a), self.ends[a]) + cohesion(self.inside(b), self.ends[b]);
+        let whole = cohesion(self.inside(a) + self.inside(b) + 2.0 * between, self.ends[a] + self.ends[b])
+            + self.moments.told(&together(&self.counts[a], &self.counts[b]));
+        let parts = self.worth(a) + self.worth(b);
         let bias = match (self.topic(a), self.topic(b)) {
             (Some(a), Some(b)) if a == b => -continuity,
             (Some(_), Some(_)) => continuity,
@@ -165,6 +166,7 @@ impl Groups {
         self.age[a] += 1;
         self.group.iter_mut().filter(|group| **group == b).for_each(|group| *group = a);
         self.ends[a] += self.ends[b];
+        self.counts[a] = together(&self.counts[a], &self.counts[b]);
         for (topic, ends) in std::mem::take(&mut self.topics[b]) {
             *self.topics[a].entry(topic).or_insert(0.0) += ends;
         }

@@ -2,9 +2,11 @@
 //! for the old topics ([`reconcile`]), and whether they take their place ([`policy`]); [`report`] is what can be asked
 //! for afterwards.
 
+mod cells;
 pub mod coherence;
 mod compose;
 mod cut;
+mod moments;
 pub mod policy;
 pub mod reconcile;
 pub mod report;

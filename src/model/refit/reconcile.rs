@@ -44,10 +44,34 @@ pub struct Plan {
     pub merges: BTreeMap<TopicId, TopicId>,
     /// New topics, with the topic that they were split from, if any.
     pub births: Vec<Option<TopicId>>,
+    /// Topics that had ended and come back, as some births turned out to be.
+    pub restored: Vec<TopicId>,
     /// What was seen for the first time.
     pub suspicions: Vec<Suspicion>,
     /// Topics that have a cluster of their own.
     pub continued: BTreeSet<TopicId>,
+}
+
+impl Plan {
+    /// Makes births returns of topics that had ended: `returning` says which of which.
+    pub fn restore(&mut self, returning: &BTreeMap<usize, TopicId>) {
+        let births = std::mem::take(&mut self.births).into_iter().enumerate();
+        let targets: Vec<Target> = births
+            .map(|(birth, parent)| match returning.get(&birth) {
+                Some(topic) => Target::Old(*topic),
+                None => {
+                    self.births.push(parent);
+                    Target::Born(self.births.len() - 1)
+                }
+            })
+            .collect();
+        for label in self.labels.iter_mut().flatten() {
+            if let Target::Born(birth) = *label {
+                *label = targets[birth];
+            }
+        }
+        self.restored.extend(returning.values());
+    }
 }
 
 /// Members that each cluster and topic share.

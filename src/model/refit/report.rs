@@ -58,6 +58,8 @@ pub enum Fate {
     Born,
     /// It was born out of another.
     SplitFrom(TopicId),
+    /// It had ended, and is back.
+    Restored,
     /// It ended in another.
     MergedInto(TopicId),
     /// No document has come to it for long.

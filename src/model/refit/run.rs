@@ -1,4 +1,4 @@
-//! One fit: layout, clusters, the cut that continues the version in force, and the vote.
+//! One fit: layout, clusters, their cut, the version in force that is weighed against it, and the vote.
 //!
 //! 1. The nearest neighbours of every member, from which UMAP makes a layout.
 //! 2. HDBSCAN's condensed tree of the layout is `cut`, and the clusters are weighed against the version
@@ -19,8 +19,10 @@ use crate::document::Sequence;
 use crate::kernel::unit::{self, UnitRows};
 use crate::model::assign;
 use crate::model::refit::Checked;
+use crate::model::refit::cells::cells;
 use crate::model::refit::compose::compose;
 use crate::model::refit::cut::cut;
+use crate::model::refit::moments::Moments;
 use crate::model::refit::select::{Member, Snapshot};
 use crate::model::refit::vote::{Voters, looked_up};
 use crate::model::topic::TopicId;
@@ -94,10 +96,12 @@ pub fn run(
     let before: Vec<Option<TopicId>> = core.iter().map(|member| member.topic).collect();
     let sampled: Vec<bool> = core.iter().map(|member| member.sampled).collect();
     let near = graph.nearest(judging.neighbours());
-    let found = tree.labels_of(&cut(&tree, &near));
+    let moments = Moments::new(&sampled);
+    let found = tree.labels_of(&cut(&tree, &near, &moments));
     let found = Voters::new(&found, &sampled, judging).on_themselves(&graph);
     let least = min_cluster_size.div_ceil(2);
-    let (groups, count) = compose(&found, &before, &near, least.div_ceil(2), params.continuity);
+    let (cell_of, topics) = cells(&found, &before, &near, &moments, least.div_ceil(2));
+    let (groups, count) = compose(&cell_of, topics, &near, &moments, params.continuity);
     let voted = Voters::new(&groups, &sampled, judging).on_themselves(&graph);
     let (clusters, count) = without_small(voted, count as usize, least);
     let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;

@@ -123,9 +123,11 @@ impl State {
         let pinned: BTreeSet<TopicId> =
             self.topics.iter().filter(|(_, record)| record.pinned).map(|(id, _)| *id).collect();
         let fitted = &self.up_to_date(fitted);
-        let plan = reconcile(fitted, &self.suspicions, &pinned);
+        let mut plan = reconcile(fitted, &self.suspicions, &pinned);
+        plan.restore(&self.returning(fitted, &plan));
         let version = self.totals.version + 1;
         let mut draft = Draft::new(self);
+        plan.restored.iter().for_each(|id| _ = draft.restore(*id));
         draft.bear(&plan, version);
         plan.merges.iter().for_each(|(from, into)| draft.end(*from, Some(*into), version));
         draft.label(fitted, &plan);
@@ -217,6 +219,9 @@ impl State {
                 None => Happened::Created { topic },
             };
             self.tell(change, happened, now_ms);
+        }
+        for id in &plan.restored {
+            self.tell(change, Happened::Restored { topic: self.portrait(*id) }, now_ms);
         }
         let takers: BTreeSet<TopicId> = plan.merges.values().copied().collect();
         for into in takers {

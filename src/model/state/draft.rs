@@ -248,6 +248,7 @@ impl<'a> Draft<'a> {
         }
         let born = self.next.born.iter().zip(&plan.births);
         fates.extend(born.map(|(id, parent)| (*id, parent.map_or(Fate::Born, Fate::SplitFrom))));
+        fates.extend(plan.restored.iter().map(|id| (*id, Fate::Restored)));
         fates
     }
 

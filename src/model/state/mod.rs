@@ -16,6 +16,7 @@ pub mod operate;
 pub mod overview;
 mod plant;
 mod restore;
+mod returning;
 mod translate;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::adopt::{Circumstances, Rules};
+use super::change::Op;
 use super::*;
 use crate::checkpoint::{Partition, Position};
 use crate::keywords::{self, Bag};
+use crate::model::event::Happened;
 use crate::model::evidence::{Evidence, Kept};
 use crate::model::operate::{Action, Refusal};
 use crate::model::refit::policy;
+use crate::model::refit::report::Fate;
 use crate::model::refit::run::{Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
@@ -180,6 +183,39 @@ fn clusters_become_topics_and_keep_their_ids() {
     let adoption = adopt(&mut state, &second);
     assert_eq!(adoption.revisions, []);
     assert_eq!(state.totals().topics, 2);
+    check_sums(&state);
+}
+
+#[test]
+fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
+    let mut state = State::new(DIM, bounds());
+    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
+    state.absorb(evidence(&state, &documents), 1);
+    let apart = |state: &State| fitted(state, |kept| Some(axis_of(kept)));
+    let first = apart(&state);
+    adopt(&mut state, &first);
+    let together = fitted(&state, |_| Some(0));
+    adopt(&mut state, &together);
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0)]);
+    let again = apart(&state);
+    let mut rebuilt = state.clone();
+    let adoption = adopt(&mut state, &again);
+    rebuilt.apply(&adoption.change);
+    assert!(rebuilt == state, "the change tells all of it");
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
+    assert_eq!((state.totals().topics, state.redirects().len(), state.ended().len()), (2, 0, 0));
+    assert_eq!(adoption.revisions, [], "their records name it already");
+    let told =
+        |op: &Op| matches!(op, Op::Event(event) if matches!(event.happened, Happened::Restored { .. }));
+    assert!(adoption.change.ops.iter().any(told));
+    assert!(state.reports().last().unwrap().fates.contains(&(TopicId(1), Fate::Restored)));
+    check_sums(&state);
+    // What takes a few of its documents is something else.
+    let together = fitted(&state, |_| Some(0));
+    adopt(&mut state, &together);
+    let few = fitted(&state, |kept| Some(u32::from(axis_of(kept) == 1 && kept.position.offset < 9)));
+    adopt(&mut state, &few);
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(2)]);
     check_sums(&state);
 }
 

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use rand::{Rng as _, SeedableRng, rngs::SmallRng};
 
 use super::*;
+use crate::model::refit::cells::cells;
 
 /// A graph of `sizes.len()` groups in which an edge leaves its group with `leak`, to any row.
 fn graph(sizes: &[usize], k: usize, leak: f64, seed: u64) -> (Graph, Vec<u32>) {
@@ -18,6 +19,19 @@ fn graph(sizes: &[usize], k: usize, leak: f64, seed: u64) -> (Graph, Vec<u32>) {
     (Graph { distances: Array2::zeros((n, k)), indices }, group)
 }
 
+/// What `compose` says of the cells of `clusters` and `before`, with no word about time.
+fn composed(
+    clusters: &[Option<u32>],
+    before: &[Option<TopicId>],
+    graph: &Graph,
+    continuity: f64,
+) -> (Vec<Option<u32>>, u32) {
+    let sampled = vec![false; clusters.len()];
+    let moments = Moments::new(&sampled);
+    let (cell_of, topics) = cells(clusters, before, graph, &moments, 3);
+    compose(&cell_of, topics, graph, &moments, continuity)
+}
+
 fn topics(rows: &[u32]) -> Vec<Option<TopicId>> {
     rows.iter().map(|row| Some(TopicId(*row))).collect()
 }
@@ -28,7 +42,7 @@ fn a_topic_that_the_layout_tore_apart_stays_whole() {
     let torn: Vec<Option<u32>> =
         truth.iter().enumerate().map(|(row, group)| Some(group * 2 + row as u32 % 2)).collect();
     for before in [vec![None; 180], topics(&truth)] {
-        let (found, count) = compose(&torn, &before, &graph, 3, 0.05);
+        let (found, count) = composed(&torn, &before, &graph, 0.05);
         assert_eq!(count, 3);
         let mut seen = BTreeMap::new();
         found
@@ -43,10 +57,10 @@ fn topics_become_one_only_where_the_graph_speaks_clearly() {
     let (whole, _) = graph(&[120, 60], 10, 0.1, 2);
     let (apart, truth) = graph(&[60, 60, 60], 10, 0.1, 2);
     let together: Vec<Option<u32>> = truth.iter().map(|group| Some(u32::from(*group == 2))).collect();
-    assert_eq!(compose(&together, &topics(&truth), &whole, 3, 0.05).1, 2);
-    assert_eq!(compose(&together, &topics(&truth), &apart, 3, 0.05).1, 3);
+    assert_eq!(composed(&together, &topics(&truth), &whole, 0.05).1, 2);
+    assert_eq!(composed(&together, &topics(&truth), &apart, 0.05).1, 3);
     // With no doubt allowed, nothing changes.
-    assert_eq!(compose(&together, &topics(&truth), &whole, 3, 10.0).1, 3);
+    assert_eq!(composed(&together, &topics(&truth), &whole, 10.0).1, 3);
 }
 
 #[test]
@@ -54,8 +68,29 @@ fn a_new_cluster_of_outliers_is_a_group_of_its_own() {
     let (graph, truth) = graph(&[60, 60], 10, 0.1, 3);
     let before: Vec<_> = truth.iter().map(|group| (*group == 0).then_some(TopicId(7))).collect();
     let clusters: Vec<_> = truth.iter().map(|group| (*group == 1).then_some(0)).collect();
-    assert_eq!(compose(&clusters, &before, &graph, 3, 0.05).1, 2);
-    assert_eq!(compose(&[None; 120], &[None; 120], &graph, 3, 0.05), (vec![None; 120], 0));
+    assert_eq!(composed(&clusters, &before, &graph, 0.05).1, 2);
+    assert_eq!(composed(&[None; 120], &[None; 120], &graph, 0.05), (vec![None; 120], 0));
+}
+
+#[test]
+fn a_subject_that_has_just_appeared_parts_from_the_one_beside_it() {
+    // So many edges go from one to the other that the graph alone makes them one.
+    let (mut graph, truth) = graph(&[1000, 200, 100], 10, 0.0, 4);
+    let mut rng = SmallRng::seed_from_u64(5);
+    for near in graph.indices.rows_mut().into_iter().skip(1000).flatten() {
+        if rng.random_bool(0.7) {
+            *near = rng.random_range(1000..1300);
+        }
+    }
+    let before: Vec<Option<TopicId>> =
+        truth.iter().map(|group| Some(TopicId(u32::from(*group > 0)))).collect();
+    let cell_of: Vec<Option<usize>> = truth.iter().map(|group| Some(*group as usize)).collect();
+    let count = |sampled: &[bool]| {
+        let topics = vec![before[0], before[1000], before[1000]];
+        compose(&cell_of, topics, &graph, &Moments::new(sampled), 0.0).1
+    };
+    assert_eq!(count(&[false; 1300]), 2);
+    assert_eq!(count(&[true; 1300]), 3);
 }
 
 proptest! {
@@ -67,8 +102,10 @@ proptest! {
         let (graph, truth) = graph(&[20, 30, 10, 25], 6, leak, seed);
         let mut rng = SmallRng::seed_from_u64(seed);
         let clusters: Vec<Option<u32>> = truth.iter().map(|_| rng.random_bool(0.9).then(|| rng.random_range(0..3))).collect();
-        let (cell_of, topic_of) = cells(&clusters, &topics(&truth), 2);
-        let mut groups = Groups::new(&cell_of, topic_of, &graph);
+        let sampled: Vec<bool> = truth.iter().map(|_| rng.random_bool(0.8)).collect();
+        let moments = Moments::new(&sampled);
+        let (cell_of, topic_of) = cells(&clusters, &topics(&truth), &graph, &moments, 2);
+        let mut groups = Groups::new(&cell_of, topic_of, &graph, &moments);
         groups.join(0.05);
         let group_of: Vec<Option<usize>> = cell_of.iter().map(|cell| cell.map(|cell| groups.group[cell])).collect();
         for group in (0..groups.alive.len()).filter(|group| groups.alive[*group]) {
