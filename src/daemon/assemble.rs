@@ -139,7 +139,7 @@ impl Daemon {
         telemetry.encoder_loaded(embedder.name(), embedder.report());
         let site = Site { config, telemetry, stop, listener, embedder };
         match site.config.kafka.clone() {
-            Some(kafka) => Self::start_in_cluster(site, kafka, role).await,
+            Some(kafka) => Box::pin(Self::start_in_cluster(site, kafka, role)).await,
             None => Self::start_embedded(site, exit_at_end),
         }
     }

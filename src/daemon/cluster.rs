@@ -115,7 +115,7 @@ pub(super) struct Fenced(Option<Instant>);
 
 impl Fenced {
     /// How long it must be ago for the next time to be chance again.
-    const AGAIN: Duration = Duration::from_secs(60);
+    const AGAIN: Duration = Duration::from_mins(1);
 
     /// True if `error` says so, and did not a moment ago.
     pub(super) fn may_pass(&mut self, error: &kafka::Error) -> bool {
