@@ -46,7 +46,8 @@ pub struct Counts<C> {
     /// Counts every change of a class, so that a [`Ranking`](super::Ranking) knows which changed since.
     revision: u64,
     terms: Vec<Term>,
-    ids: HashMap<Arc<str>, u32>,
+    /// Shared likewise, until a term comes or goes.
+    ids: Arc<HashMap<Arc<str>, u32>>,
     /// Ids of `terms` that hold no term now and are given out first.
     free: Vec<u32>,
     /// Shared with copies until one of them changes a class: a draft of the next version costs what it changes.
@@ -102,7 +103,7 @@ impl<C: Ord + Copy> Counts<C> {
             epoch: 0,
             revision: 0,
             terms: Vec::new(),
-            ids: HashMap::new(),
+            ids: Arc::default(),
             free: Vec::new(),
             classes: BTreeMap::new(),
         }
@@ -329,7 +330,7 @@ impl<C: Ord + Copy> Counts<C> {
             self.terms.push(term);
             (self.terms.len() - 1) as u32
         };
-        self.ids.insert(text, id);
+        Arc::make_mut(&mut self.ids).insert(text, id);
         id
     }
 
@@ -346,7 +347,7 @@ impl<C: Ord + Copy> Counts<C> {
     fn forget(&mut self, id: u32) {
         let term = &mut self.terms[id as usize];
         term.total = 0.0;
-        self.ids.remove(&*std::mem::take(&mut term.text));
+        Arc::make_mut(&mut self.ids).remove(&*std::mem::take(&mut term.text));
         self.free.push(id);
     }
 
