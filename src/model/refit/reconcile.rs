@@ -57,12 +57,12 @@ impl Plan {
     pub fn restore(&mut self, returning: &BTreeMap<usize, TopicId>) {
         let births = std::mem::take(&mut self.births).into_iter().enumerate();
         let targets: Vec<Target> = births
-            .map(|(birth, parent)| match returning.get(&birth) {
-                Some(topic) => Target::Old(*topic),
-                None => {
-                    self.births.push(parent);
-                    Target::Born(self.births.len() - 1)
+            .map(|(birth, parent)| {
+                if let Some(topic) = returning.get(&birth) {
+                    return Target::Old(*topic);
                 }
+                self.births.push(parent);
+                Target::Born(self.births.len() - 1)
             })
             .collect();
         for label in self.labels.iter_mut().flatten() {
