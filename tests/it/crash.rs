@@ -64,8 +64,8 @@ fn in_lockstep_a_killed_run_ends_like_one_that_was_not() {
     let ids: Vec<String> = (0..1500).map(|number| format!("d{number}")).collect();
     let run = |kills| {
         // With embeddings of their own: an encoder's last digits may depend on what else is in a batch.
-        let lines: String = (0..1500).map(|n| format!("{}\n", document(n))).collect();
-        let home = Home::new(&lines)
+        let lines: Vec<String> = (0..1500).map(|n| document(n).to_string()).collect();
+        let home = Home::new(&(lines.join("\n") + "\n"))
             .set("refit.lockstep=true")
             .set("refit.n_epochs=50")
             .set("refit.first_documents=300")

@@ -5,6 +5,7 @@ use super::with_broker;
 use crate::topicd::wait_for;
 
 #[test]
+#[ignore = "waits in vain, not yet known for what; issue 8"]
 fn another_machine_takes_over_from_what_is_in_kafka() {
     with_broker(|broker| {
         let cluster = Cluster { broker, prefix: "members" };
