@@ -264,6 +264,25 @@ impl Clients {
         config
     }
 
+    /// The same for a member of `group` that commits nothing by itself and sees committed records only; a static member
+    /// if the process has a name.
+    pub(super) fn member(&self, group: &str, defaults: &[(&str, &str)]) -> ClientConfig {
+        let common = [
+            ("session.timeout.ms", "10000"),
+            // A partition changes hands in two rounds, each as long as a heartbeat.
+            ("heartbeat.interval.ms", "1000"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+        ];
+        let ours =
+            [("group.id", group), ("enable.auto.commit", "false"), ("isolation.level", "read_committed")];
+        let mut config = self.settings(&[&common, defaults].concat(), &ours);
+        let instance = &self.params.params().instance;
+        if !instance.is_empty() {
+            config.set("group.instance.id", instance);
+        }
+        config
+    }
+
     /// A client made of `config`.
     pub(super) fn make<R, T>(&self, config: &ClientConfig, rebalancing: R) -> Result<(T, Arc<Told>), Error>
     where

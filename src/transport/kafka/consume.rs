@@ -83,25 +83,13 @@ pub(super) fn join(
     lockstep: bool,
 ) -> Result<(Arc<Consumer<Share>>, Arc<Told>), Error> {
     let params = clients.params.params();
-    let ours = [
-        ("group.id", params.group.as_str()),
-        ("enable.auto.commit", "false"),
-        ("isolation.level", "read_committed"),
-    ];
     let defaults = [
-        ("session.timeout.ms", "10000"),
-        // A partition changes hands in two rounds, each as long as a heartbeat.
-        ("heartbeat.interval.ms", "1000"),
-        ("partition.assignment.strategy", "cooperative-sticky"),
         // A partition of which nothing is committed is told apart from one whose records are gone.
         ("auto.offset.reset", "error"),
         ("queued.max.messages.kbytes", "32768"),
         ("statistics.interval.ms", STATISTICS_MS),
     ];
-    let mut config = clients.settings(&defaults, &ours);
-    if !params.instance.is_empty() {
-        config.set("group.instance.id", &params.instance);
-    }
+    let config = clients.member(&params.group, &defaults);
     let (consumer, told): (Consumer<Share>, _) = clients.make(&config, Share { transactor, lockstep })?;
     let documents = &params.topics.documents;
     consumer.subscribe(&[documents]).map_err(|source| told.error("subscribe to", documents, source))?;

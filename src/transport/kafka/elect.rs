@@ -52,21 +52,7 @@ impl Election {
     pub(super) fn stand(clients: &Clients) -> Result<Self, Error> {
         let params = clients.params.params();
         let group = format!("{}.modeler", params.group);
-        let ours = [
-            ("group.id", group.as_str()),
-            ("enable.auto.commit", "false"),
-            ("isolation.level", "read_committed"),
-        ];
-        let defaults = [
-            ("session.timeout.ms", "10000"),
-            ("heartbeat.interval.ms", "1000"),
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            ("auto.offset.reset", "latest"),
-        ];
-        let mut config = clients.settings(&defaults, &ours);
-        if !params.instance.is_empty() {
-            config.set("group.instance.id", &params.instance);
-        }
+        let config = clients.member(&group, &[("auto.offset.reset", "latest")]);
         let (seat, leading) = watch::channel(false);
         let (consumer, told): (Consumer<Seat>, _) = clients.make(&config, Seat(seat))?;
         let evidence = params.topics.evidence.clone();
