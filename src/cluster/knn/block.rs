@@ -166,7 +166,9 @@ impl Task for Offer<'_, '_> {
         let rows = meeting.rows;
         for (&i, products) in rows[row..].iter().zip(products.rows()) {
             let (i, Some(products)) = (i as usize, products.to_slice()) else { continue };
-            for (chunk, products) in products.chunks(LANES).enumerate() {
+            // Beyond the last column a piece has products of rows that are not there, for more than a chunk maybe.
+            let known = (meeting.floors.len() - column).min(products.len());
+            for (chunk, products) in products[..known].chunks(LANES).enumerate() {
                 let column = column + chunk * LANES;
                 if meeting.any_enters(meeting.left.floors[i], meeting.left.half_squares[i], column, products)
                 {
