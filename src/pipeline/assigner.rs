@@ -60,22 +60,28 @@ pub enum Error<P: std::error::Error + 'static> {
 impl<P: AssignerPort> Assigner<P> {
     /// Runs until the stream ends, `stop` is cancelled, or the modeler is gone.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error<P::Error>> {
+        let ran = self.pump(&stop).await;
+        // After an error too: nothing of this run may be at work when the next one begins.
+        let closed = self.port.close().await.map_err(Error::Port);
+        ran.and(closed)
+    }
+
+    async fn pump(&mut self, stop: &CancellationToken) -> Result<(), Error<P::Error>> {
         loop {
             let batch = tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
                 batch = self.port.receive() => batch.map_err(Error::Port)?,
             };
-            let Some(batch) = batch else { break };
-            let Some(outcome) = self.outcome(batch, &stop).await? else { break };
+            let Some(batch) = batch else { return Ok(()) };
+            let Some(outcome) = self.outcome(batch, stop).await? else { return Ok(()) };
             if let Some(lag) = self.port.lag_bytes() {
                 self.telemetry.source_advanced(lag);
             }
             if !self.port.commit(outcome).await.map_err(Error::Port)? {
-                break;
+                return Ok(());
             }
         }
-        self.port.close().await.map_err(Error::Port)
     }
 
     /// What becomes of `batch`; none if `stop` is cancelled while the encoder is out of reach. Documents wait for it,

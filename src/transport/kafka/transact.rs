@@ -241,7 +241,11 @@ impl Transactor {
             }
         }
         self.drop_uncommitted();
-        // Offsets are asked for only once nothing is open any more, so the new producer comes first.
+        Ok(())
+    }
+
+    /// Waits for a producer that works.
+    fn make_ready(&mut self) -> Result<(), Error> {
         while let Err(failure) = self.ready() {
             match failure {
                 Failure::Final(error) => return Err(error),
@@ -286,6 +290,8 @@ pub(super) fn run(
 ) -> Result<(), Error> {
     let lock = || transactor.lock().unwrap_or_else(PoisonError::into_inner);
     let tick = Duration::from_millis(lock().clients.params.params().transaction_ms);
+    // What a process of this name left open is ended now: it hides the offsets where this one goes on.
+    lock().make_ready()?;
     loop {
         let next = handed.recv_timeout(tick);
         let mut transactor = lock();
@@ -297,6 +303,8 @@ pub(super) fn run(
         if ended {
             return Ok(());
         }
+        // Offsets are asked for only once nothing is open any more, so a new producer comes first.
+        transactor.make_ready()?;
     }
 }
 
