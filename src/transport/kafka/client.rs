@@ -161,9 +161,13 @@ impl<R: Rebalancing> ClientContext for Context<R> {
 
     fn stats(&self, statistics: Statistics) {
         for (topic, found) in &statistics.topics {
-            let known = found.partitions.iter().filter(|(_, partition)| partition.consumer_lag >= 0);
-            for (partition, found) in known {
-                self.telemetry.kafka_lagged(topic, *partition, found.consumer_lag);
+            for (partition, found) in &found.partitions {
+                // librdkafka's own figure begins at what it committed itself, and a transaction's producer commits
+                // here. Behind the last record may stand marks of transactions, past which only the end's offset is.
+                let read = found.app_offset.max(found.eof_offset).max(found.committed_offset);
+                if read >= 0 && found.ls_offset >= 0 {
+                    self.telemetry.kafka_lagged(topic, *partition, (found.ls_offset - read).max(0));
+                }
             }
         }
     }
