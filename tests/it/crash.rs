@@ -59,7 +59,6 @@ fn a_term_signal_ends_the_run_in_order() {
 }
 
 #[test]
-#[ignore = "not seen to pass since what it found was mended; issue 8"]
 fn in_lockstep_a_killed_run_ends_like_one_that_was_not() {
     let ids: Vec<String> = (0..1500).map(|number| format!("d{number}")).collect();
     let run = |kills| {

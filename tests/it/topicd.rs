@@ -10,15 +10,20 @@ use serde_json::Value;
 /// How long anything may take that is waited for.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(3);
 
+/// Lines of a daemon's log that tell why a test failed.
+const LOGGED: usize = 60;
+
 /// A folder with a state, outputs and a source.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
     settings: Vec<String>,
+    /// Where the logs of its daemons go, one after the other, if anywhere.
+    log: Option<PathBuf>,
 }
 
 impl Home {
     pub(crate) fn new(documents: &str) -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap(), settings: Vec::new() };
+        let home = Self { folder: tempfile::tempdir().unwrap(), settings: Vec::new(), log: None };
         fs_err::write(home.path("documents.jsonl"), documents).unwrap();
         home
     }
@@ -27,6 +32,23 @@ impl Home {
     pub(crate) fn set(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
         self
+    }
+
+    /// The daemons' logs are kept in `file` of the target folder's `tmp`, which outlives the test.
+    pub(crate) fn log_to(mut self, file: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        fs_err::write(&path, "").unwrap();
+        self.log = Some(path);
+        self
+    }
+
+    /// The end of the kept log, for the message of a test that fails.
+    pub(crate) fn end_of_log(&self) -> String {
+        let Some(path) = &self.log else { return String::new() };
+        let text = fs_err::read_to_string(path).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines[lines.len().saturating_sub(LOGGED)..].join("\n");
+        format!("\nthe end of {}:\n{end}", path.display())
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -44,6 +66,15 @@ impl Home {
             command.args(["--set", setting]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// `topicd` with `arguments`, which runs for long: its log goes where it is kept.
+    pub(crate) fn long_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        if let Some(path) = &self.log {
+            command.stderr(std::fs::File::options().append(true).open(path).unwrap());
+        }
         command
     }
 
@@ -66,19 +97,21 @@ impl Home {
 
     /// Likewise, with further arguments.
     pub(crate) fn start_as(&self, arguments: &[&str]) -> Daemon {
-        let mut child = self.command(&[&["run", "--events"], arguments].concat()).spawn().unwrap();
+        let mut child = self.long_command(&[&["run", "--events"], arguments].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
+        let errors = child.stderr.take();
         if !first.starts_with("live page: ") {
-            let mut why = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+            let mut why = self.end_of_log();
+            errors.map(|mut errors| errors.read_to_string(&mut why).unwrap());
             panic!("no address but `{first}`: {why}");
         }
         // Nobody may block on a full pipe.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        let mut errors = child.stderr.take().unwrap();
-        std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        if let Some(mut errors) = errors {
+            std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
+        }
         let base = first.trim().trim_start_matches("live page: ").trim_end_matches('/').to_owned();
         Daemon { child, base }
     }
@@ -137,12 +170,18 @@ fn ureq(base: &str, path: &str) -> std::io::Result<String> {
 
 /// Waits until `condition` gives a value.
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let waited = wait_or_explain(|| condition().ok_or(()));
+    waited.unwrap_or_else(|()| panic!("waited too long for {what}"))
+}
+
+/// Waits until `condition` gives a value; past the deadline, what it lacked last.
+pub(crate) fn wait_or_explain<T, E>(mut condition: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let started = Instant::now();
     loop {
-        if let Some(value) = condition() {
-            return value;
+        let found = condition();
+        if found.is_ok() || started.elapsed() >= DEADLINE {
+            return found;
         }
-        assert!(started.elapsed() < DEADLINE, "waited too long for {what}");
         std::thread::park_timeout(Duration::from_millis(50));
     }
 }

@@ -3,14 +3,14 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -22,6 +22,8 @@ pub(crate) struct Broker {
     folder: tempfile::TempDir,
     child: Option<Child>,
     lines: Arc<Mutex<Vec<String>>>,
+    /// Lines that were there when it was started last.
+    before: usize,
     ports: Vec<u16>,
     /// Where clients begin, if not here.
     bootstrap: Option<String>,
@@ -184,7 +186,7 @@ impl Broker {
             .expect("`java` is there after `deploy/test` has set the machine up");
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let ports = listeners.iter().map(|(_, _, port)| *port).collect();
-        Self { folder, child: None, lines: Arc::default(), ports, bootstrap: None }
+        Self { folder, child: None, lines: Arc::default(), before: 0, ports, bootstrap: None }
     }
 
     /// A key for the broker, and `ca.pem`, by which clients know it.
@@ -232,7 +234,7 @@ impl Broker {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        self.lines.lock().unwrap().clear();
+        self.before = self.lines.lock().unwrap().len();
         let (output, lines) = (BufReader::new(child.stdout.take().unwrap()), self.lines.clone());
         std::thread::spawn(move || {
             output.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line));
@@ -242,8 +244,25 @@ impl Broker {
 
     /// Waits until it serves.
     pub(crate) fn wait(&self) {
-        let said = |word: &str| self.lines.lock().unwrap().iter().any(|line| line.contains(word));
+        let said =
+            |word: &str| self.lines.lock().unwrap()[self.before..].iter().any(|line| line.contains(word));
         wait_for("the broker", || said("Kafka Server started").then_some(()));
+    }
+
+    /// `kill -9` for one of three, and back; afterwards all three have every record again.
+    ///
+    /// That one alone is killed while transactions are under way is not survived by Kafka itself: while it comes back its
+    /// partitions have no leader for a moment, and 4.3.1 then takes them for deleted and never writes the mark that ends
+    /// the transaction (KAFKA-20734). Nobody who reads committed records gets past that place any more.
+    pub(crate) fn kill_one(brokers: &mut [Self; 3], at: usize) {
+        brokers[at].kill();
+        brokers[at].run();
+        let client: BaseConsumer = brokers[at].client().create().unwrap();
+        wait_for("all replicas", || {
+            let metadata = client.fetch_metadata(None, Duration::from_secs(10)).ok()?;
+            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            partitions.all(|partition| partition.isr().len() == brokers.len()).then_some(())
+        });
     }
 
     /// `kill -9`.
@@ -340,6 +359,8 @@ impl Broker {
             match consumer.poll(Duration::from_mins(1)).expect("the partition has an end") {
                 Ok(message) => records.push(record(&message)),
                 Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                // One of several brokers is away; another has the records.
+                Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure)) => {}
                 Err(error) => panic!("{topic}: {error}"),
             }
         }
@@ -361,8 +382,18 @@ fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
 }
 
 impl Drop for Broker {
+    /// A test that fails keeps what the broker said.
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let file = format!("broker-{}.log", self.ports[0]);
+            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+            match fs_err::write(&file, lines) {
+                Ok(()) => eprintln!("what the broker said stands in {}", file.display()),
+                Err(error) => eprintln!("{error}"),
+            }
+        }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Two machines and their broker, killed at random moments while documents flow and an assigner joins and leaves.
+//! Two machines and their three brokers, killed at random moments while documents flow and an assigner joins and leaves.
 //!
 //! The plan is drawn from a seed and written down, an action a line, in the target folder's `tmp/chaos-SEED.txt`.
 //! `TOPICD_CHAOS_SEED` draws the same plan again, `TOPICD_CHAOS_PLAN` carries out such a file, and
 //! `TOPICD_CHAOS_KILLS` says how many kills a plan has: 20 unless set, 200 for a night.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::topicd::{Home, wait_for};
 const DOCUMENTS: usize = 300;
 
 /// Whom a kill hits; it is started again at once. The third, an assigner without a name, joins at one of its turns and
-/// leaves in order at the next.
+/// leaves in order at the next. The brokers take turns too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
     First,
@@ -80,20 +80,23 @@ fn draw(seed: u64, kills: usize) -> Vec<Action> {
     (0..kills).map(|_| action()).collect()
 }
 
-/// The plan to carry out, and where it is written down.
-fn plan() -> (Vec<Action>, PathBuf) {
+/// The plan to carry out, and the name of the file in which it is written down, without its end.
+fn plan() -> (Vec<Action>, String) {
     let variable = |name: &str| std::env::var(name).ok();
     if let Some(file) = variable("TOPICD_CHAOS_PLAN") {
         let text = fs_err::read_to_string(&file).unwrap();
-        return (text.lines().map(|line| line.parse().unwrap()).collect(), PathBuf::from(file));
+        let name = Path::new(&file).file_stem().unwrap().to_string_lossy().into_owned();
+        return (text.lines().map(|line| line.parse().unwrap()).collect(), name);
     }
     let seed = variable("TOPICD_CHAOS_SEED").map_or_else(rand::random, |seed| seed.parse().unwrap());
     let kills = variable("TOPICD_CHAOS_KILLS").map_or(20, |kills| kills.parse().unwrap());
     let plan = draw(seed, kills);
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("chaos-{seed}.txt"));
+    let name = format!("chaos-{seed}");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name).with_extension("txt");
     let lines: Vec<String> = plan.iter().map(ToString::to_string).collect();
     fs_err::write(&file, lines.join("\n")).unwrap();
-    (plan, file)
+    println!("the plan stands in {}:\n{}", file.display(), lines.join("\n"));
+    (plan, name)
 }
 
 /// Starts a daemon and doesn't wait for it.
@@ -102,8 +105,7 @@ fn start(home: &Home) -> Child {
 }
 
 fn start_as(home: &Home, arguments: &[&str]) -> Child {
-    let mut command = home.command(&[&["run"], arguments].concat());
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    home.long_command(&[&["run"], arguments].concat()).stdout(Stdio::null()).spawn().unwrap()
 }
 
 /// The third joins, or leaves as after Ctrl-C.
@@ -124,19 +126,21 @@ fn kill(child: &mut Child) {
 
 #[test]
 fn nothing_is_lost_or_doubled() {
-    let (plan, file) = plan();
-    println!("the plan stands in {}", file.display());
-    let mut broker = Broker::start();
-    broker.create("chaos-documents", 4);
-    let homes = ["a", "b"].map(|name| {
-        let cluster = Cluster { broker: &broker, prefix: "chaos" };
-        cluster.machine(name).set("refit.first_documents=300").set("refit.every_documents=400")
+    let (plan, name) = plan();
+    let mut brokers = Broker::start_three();
+    brokers[0].create("chaos-documents", 4);
+    let homes = ["a", "b"].map(|machine| {
+        let home = Cluster { broker: &brokers[0], prefix: "chaos" }.machine(machine);
+        let home = home.log_to(&format!("{name}-{machine}.log"));
+        home.set("refit.first_documents=300").set("refit.every_documents=400")
     });
-    let passing = Cluster { broker: &broker, prefix: "chaos" }.machine("");
+    let passing = Cluster { broker: &brokers[0], prefix: "chaos" }.machine("");
+    let passing = passing.log_to(&format!("{name}-third.log"));
     let (mut daemons, mut third) = (homes.each_ref().map(start), None);
+    let mut turns = (0..brokers.len()).cycle();
     for (number, action) in plan.iter().enumerate() {
         let from = number * DOCUMENTS;
-        write_documents(&Cluster { broker: &broker, prefix: "chaos" }, from, from + DOCUMENTS);
+        write_documents(&Cluster { broker: &brokers[0], prefix: "chaos" }, from, from + DOCUMENTS);
         let moment = Instant::now() + Duration::from_millis(action.wait_ms);
         wait_for("the moment", || (Instant::now() >= moment).then_some(()));
         match action.victim {
@@ -146,17 +150,14 @@ fn nothing_is_lost_or_doubled() {
                 daemons[at] = start(&homes[at]);
             }
             Victim::Third => join_or_leave(&mut third, &passing),
-            Victim::Broker => {
-                broker.kill();
-                broker.run();
-            }
+            Victim::Broker => turns.by_ref().take(1).for_each(|at| Broker::kill_one(&mut brokers, at)),
         }
     }
-    let cluster = Cluster { broker: &broker, prefix: "chaos" };
+    let cluster = Cluster { broker: &brokers[0], prefix: "chaos" };
     let documents = plan.len() * DOCUMENTS;
     daemons.iter_mut().chain(&mut third).for_each(kill);
     let last = homes[0].start();
-    let outcome = wait_for("everything to be done", || cluster.outcome(&last, documents, 1));
+    let outcome = cluster.settle(&last, documents, 1, &[&homes[0], &homes[1], &passing]);
     outcome.check_exactly_once(&ids(documents));
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::broker::{Broker, Record};
 use crate::outcome::Outcome;
-use crate::topicd::{Daemon, Home};
+use crate::topicd::{Daemon, Home, wait_or_explain};
 
 /// Topics of one test, told apart by a prefix, on one broker.
 pub(crate) struct Cluster<'a> {
@@ -19,7 +19,9 @@ impl Cluster<'_> {
 
     /// A machine with a folder of its own; `instance` is its name in the group.
     pub(crate) fn machine(&self, instance: &str) -> Home {
+        let log = format!("{}-{}.log", self.prefix, if instance.is_empty() { "unnamed" } else { instance });
         let mut home = Home::new("")
+            .log_to(&log)
             .set("source.type=kafka")
             .set(&format!("kafka.brokers={}", self.broker.address()))
             .set(&format!("kafka.group={}", self.prefix))
@@ -39,20 +41,45 @@ impl Cluster<'_> {
     }
 
     /// What has become of `documents` once all are assigned and learned, under version `version` or a later one, and
-    /// nothing has moved while it was read.
-    pub(crate) fn outcome(&self, daemon: &Daemon, documents: usize, version: u64) -> Option<Outcome> {
-        let topics = daemon.json("/api/topics")?;
-        if topics["documents"] != documents || topics["version"].as_u64()? < version {
-            return None;
+    /// nothing has moved while it was read. If that is waited for in vain, the test fails with what is missing and with
+    /// the ends of the logs of `homes`.
+    pub(crate) fn settle(&self, daemon: &Daemon, documents: usize, version: u64, homes: &[&Home]) -> Outcome {
+        let settled = wait_or_explain(|| self.outcome(daemon, documents, version));
+        settled.unwrap_or_else(|lacking| {
+            let logs: String = homes.iter().map(|home| home.end_of_log()).collect();
+            panic!("waited too long for {documents} documents: {lacking}{logs}")
+        })
+    }
+
+    /// What [`settle`](Self::settle) waits for, or what is missing of it.
+    fn outcome(&self, daemon: &Daemon, documents: usize, version: u64) -> Result<Outcome, String> {
+        let tell = || daemon.json("/api/topics").ok_or_else(|| "the daemon gives no answer".to_owned());
+        let topics = tell()?;
+        if topics["documents"] != documents || topics["version"].as_u64() < Some(version) {
+            let (learned, version, lags) = (&topics["documents"], &topics["version"], lags(daemon));
+            return Err(format!("{learned} are learned, under version {version}; lags: {lags}"));
         }
         let (assignments, events) = (self.records("assignments"), self.records("events"));
         // What a dead process left open hides what others have committed after it, for half a minute at most.
         let arrived = assignments.iter().filter(|record| record["revision"] == 1).count();
         if arrived < documents {
-            return None;
+            return Err(format!(
+                "all are learned, but {arrived} assignments can be read; lags: {}",
+                lags(daemon)
+            ));
         }
-        (daemon.json("/api/topics")? == topics).then_some(Outcome { assignments, events, topics })
+        if tell()? != topics {
+            return Err("topics changed while the assignments were read".to_owned());
+        }
+        Ok(Outcome { assignments, events, topics })
     }
+}
+
+/// How far behind the daemon is, by partition.
+fn lags(daemon: &Daemon) -> String {
+    let metrics = daemon.get("/metrics").unwrap_or_default();
+    let lags = metrics.lines().filter_map(|line| line.strip_prefix("topicd_kafka_lag_records"));
+    lags.collect::<Vec<_>>().join(" ")
 }
 
 /// Document number `n`, about one of four subjects, with an embedding near to its subject's.

@@ -28,16 +28,16 @@ fn one_process_killed_ten_times() {
         }
         write_documents(&cluster, 3000, 4000);
         let daemon = home.start();
-        let outcome = wait_for("a second version of all documents", || cluster.outcome(&daemon, 4000, 2));
+        let outcome = cluster.settle(&daemon, 4000, 2, &[&home]);
         outcome.check_exactly_once(&ids(4000));
         crate::schemas::check("topic", &cluster.records("topics"));
     });
 }
 
-/// What a run in lockstep comes to that is killed after each of `pauses`, its broker too where `broker` is.
-fn in_lockstep(prefix: &'static str, pauses: &[u64], broker: &mut Broker, kill_broker: bool) -> Story {
-    broker.create(&format!("{prefix}-documents"), 1);
-    let cluster = Cluster { broker, prefix };
+/// What a run in lockstep comes to that is killed after each of `pauses`, brokers too where `kill` says so.
+fn in_lockstep(prefix: &'static str, pauses: &[u64], brokers: &mut [Broker; 3], kill: bool) -> Story {
+    brokers[0].create(&format!("{prefix}-documents"), 1);
+    let cluster = Cluster { broker: &brokers[0], prefix };
     write_documents(&cluster, 0, LOCKSTEP);
     let settings = [
         "refit.lockstep=true",
@@ -49,14 +49,13 @@ fn in_lockstep(prefix: &'static str, pauses: &[u64], broker: &mut Broker, kill_b
     for (number, pause) in pauses.iter().enumerate() {
         let roles: [&[&str]; 3] = [&[], &["--role", "assigner"], &["--role", "modeler"]];
         kill_after(&home, roles[number % 3], Duration::from_millis(*pause));
-        if kill_broker && number % 4 == 3 {
-            broker.kill();
-            broker.run();
+        if kill && number % 4 == 3 {
+            Broker::kill_one(brokers, number % 3);
         }
     }
     let daemon = home.start();
-    let cluster = Cluster { broker, prefix };
-    let outcome = wait_for("all documents in lockstep", || cluster.outcome(&daemon, LOCKSTEP, 3));
+    let cluster = Cluster { broker: &brokers[0], prefix };
+    let outcome = cluster.settle(&daemon, LOCKSTEP, 3, &[&home]);
     outcome.check_exactly_once(&ids(LOCKSTEP));
     outcome.story()
 }
@@ -66,10 +65,10 @@ const LOCKSTEP: usize = 24 * 64;
 
 #[test]
 fn in_lockstep_a_killed_run_ends_like_one_that_was_not() {
-    let mut broker = Broker::start();
-    let golden = in_lockstep("golden", &[], &mut broker, false);
+    let mut brokers = Broker::start_three();
+    let golden = in_lockstep("golden", &[], &mut brokers, false);
     let pauses: Vec<u64> = (0..8).map(|_| rand::random_range(500..3000)).collect();
     println!("killed after {pauses:?} ms each");
-    let killed = in_lockstep("killed", &pauses, &mut broker, true);
+    let killed = in_lockstep("killed", &pauses, &mut brokers, true);
     golden.check_same(&killed);
 }

@@ -3,7 +3,7 @@
 use super::broker::{Broker, free_port};
 use super::daemon::{Cluster, write_documents};
 use super::with_broker;
-use crate::topicd::{Home, wait_for};
+use crate::topicd::Home;
 
 /// What a daemon that cannot start says.
 fn refusal(home: &Home) -> String {
@@ -55,7 +55,7 @@ fn records_that_are_gone_and_records_that_are_too_large() {
         let home = cluster.machine("a");
         write_documents(&cluster, 0, 100);
         let daemon = home.start();
-        wait_for("the first documents", || cluster.outcome(&daemon, 100, 0));
+        cluster.settle(&daemon, 100, 0, &[&home]);
         drop(daemon);
         write_documents(&cluster, 100, 200);
         broker.delete_before(&cluster.topic("documents"), 150);
@@ -113,5 +113,5 @@ fn a_guarded_broker_lets_in_who_may() {
 
     write_documents(&cluster, 0, 100);
     let daemon = known.start();
-    wait_for("documents over TLS", || cluster.outcome(&daemon, 100, 0));
+    cluster.settle(&daemon, 100, 0, &[&known]);
 }
