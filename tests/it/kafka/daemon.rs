@@ -17,11 +17,16 @@ impl Cluster<'_> {
         format!("{}-{name}", self.prefix)
     }
 
-    /// A machine with a folder of its own; `instance` is its name in the group.
+    /// A machine with a folder of its own; `instance` is its name in the group. Its refits are small: they take what
+    /// others leave of the cores, which may be little where tests run side by side, and many small ones show more.
     pub(crate) fn machine(&self, instance: &str) -> Home {
         let log = format!("{}-{}.log", self.prefix, if instance.is_empty() { "unnamed" } else { instance });
         let mut home = Home::new("")
             .log_to(&log)
+            .set("refit.remembered=1000")
+            .set("refit.sample=1000")
+            .set("refit.outlier_buffer=1000")
+            .set("refit.n_epochs=50")
             .set("source.type=kafka")
             .set(&format!("kafka.brokers={}", self.broker.address()))
             .set(&format!("kafka.group={}", self.prefix))
