@@ -1,10 +1,11 @@
 //! One line in, one document or one rejection out.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::time;
@@ -161,12 +162,47 @@ impl Parser {
     }
 }
 
-/// A JSON object's fields by name, each still as JSON.
-type Object<'a> = HashMap<std::borrow::Cow<'a, str>, &'a RawValue>;
+/// A JSON object's fields, each still as JSON: few are looked for, which takes less time than to sort them in.
+struct Object<'a>(Vec<(Name<'a>, &'a RawValue)>);
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Object<'a> {
+    /// The field called `name`; the last of several.
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(Name(found), _)| found == name).map(|(_, value)| *value)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(8);
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Object(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
 
 /// The field called `name`, or, if there is none and the name has dots, the field of a field: `user.bio`.
 fn lookup<'a>(object: &Object<'a>, name: &str) -> Option<&'a RawValue> {
-    object.get(name).copied().or_else(|| {
+    object.get(name).or_else(|| {
         let (outer, inner) = name.split_once('.')?;
         let outer: Object<'a> = serde_json::from_str(object.get(outer)?.get()).ok()?;
         lookup(&outer, inner)
