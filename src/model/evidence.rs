@@ -163,7 +163,14 @@ pub const KEPT_TEXT_BYTES: usize = 2048;
 impl Outcome {
     /// What this batch teaches, when `sampling` decides which documents are sampled.
     pub fn evidence(&self, sampling: Sampling) -> Evidence {
-        let mut evidence = Evidence { rejected: self.rejections.len() as u64, ..Evidence::default() };
+        let mut evidence = Evidence::default();
+        self.teach(&mut evidence, sampling);
+        evidence
+    }
+
+    /// Adds what this batch teaches to what earlier ones taught.
+    pub fn teach(&self, evidence: &mut Evidence, sampling: Sampling) {
+        evidence.rejected += self.rejections.len() as u64;
         for judged in &self.judged {
             let topic = judged.assignment.topic;
             let id = &judged.document.id;
@@ -175,7 +182,6 @@ impl Outcome {
                 evidence.kept.push((judged.keep(), topic));
             }
         }
-        evidence
     }
 }
 

@@ -12,18 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Place};
 use super::consume::{Item, Receiving, join};
-use super::envelope::Envelope;
+use super::envelope::Envelopes;
 use super::error::Error;
 use super::params::Guarantee;
 use super::transact::{self, Handed, Transactor};
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
 use crate::transport::AssignerPort;
 use crate::transport::embedded::{self, Parser};
 
-/// Judged batches on their way to the producer's thread: filled here, where the loop waits while it is full.
-const BATCHES: usize = 2;
+/// Judged batches on their way to the producer's thread: filled here, where the loop waits while it is full. As many as
+/// are judged while a commit takes its time.
+const BATCHES: usize = 16;
 /// How long a batch in lockstep waits before it is looked whether it still counts.
 const STEP: Duration = Duration::from_millis(50);
 /// Never, for a wait without an end of its own.
@@ -65,7 +66,7 @@ struct Ticket {
     ends: BTreeMap<Place, i64>,
     /// What comes before the batch.
     before: Checkpoint,
-    envelopes: BTreeMap<Position, Envelope>,
+    envelopes: Envelopes,
 }
 
 struct Threads {
@@ -133,7 +134,7 @@ impl Assigner {
         }
         batch.checkpoint.advance(item.position.partition.clone(), end);
         ticket.ends.insert(item.place, end as i64);
-        ticket.envelopes.insert(item.position, item.envelope);
+        ticket.envelopes.push(item.position, item.envelope);
         match item.parsed {
             Ok(document) => batch.documents.push(document),
             Err(rejection) => batch.rejections.push(rejection),

@@ -317,8 +317,12 @@ impl Clients {
     /// A producer; with `id` a transactional one: the older one of the same id is fenced once it is initialised.
     pub(super) fn producer(&self, id: Option<&str>) -> Result<(Producer, Arc<Told>), Error> {
         // A dead producer's open transaction holds every reader back until it times out.
-        let defaults =
-            [("compression.type", "zstd"), ("transaction.timeout.ms", "30000"), ("linger.ms", "5")];
+        let defaults = [
+            ("compression.type", "zstd"),
+            ("compression.level", "1"),
+            ("transaction.timeout.ms", "30000"),
+            ("linger.ms", "5"),
+        ];
         let mut config = self.settings(&defaults, &[("enable.idempotence", "true")]);
         if let Some(id) = id {
             config.set("transactional.id", id);

@@ -1,8 +1,11 @@
 //! What a message carries beside its document: it goes out again with the assignment or the dead letter.
 
+use std::collections::BTreeMap;
+
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 
 use super::transact::LETTER_BYTES;
+use crate::checkpoint::{Partition, Position};
 use crate::document::Rejection;
 
 /// Key, headers and time of a message.
@@ -30,6 +33,24 @@ impl Envelope {
         let Some(key) = &self.key else { return self.headers.clone() };
         let headers = self.headers.clone().unwrap_or_default();
         Some(headers.insert(Header { key: KEY, value: Some(key) }))
+    }
+}
+
+/// The envelopes of a batch, by where their messages stood.
+#[derive(Debug, Default)]
+pub(super) struct Envelopes(BTreeMap<Partition, Vec<(u64, Envelope)>>);
+
+impl Envelopes {
+    /// Adds that of the message at `position`, behind which no message of its partition was added before.
+    pub(super) fn push(&mut self, position: Position, envelope: Envelope) {
+        self.0.entry(position.partition).or_default().push((position.offset, envelope));
+    }
+
+    /// That of the message at `position`.
+    pub(super) fn get(&self, position: &Position) -> Option<&Envelope> {
+        let envelopes = self.0.get(&position.partition)?;
+        let at = envelopes.binary_search_by_key(&position.offset, |(offset, _)| *offset).ok()?;
+        Some(&envelopes[at].1)
     }
 }
 

@@ -22,11 +22,11 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Consumer, Place, Producer, Refused, Told};
 use super::consume::Share;
-use super::envelope::Envelope;
+use super::envelope::Envelopes;
 use super::error::{Error, is_final};
 use super::params::Guarantee;
 use super::produce::{Out, produce, until};
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::Checkpoint;
 use crate::model::evidence::{Evidence, Outcome};
 use crate::record::assignment::AssignmentRecord;
 use crate::record::evidence::EvidenceRecord;
@@ -48,7 +48,7 @@ pub(super) struct Handed {
     /// What became of it.
     pub outcome: Outcome,
     /// What came with the messages beside the documents.
-    pub envelopes: BTreeMap<Position, Envelope>,
+    pub envelopes: Envelopes,
 }
 
 /// The open transaction, and the producer that it belongs to.
@@ -273,7 +273,7 @@ impl Open {
 
     fn add(&mut self, handed: Handed) {
         let Handed { ends, outcome, .. } = handed;
-        self.evidence.merge(outcome.evidence(outcome.model.sampling));
+        outcome.teach(&mut self.evidence, outcome.model.sampling);
         self.ends.extend(ends);
         let assigned = outcome.judged.iter().filter(|judged| judged.assignment.topic.is_some()).count();
         self.assigned += assigned;
