@@ -311,7 +311,12 @@ impl Clients {
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "error"),
         ];
-        self.make(&self.settings(&[("statistics.interval.ms", STATISTICS_MS)], &ours), ())
+        let defaults = [
+            ("statistics.interval.ms", STATISTICS_MS),
+            // Evidence that waits for the modeler waits in Kafka: what is read ahead is memory, 64 MiB unless said.
+            ("queued.max.messages.kbytes", "16384"),
+        ];
+        self.make(&self.settings(&defaults, &ours), ())
     }
 
     /// A producer; with `id` a transactional one: the older one of the same id is fenced once it is initialised.
