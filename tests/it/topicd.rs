@@ -73,7 +73,7 @@ impl Home {
     pub(crate) fn long_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
         if let Some(path) = &self.log {
-            command.stderr(std::fs::File::options().append(true).open(path).unwrap());
+            command.stderr(fs_err::OpenOptions::new().append(true).open(path).unwrap().into_parts().0);
         }
         command
     }

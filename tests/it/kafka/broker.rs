@@ -12,6 +12,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message, OwnedHeaders};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -260,7 +261,7 @@ impl Broker {
         let client: BaseConsumer = brokers[at].client().create().unwrap();
         wait_for("all replicas", || {
             let metadata = client.fetch_metadata(None, Duration::from_secs(10)).ok()?;
-            let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
             partitions.all(|partition| partition.isr().len() == brokers.len()).then_some(())
         });
     }

@@ -95,7 +95,7 @@ fn plan() -> (Vec<Action>, String) {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name).with_extension("txt");
     let lines: Vec<String> = plan.iter().map(ToString::to_string).collect();
     fs_err::write(&file, lines.join("\n")).unwrap();
-    println!("the plan stands in {}:\n{}", file.display(), lines.join("\n"));
+    eprintln!("the plan stands in {}:\n{}", file.display(), lines.join("\n"));
     (plan, name)
 }
 
