@@ -74,7 +74,7 @@ impl Params {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Adjusted mutual information of the topics before and after, over documents that had one before, "none" after
-    /// being one more; 1 if none had.
+    /// being one more; 1 if there were not two topics.
     pub agreement: f64,
     /// Share of documents with a topic before that have another or none.
     pub churn: f64,
