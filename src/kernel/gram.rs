@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+use ndarray::s;
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 #[cfg(target_arch = "x86_64")]
 use rayon::prelude::*;
@@ -106,7 +108,7 @@ impl<'a> Gram<'a> {
     }
 
     /// Hands the products of the rows `block.0` with the rows `block.1` to `visit`, a piece at a time, as
-    /// `(first row, first column, products)`. A piece may reach past the last row, with products of 0 there.
+    /// `(first row, first column, products)`.
     ///
     /// # Panics
     /// If a range does not begin at a multiple of [`ALIGNMENT`](Self::ALIGNMENT) or ends past the last row.
@@ -178,13 +180,16 @@ impl Tiles {
         let mut strip = vec![0.0_f32; STRIP * Gram::ALIGNMENT + STEP];
         let line = strip.as_ptr().align_offset(size_of::<TileRow>());
         let strip = &mut strip[line..line + STRIP * Gram::ALIGNMENT];
-        for column in block.1.step_by(Gram::ALIGNMENT) {
+        for column in block.1.clone().step_by(Gram::ALIGNMENT) {
+            let columns = Gram::ALIGNMENT.min(block.1.end - column);
             let right = &self.right[column * self.steps..(column + Gram::ALIGNMENT) * self.steps];
             for first in block.0.clone().step_by(STRIP) {
                 let left = &self.left[first * self.steps..(first + STRIP) * self.steps];
                 self.amx.products(left, right, self.steps, strip);
                 if let Ok(products) = ArrayView2::from_shape((STRIP, Gram::ALIGNMENT), strip) {
-                    visit(first, column, products);
+                    // Tiles are whole, blocks need not be.
+                    let rows = STRIP.min(block.0.end - first);
+                    visit(first, column, products.slice(s![..rows, ..columns]));
                 }
             }
         }
@@ -218,12 +223,8 @@ mod tests {
             gram.visit((0..n, block), |first, column, products| {
                 for ((i, j), &product) in products.indexed_iter() {
                     let (i, j) = (first + i, column + j);
-                    let expected = if i < n && j < n {
-                        seen += 1;
-                        dot(&rows.row(order[i]).to_vec(), &rows.row(order[j]).to_vec())
-                    } else {
-                        0.0
-                    };
+                    seen += 1;
+                    let expected = dot(&rows.row(order[i]).to_vec(), &rows.row(order[j]).to_vec());
                     worst = worst.max((product - expected).abs());
                 }
             });

@@ -93,7 +93,7 @@ pub(super) struct Meeting<'a> {
     right: &'a mut Block,
     rows: &'a [u32],
     columns: &'a [u32],
-    /// Of each column its floor, +∞ past the last.
+    /// Of each column its floor.
     floors: Vec<f32>,
     half_squares: Vec<f32>,
 }
@@ -104,11 +104,8 @@ impl<'a> Meeting<'a> {
         (left, rows): (&'a mut Block, &'a [u32]),
         (right, columns): (&'a mut Block, &'a [u32]),
     ) -> Self {
-        let room = columns.len().next_multiple_of(LANES);
         let of = |values: &[f32]| columns.iter().map(|&column| values[column as usize]).collect::<Vec<_>>();
-        let (mut floors, mut half_squares) = (of(&right.floors), of(&right.half_squares));
-        floors.resize(room, f32::INFINITY);
-        half_squares.resize(room, 0.0);
+        let (floors, half_squares) = (of(&right.floors), of(&right.half_squares));
         Self { left, right, rows, columns, floors, half_squares }
     }
 
@@ -166,9 +163,7 @@ impl Task for Offer<'_, '_> {
         let rows = meeting.rows;
         for (&i, products) in rows[row..].iter().zip(products.rows()) {
             let (i, Some(products)) = (i as usize, products.to_slice()) else { continue };
-            // Beyond the last column a piece has products of rows that are not there, for more than a chunk maybe.
-            let known = (meeting.floors.len() - column).min(products.len());
-            for (chunk, products) in products[..known].chunks(LANES).enumerate() {
+            for (chunk, products) in products.chunks(LANES).enumerate() {
                 let column = column + chunk * LANES;
                 if meeting.any_enters(meeting.left.floors[i], meeting.left.half_squares[i], column, products)
                 {
