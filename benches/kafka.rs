@@ -2,10 +2,8 @@
 //! how late are they while a refit runs; and does memory grow with the stream?
 //!
 //! `cargo bench --bench kafka -- copy|lateness|memory [--documents 200000] [--encoder tiny|minilm] [--seconds 60]
-//! [--rate 300] [--entries 1000] [--remembered 30000]` starts a broker of its own and prints JSON lines. `tiny` has
-//! embeddings of 6 numbers, `minilm` of 384. A stream that has run for long has far more documents than are remembered,
-//! and so keeps few of the new ones: `--remembered 100` shows it after the first 1,000. It needs what
-//! `deploy/setup --tests` fetches.
+//! [--rate 300] [--entries 1000]` starts a broker of its own and prints JSON lines. `tiny` has embeddings of 6 numbers,
+//! `minilm` of 384. It needs what `deploy/setup --tests` fetches.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -39,7 +37,6 @@ struct Options {
     seconds: u64,
     rate: u64,
     entries: usize,
-    remembered: usize,
 }
 
 fn main() {
@@ -54,7 +51,6 @@ fn main() {
         seconds: option("--seconds", "60").parse().unwrap(),
         rate: option("--rate", "300").parse().unwrap(),
         entries: option("--entries", "1000").parse().unwrap(),
-        remembered: option("--remembered", "30000").parse().unwrap(),
     };
     let mut broker = Broker::start();
     broker.create("documents", PARTITIONS);
@@ -75,8 +71,6 @@ fn home(broker: &Broker, options: &Options, settings: &[&str]) -> Home {
         .set(&format!("embed.model={encoder}"))
         .set(&format!("kafka.brokers={}", broker.address()))
         .set("kafka.instance=bench")
-        .set(&format!("refit.remembered={}", options.remembered))
-        .set(&format!("refit.sample={}", options.remembered.min(10_000)))
         .set("source.batch_documents=512");
     for setting in settings {
         home = home.set(setting);
