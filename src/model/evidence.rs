@@ -143,20 +143,6 @@ pub struct Evidence {
     pub rejected: u64,
 }
 
-impl Evidence {
-    /// Adds what a later batch teaches.
-    pub fn merge(&mut self, later: Evidence) {
-        for (topic, learned) in later.learned {
-            let known = self.learned.entry(topic).or_default();
-            known.sums.merge(&learned.sums);
-            known.words.merge(&learned.words);
-        }
-        self.kept.extend(later.kept);
-        self.ids.extend(later.ids);
-        self.rejected += later.rejected;
-    }
-}
-
 /// Bytes of a text that are kept for people to read.
 pub const KEPT_TEXT_BYTES: usize = 2048;
 
