@@ -263,7 +263,7 @@ impl<'a> Draft<'a> {
         let covered = fitted.members.iter().filter(|fit| after(fit).is_some()).count();
         // One topic alone can be found again but not agreed with: its mutual information with anything is 0.
         let several = left.iter().any(|topic| *topic != left[0]);
-        let agreement = several.then(|| agreement::adjusted_mutual_information(&left, &right).ok());
+        let agreement = if several { agreement::adjusted_mutual_information(&left, &right) } else { Ok(1.0) };
         let share = |part: usize, of: usize| part as f64 / of.max(1) as f64;
         let every = fitted.members.len().div_ceil(COHERENCE_DOCUMENTS).max(1);
         let documents: Vec<&Kept> = (fitted.members.iter().step_by(every))
@@ -276,7 +276,7 @@ impl<'a> Draft<'a> {
             (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64)
         };
         Comparison {
-            agreement: agreement.flatten().unwrap_or(1.0),
+            agreement: agreement.unwrap_or(1.0),
             churn: share(moved, had.len()),
             coverage_before: share(had.len(), fitted.members.len()),
             coverage_after: share(covered, fitted.members.len()),

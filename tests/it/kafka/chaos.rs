@@ -150,7 +150,7 @@ fn nothing_is_lost_or_doubled() {
                 daemons[at] = start(&homes[at]);
             }
             Victim::Third => join_or_leave(&mut third, &passing),
-            Victim::Broker => turns.by_ref().take(1).for_each(|at| Broker::kill_one(&mut brokers, at)),
+            Victim::Broker => Broker::kill_one(&mut brokers, turns.next().unwrap()),
         }
     }
     let cluster = Cluster { broker: &brokers[0], prefix: "chaos" };
