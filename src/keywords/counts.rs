@@ -1,11 +1,13 @@
 //! How often each term occurs in each class, kept while documents come, move and go.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
-use super::Bag;
+use super::vocabulary::{Term, Vocabulary};
+use super::{Bag, ClassCounts};
 
 /// Half-lives after which the epoch moves by itself.
 const FAR: u64 = 32;
@@ -27,9 +29,9 @@ const NEGLIGIBLE: f64 = 1e-6;
 /// `2^((at − epoch) / half-life)`, and [`advance`](Self::advance) moves the epoch. What was added at some time can be
 /// taken away with the same weight at any later one. (Cormode, Shkapenyuk, Srivastava, Xu 2009, "Forward decay".)
 ///
-/// Memory: ~100 bytes a term, ~20 bytes a (class, term) pair. Adding a bag of n terms to a class of m costs
-/// O(n log m). Two stores are equal if their classes and counts are; ids of terms and their order of coming
-/// don't matter.
+/// Memory: ~60 bytes a term, ~12 bytes a (class, term) pair. Adding a bag of n terms to a class of m costs
+/// O(n log m), and O(m) more if any is new to the class. Two stores are equal if their classes and counts are; ids of
+/// terms and their order of coming don't matter.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
     into = "Saved<C>",
@@ -45,52 +47,9 @@ pub struct Counts<C> {
     epoch: u64,
     /// Counts every change of a class, so that a [`Ranking`](super::Ranking) knows which changed since.
     revision: u64,
-    terms: Vec<Term>,
-    /// Shared likewise, until a term comes or goes.
-    ids: Arc<HashMap<Arc<str>, u32>>,
-    /// Ids of `terms` that hold no term now and are given out first.
-    free: Vec<u32>,
+    vocabulary: Vocabulary,
     /// Shared with copies until one of them changes a class: a draft of the next version costs what it changes.
     classes: BTreeMap<C, Arc<ClassCounts>>,
-}
-
-/// A term of the vocabulary. `classes` is exact where `total` carries rounding, so it decides when a term is gone.
-#[derive(Debug, Clone)]
-pub(super) struct Term {
-    pub(super) text: Arc<str>,
-    pub(super) total: f64,
-    pub(super) classes: u32,
-    /// The revision in which it came.
-    pub(super) born: u64,
-}
-
-/// Counts of one class by term id, none of them zero.
-#[derive(Debug, Clone, Default)]
-pub struct ClassCounts {
-    counts: BTreeMap<u32, f64>,
-    /// The revision of its last change.
-    pub(super) revision: u64,
-}
-
-impl ClassCounts {
-    /// Term ids in ascending order, with their counts.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, f64)> + Clone {
-        self.counts.iter().map(|(&id, &count)| (id, count))
-    }
-
-    pub(super) fn get(&self, id: u32) -> Option<f64> {
-        self.counts.get(&id).copied()
-    }
-
-    /// Number of different terms.
-    pub fn len(&self) -> usize {
-        self.counts.len()
-    }
-
-    /// True if no term was counted.
-    pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
-    }
 }
 
 impl<C: Ord + Copy> Counts<C> {
@@ -102,9 +61,7 @@ impl<C: Ord + Copy> Counts<C> {
             half_life: 0,
             epoch: 0,
             revision: 0,
-            terms: Vec::new(),
-            ids: Arc::default(),
-            free: Vec::new(),
+            vocabulary: Vocabulary::default(),
             classes: BTreeMap::new(),
         }
     }
@@ -171,19 +128,27 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Counts terms for `class` by given amounts: a class as [`terms`](Self::terms) once told it.
     pub fn add_terms<'t>(&mut self, class: C, terms: impl Iterator<Item = (&'t str, f64)>) {
-        let mut counts = self.take(class).unwrap_or_default();
-        for (text, amount) in terms.filter(|&(_, amount)| amount > NEGLIGIBLE) {
-            let id = self.intern(text);
-            let term = &mut self.terms[id as usize];
-            term.total += amount;
-            let count = counts.counts.entry(id).or_insert(0.0);
-            if *count == 0.0 {
-                term.classes += 1;
+        let born = self.revision + 1;
+        let counted = terms.filter(|&(_, amount)| amount > NEGLIGIBLE);
+        let mut amounts: Vec<(u32, f64)> =
+            counted.map(|(text, amount)| (self.vocabulary.intern(text, born), amount)).collect();
+        amounts.sort_unstable_by_key(|&(id, _)| id);
+        amounts.dedup_by(|again, first| {
+            again.0 == first.0 && {
+                first.1 += again.1;
+                true
             }
-            *count += amount;
+        });
+        let known = self.vocabulary.by_id_mut();
+        for &(id, amount) in &amounts {
+            known[id as usize].total += amount;
         }
-        self.put(class, counts);
-        if self.ids.len() > self.max_vocabulary {
+        if !amounts.is_empty() {
+            for id in self.change(class).add(amounts.into_iter()) {
+                self.vocabulary.by_id_mut()[id as usize].classes += 1;
+            }
+        }
+        if self.vocabulary.len() > self.max_vocabulary {
             self.evict();
         }
     }
@@ -196,17 +161,20 @@ impl<C: Ord + Copy> Counts<C> {
     /// Takes back what [`add_terms`](Self::add_terms) counted; never goes below zero.
     pub fn remove_terms<'t>(&mut self, class: C, terms: impl Iterator<Item = (&'t str, f64)>) {
         let Some(mut counts) = self.take(class) else { return };
+        let mut any_gone = false;
         for (text, amount) in terms {
-            let Some(&id) = self.ids.get(text) else { continue };
-            let Some(present) = counts.counts.get_mut(&id) else { continue };
+            let Some(id) = self.vocabulary.id(text) else { continue };
+            let Some(present) = counts.get_mut(id).filter(|present| **present > 0.0) else { continue };
             if *present - amount > NEGLIGIBLE {
                 *present -= amount;
-                self.terms[id as usize].total -= amount;
+                self.vocabulary.by_id_mut()[id as usize].total -= amount;
             } else {
-                let rest = *present;
-                counts.counts.remove(&id);
-                self.release(id, rest);
+                self.vocabulary.release(id, std::mem::take(present));
+                any_gone = true;
             }
+        }
+        if any_gone {
+            counts.retain(|_, count| *count > 0.0);
         }
         self.put(class, counts);
     }
@@ -217,22 +185,18 @@ impl<C: Ord + Copy> Counts<C> {
             return;
         }
         let Some(moved) = self.classes.remove(&from) else { return };
-        let mut counts = self.take(into).unwrap_or_default();
-        for (id, amount) in moved.iter() {
-            if let Some(present) = counts.counts.get_mut(&id) {
-                *present += amount;
-                self.terms[id as usize].classes -= 1;
-            } else {
-                counts.counts.insert(id, amount);
-            }
+        for (id, _) in moved.iter() {
+            self.vocabulary.by_id_mut()[id as usize].classes -= 1;
         }
-        self.put(into, counts);
+        for id in self.change(into).add(moved.iter()) {
+            self.vocabulary.by_id_mut()[id as usize].classes += 1;
+        }
     }
 
     /// Forgets a class and all that was counted for it.
     pub fn remove_class(&mut self, class: C) {
         if let Some(counts) = self.classes.remove(&class) {
-            counts.iter().for_each(|(id, count)| self.release(id, count));
+            counts.iter().for_each(|(id, count)| self.vocabulary.release(id, count));
         }
     }
 
@@ -249,16 +213,16 @@ impl<C: Ord + Copy> Counts<C> {
     /// Multiplies every count with `factor` in 0..=1: exponential decay. O(all counts).
     pub fn scale(&mut self, factor: f64) {
         self.missing_at_most *= factor;
-        for term in &mut self.terms {
+        for term in self.vocabulary.by_id_mut() {
             term.total *= factor;
         }
         for (class, counts) in std::mem::take(&mut self.classes) {
             let mut counts = Arc::unwrap_or_clone(counts);
-            counts.counts.retain(|&id, count| {
+            counts.retain(|id, count| {
                 *count *= factor;
                 let stays = *count > NEGLIGIBLE;
                 if !stays {
-                    self.release(id, *count);
+                    self.vocabulary.release(id, *count);
                 }
                 stays
             });
@@ -279,17 +243,17 @@ impl<C: Ord + Copy> Counts<C> {
     /// The terms of `class` and their counts, in no order that means anything, but the same every time.
     pub fn terms(&self, class: C) -> impl Iterator<Item = (&str, f64)> {
         let counts = self.class(class).into_iter().flat_map(ClassCounts::iter);
-        counts.map(|(id, count)| (&*self.terms[id as usize].text, count))
+        counts.map(|(id, count)| (self.vocabulary.text(id).as_str(), count))
     }
 
     /// How often `term` was counted in all classes together.
     pub fn total(&self, term: &str) -> f64 {
-        self.id(term).map_or(0.0, |id| self.terms[id as usize].total)
+        self.id(term).map_or(0.0, |id| self.by_id()[id as usize].total)
     }
 
     /// Number of different terms.
     pub fn vocabulary(&self) -> usize {
-        self.ids.len()
+        self.vocabulary.len()
     }
 
     /// Upper bound of what eviction has taken from the count of any one term.
@@ -299,7 +263,7 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// Terms by id; those with an empty text are free.
     pub(super) fn by_id(&self) -> &[Term] {
-        &self.terms
+        self.vocabulary.by_id()
     }
 
     /// Every class with its counts, in ascending order.
@@ -314,41 +278,15 @@ impl<C: Ord + Copy> Counts<C> {
 
     /// The id of a term that occurs in some class.
     pub(super) fn id(&self, term: &str) -> Option<u32> {
-        self.ids.get(term).copied()
+        self.vocabulary.id(term)
     }
 
-    fn intern(&mut self, text: &str) -> u32 {
-        if let Some(&id) = self.ids.get(text) {
-            return id;
-        }
-        let text: Arc<str> = text.into();
-        let term = Term { text: Arc::clone(&text), total: 0.0, classes: 0, born: self.revision + 1 };
-        let id = if let Some(id) = self.free.pop() {
-            self.terms[id as usize] = term;
-            id
-        } else {
-            self.terms.push(term);
-            (self.terms.len() - 1) as u32
-        };
-        Arc::make_mut(&mut self.ids).insert(text, id);
-        id
-    }
-
-    /// A class lost the term `id`, of which it had `count`; the last class takes the term with it.
-    fn release(&mut self, id: u32, count: f64) {
-        let term = &mut self.terms[id as usize];
-        term.classes -= 1;
-        term.total -= count;
-        if term.classes == 0 {
-            self.forget(id);
-        }
-    }
-
-    fn forget(&mut self, id: u32) {
-        let term = &mut self.terms[id as usize];
-        term.total = 0.0;
-        Arc::make_mut(&mut self.ids).remove(&*std::mem::take(&mut term.text));
-        self.free.push(id);
+    /// The counts of a class that is about to change, and not to become empty.
+    fn change(&mut self, class: C) -> &mut ClassCounts {
+        self.revision += 1;
+        let counts = Arc::make_mut(self.classes.entry(class).or_default());
+        counts.revision = self.revision;
+        counts
     }
 
     fn take(&mut self, class: C) -> Option<ClassCounts> {
@@ -364,25 +302,26 @@ impl<C: Ord + Copy> Counts<C> {
     }
 
     fn evict(&mut self) {
-        let mut alive: Vec<u32> = self.ids.values().copied().collect();
+        let mut alive: Vec<u32> = self.vocabulary.ids().collect();
         let stay = self.max_vocabulary / 2;
+        let terms = self.vocabulary.by_id();
         let (.., dropped) = alive.select_nth_unstable_by(stay, |&a, &b| {
-            let (a, b) = (&self.terms[a as usize], &self.terms[b as usize]);
+            let (a, b) = (&terms[a as usize], &terms[b as usize]);
             b.total.total_cmp(&a.total).then_with(|| a.text.cmp(&b.text))
         });
-        let totals = dropped.iter().map(|&id| self.terms[id as usize].total);
+        let totals = dropped.iter().map(|&id| terms[id as usize].total);
         self.missing_at_most += totals.fold(0.0, f64::max);
         dropped.sort_unstable();
         for &id in &*dropped {
-            self.forget(id);
+            self.vocabulary.forget(id);
         }
         self.revision += 1;
-        let (terms, revision) = (&self.terms, self.revision);
+        let (vocabulary, revision) = (&self.vocabulary, self.revision);
         self.classes.retain(|_, counts| {
-            let stays = |id: u32| !terms[id as usize].text.is_empty();
-            if !counts.counts.keys().all(|&id| stays(id)) {
+            let stays = |id: u32| !vocabulary.text(id).is_empty();
+            if !counts.iter().all(|(id, _)| stays(id)) {
                 let counts = Arc::make_mut(counts);
-                counts.counts.retain(|&id, _| stays(id));
+                counts.retain(|id, _| stays(id));
                 counts.revision = revision;
             }
             !counts.is_empty()
@@ -397,7 +336,7 @@ impl<C: Ord + Copy> PartialEq for Counts<C> {
             ours.map(ClassCounts::len) == theirs.map(ClassCounts::len)
                 && self.terms(class).all(|(term, count)| {
                     let id = other.id(term);
-                    id.and_then(|id| theirs?.counts.get(&id)).is_some_and(|&there| there == count)
+                    id.and_then(|id| theirs?.get(id)).is_some_and(|there| there == count)
                 })
         };
         self.classes.len() == other.classes.len() && self.classes().all(same)
@@ -405,7 +344,7 @@ impl<C: Ord + Copy> PartialEq for Counts<C> {
 }
 
 /// Terms of one class with their counts.
-type SavedTerms = Vec<(Arc<str>, f64)>;
+type SavedTerms = Vec<(CompactString, f64)>;
 
 /// What is written of a store: each class with its own terms, so that no id outlives the process.
 #[derive(Serialize, Deserialize)]
@@ -419,7 +358,7 @@ struct Saved<C> {
 
 impl<C: Ord + Copy> From<Counts<C>> for Saved<C> {
     fn from(counts: Counts<C>) -> Self {
-        let text = |id: u32| Arc::clone(&counts.terms[id as usize].text);
+        let text = |id: u32| counts.vocabulary.text(id).clone();
         let classes = counts.classes.iter();
         Self {
             max_vocabulary: counts.max_vocabulary,
@@ -437,7 +376,7 @@ impl<C: Ord + Copy> From<Saved<C>> for Counts<C> {
     fn from(saved: Saved<C>) -> Self {
         let mut counts = Self::new(saved.max_vocabulary);
         for (class, terms) in &saved.classes {
-            counts.add_terms(*class, terms.iter().map(|(term, count)| (&**term, *count)));
+            counts.add_terms(*class, terms.iter().map(|(term, count)| (term.as_str(), *count)));
         }
         counts.missing_at_most = saved.missing_at_most;
         (counts.half_life, counts.epoch) = (saved.half_life, saved.epoch);

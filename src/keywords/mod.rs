@@ -5,6 +5,7 @@
 //! candidate words by their embeddings. A class is whatever the caller says it is: any ordered, copyable key.
 
 mod bag;
+mod class_counts;
 mod counts;
 mod ctfidf;
 pub mod keybert;
@@ -16,9 +17,11 @@ pub mod representation;
 mod script;
 mod stop_words;
 mod tokenizer;
+mod vocabulary;
 
 pub use bag::Bag;
-pub use counts::{ClassCounts, Counts};
+pub use class_counts::ClassCounts;
+pub use counts::Counts;
 pub use ctfidf::{Keyword, TermVector, Weights, keywords};
 pub use params::{Checked, Error, Params};
 pub use ranking::Ranking;

@@ -157,7 +157,7 @@ impl Params {
         if !(self.seed_multiplier.is_finite() && self.seed_multiplier > 0.0) {
             return Err(Error::SeedMultiplier { value: self.seed_multiplier });
         }
-        let mut dropped: std::collections::HashSet<String> =
+        let mut dropped: hashbrown::HashSet<String> =
             self.stop_words.iter().map(|word| word.to_lowercase()).collect();
         for language in &self.languages {
             let name = language.to_lowercase();

@@ -1,6 +1,6 @@
 //! What a document's script says of its language: which stop words it needs, and where words begin.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use super::stop_words;
 
@@ -25,6 +25,8 @@ impl Script {
     /// The script of one letter.
     pub(super) fn of(c: char) -> Self {
         match c {
+            // Most letters by far: no need to look further.
+            '\0'..='\u{0DFF}' => Self::Spaced,
             '\u{0E00}'..='\u{0E7F}' => Self::Thai,
             '\u{0E80}'..='\u{0EFF}'         // Lao
             | '\u{1000}'..='\u{109F}'       // Burmese

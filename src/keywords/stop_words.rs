@@ -1,6 +1,6 @@
 //! Words that say nothing about a topic, per language.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 /// ISO 639-1 codes with a list, and the names a reader would write.
 const LANGUAGES: [(&str, &str); 66] = [

@@ -1,8 +1,8 @@
 //! Texts to terms, as scikit-learn's `CountVectorizer` makes them, in any script.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
+use hashbrown::HashSet;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_segmenter::options::WordBreakInvariantOptions;
 use icu_segmenter::{WordSegmenter, WordSegmenterBorrowed};
@@ -76,7 +76,7 @@ impl Tokenizer {
         let words = self.words(&lower);
         let (shortest, longest) = self.n_gram_range;
         if longest == 1 {
-            return Bag::of(words);
+            return Bag::of(&words);
         }
         // All n-grams lie in one string: an allocation each would cost more than the rest of the counting.
         let mut joined = String::with_capacity(lower.len() * longest);
@@ -91,19 +91,18 @@ impl Tokenizer {
             }
         }
         let starts = std::iter::once(0).chain(ends.iter().copied());
-        Bag::of(starts.zip(&ends).map(|(start, &end)| &joined[start..end]).collect())
+        let terms: Vec<&str> = starts.zip(&ends).map(|(start, &end)| &joined[start..end]).collect();
+        Bag::of(&terms)
     }
 
     /// Words of a text in lower case that are no stop words, in their order.
     fn words<'t>(&self, lower: &'t str) -> Vec<&'t str> {
         let is_japanese = !lower.is_ascii() && lower.chars().any(|c| Script::of(c) == Script::Kana);
         let document = Document { is_japanese };
-        let mut words = Vec::new();
+        let mut words = Vec::with_capacity(lower.len() / 8);
         let mut rest = lower;
-        while let Some(start) = rest.find(is_letter) {
-            rest = &rest[start..];
-            let end = rest.find(|c| !self.is_inside_word(c)).unwrap_or(rest.len());
-            let (run, after) = rest.split_at(end);
+        while let Some(start) = first_letter(rest) {
+            let (run, after) = rest[start..].split_at(self.end(&rest[start..]));
             rest = after;
             if run.is_ascii() {
                 self.keep(run, &mut words);
@@ -114,6 +113,12 @@ impl Tokenizer {
             }
         }
         words
+    }
+
+    /// Where the word ends that `text` begins with: behind its letters and their marks.
+    fn end(&self, text: &str) -> usize {
+        let ascii = text.bytes().position(|byte| !is_ascii_letter(byte)).unwrap_or(text.len());
+        text[ascii..].find(|c| !self.is_inside_word(c)).map_or(text.len(), |further| ascii + further)
     }
 
     fn is_inside_word(&self, c: char) -> bool {
@@ -153,7 +158,8 @@ impl Tokenizer {
     }
 
     fn keep<'t>(&self, word: &'t str, words: &mut Vec<&'t str>) {
-        if word.chars().nth(1).is_some() && !self.stop_words.contains(word) {
+        let is_one_letter = word.len() == 1 || (!word.is_ascii() && word.chars().nth(1).is_none());
+        if !is_one_letter && !self.stop_words.contains(word) {
             words.push(word);
         }
     }
@@ -174,6 +180,16 @@ fn prepared(text: &str, strip_accents: bool) -> String {
         Cow::Borrowed(_) => lower,
         Cow::Owned(stripped) => stripped,
     }
+}
+
+/// Where the first word of `text` begins. Most texts are mostly ASCII, where a byte tells by itself what it is.
+fn first_letter(text: &str) -> Option<usize> {
+    let near = text.bytes().position(|byte| !byte.is_ascii() || is_ascii_letter(byte))?;
+    text[near..].find(is_letter).map(|further| near + further)
+}
+
+fn is_ascii_letter(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
 /// What a word may begin with.
