@@ -43,12 +43,15 @@ fn what_is_written_is_read_back() {
         name: name.to_owned(),
         size: 10 + at as u64,
         words: vec![Keyword { term: name.to_lowercase(), score: 0.5 }],
+        aspects: std::collections::BTreeMap::new(),
         embedding: (0..3).map(|axis| f32::from(u8::from(axis == at))).collect(),
     };
+    let mut nine = topic("Nine", 1);
+    nine.aspects.insert("KeyBERT".to_owned(), vec![Keyword { term: "ninth".to_owned(), score: 0.25 }]);
     let export = Export {
         dim: 3,
         outliers: topic("outliers", 0),
-        topics: vec![(TopicId(9), topic("Nine", 1)), (TopicId(4), topic("Four", 2))],
+        topics: vec![(TopicId(9), nine), (TopicId(4), topic("Four", 2))],
         documents: vec![Some(TopicId(4)), None],
     };
     export.write(folder.path(), Some("a/model")).unwrap();
@@ -61,6 +64,10 @@ fn what_is_written_is_read_back() {
     let topics: Value =
         serde_json::from_slice(&fs_err::read(folder.path().join("topics.json")).unwrap()).unwrap();
     assert_eq!(topics["topics"], serde_json::json!([1, -1]));
+    let aspects = serde_json::json!({
+        "KeyBERT": { "-1": [["", 1e-5]], "0": [["ninth", 0.25]], "1": [["", 1e-5]] }
+    });
+    assert_eq!(topics["topic_aspects"], aspects);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! gaps, because an id is never used twice. `topicd.json`, which BERTopic does not read, says which is which.
 //! Not written: c-TF-IDF (as after `save(…, save_ctfidf=False)`), which BERTopic then computes from documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -38,6 +38,8 @@ pub struct ExportedTopic {
     pub size: u64,
     /// Its keywords.
     pub words: Vec<Keyword>,
+    /// Other lists beside them, by name.
+    pub aspects: BTreeMap<String, Vec<Keyword>>,
     /// Its centroid, of length 1.
     pub embedding: Vec<f32>,
 }
@@ -54,6 +56,7 @@ impl Export {
                     name: record.topic.name.clone(),
                     size: record.sums.documents,
                     words: record.topic.keywords.clone(),
+                    aspects: record.topic.aspects.clone(),
                     embedding: record.topic.centroid.clone(),
                 };
                 (*id, topic)
@@ -64,6 +67,7 @@ impl Export {
             name: "outliers".to_owned(),
             size: state.outliers().documents,
             words: Vec::new(),
+            aspects: BTreeMap::new(),
             embedding: state.outliers().centroid().unwrap_or_else(|| vec![0.0; state.dim()]),
         };
         let documents = state.held().iter().map(|(.., standing)| standing.topic).collect();
@@ -98,12 +102,6 @@ impl Export {
                 .collect::<serde_json::Map<_, _>>()
                 .into()
         };
-        let words = |topic: &ExportedTopic| -> Vec<(String, f64)> {
-            let words = topic.words.iter().map(|keyword| (keyword.term.clone(), keyword.score));
-            // BERTopic fills a topic without words like this.
-            let filled: Vec<_> = words.collect();
-            if filled.is_empty() { vec![(String::new(), 1e-5)] } else { filled }
-        };
         let label = |id: i64, topic: &ExportedTopic| {
             let words: Vec<&str> = topic.words.iter().take(WORDS).map(|word| word.term.as_str()).collect();
             format!("{id}_{}", words.join("_"))
@@ -115,15 +113,23 @@ impl Export {
             .collect();
         let mapper: Vec<[i64; 2]> = self.rows().map(|(id, _)| [id, id]).collect();
         let names: Vec<&str> = self.rows().map(|(_, topic)| topic.name.as_str()).collect();
+        let aspects: BTreeSet<&String> = self.rows().flat_map(|(_, topic)| topic.aspects.keys()).collect();
+        // Of every topic in every aspect: BERTopic's tables look each one up.
+        let aspects: serde_json::Map<String, Value> = (aspects.into_iter())
+            .map(|name| {
+                let lists = by_id(&|_, topic| filled(topic.aspects.get(name).map_or(&[], Vec::as_slice)));
+                (name.clone(), lists)
+            })
+            .collect();
         json!({
-            "topic_representations": by_id(&|_, topic| json!(words(topic))),
+            "topic_representations": by_id(&|_, topic| filled(&topic.words)),
             "topics": documents,
             "topic_sizes": by_id(&|_, topic| json!(topic.size)),
             "topic_mapper": mapper,
             "topic_labels": by_id(&|id, topic| json!(label(id, topic))),
             "custom_labels": names,
             "_outliers": 1,
-            "topic_aspects": {},
+            "topic_aspects": aspects,
         })
     }
 
@@ -139,6 +145,12 @@ impl Export {
         let file = safetensors::serialize([("topic_embeddings", tensor)], None).map_err(failed)?;
         fs_err::write(path, file).map_err(|source| Error::File { path: path.to_owned(), source })
     }
+}
+
+/// A list of words and scores; BERTopic fills one without words like this.
+fn filled(keywords: &[Keyword]) -> Value {
+    let words: Vec<_> = keywords.iter().map(|keyword| (keyword.term.as_str(), keyword.score)).collect();
+    if words.is_empty() { json!([("", 1e-5)]) } else { json!(words) }
 }
 
 /// The constructor's parameters, with BERTopic's own defaults.

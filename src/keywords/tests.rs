@@ -291,6 +291,37 @@ proptest! {
         prop_assert_eq!(counts, batch);
     }
 
+    /// The twin is the pattern itself; the alphabet holds what a reader of bytes could trip over.
+    #[test]
+    fn words_are_those_of_the_pattern(text in "[a-zA-Z0-9_ éßжİ’—½\u{301}.,-]{0,60}") {
+        let pattern = regex::Regex::new(r"[\p{Alphabetic}\p{N}_][\p{Alphabetic}\p{N}_\p{M}]*").unwrap();
+        let lower = text.to_lowercase();
+        let mut expected = std::collections::BTreeMap::new();
+        for word in pattern.find_iter(&lower).map(|word| word.as_str()).filter(|word| word.chars().count() > 1) {
+            *expected.entry(word).or_insert(0) += 1;
+        }
+        prop_assert_eq!(WORDS.count(&text).iter().collect::<std::collections::BTreeMap<_, _>>(), expected);
+    }
+
+    #[test]
+    fn bags_add_up_and_are_written_as_maps(a in documents(), b in documents()) {
+        let text = |documents: &[(u32, String)]| {
+            documents.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        let (a, b) = (text(&a), text(&b) + " a-long-term_that_lies_in_memory_of_its_own");
+        let mut sum = WORDS.count(&a);
+        sum.merge(&WORDS.count(&b));
+        prop_assert_eq!(&sum, &WORDS.count(&[a, b].join(" ")));
+        let mut one_by_one = Bag::default();
+        sum.iter().collect::<Vec<_>>().into_iter().rev().for_each(|(term, n)| one_by_one.add(term, n));
+        prop_assert_eq!(&one_by_one, &sum);
+        let map: std::collections::BTreeMap<&str, u32> = sum.iter().collect();
+        prop_assert_eq!(postcard::to_stdvec(&sum).unwrap(), postcard::to_stdvec(&map).unwrap());
+        let json = serde_json::to_string(&sum).unwrap();
+        prop_assert_eq!(&json, &serde_json::to_string(&map).unwrap());
+        prop_assert_eq!(&serde_json::from_str::<Bag>(&json).unwrap(), &sum);
+    }
+
     #[test]
     fn merging_commutes(a in documents(), b in documents()) {
         let (mut ab, mut ba) = (count_all(&a), count_all(&b));
