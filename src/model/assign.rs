@@ -23,11 +23,14 @@ pub struct Params {
     pub neighbours: usize,
     /// Share of the votes' weight that a topic must win, in (0, 1].
     pub vote: f32,
+    /// Share of the stream without a topic that each refit aims at by its own `vote`, in [0, 1); 0 leaves `vote` as it
+    /// is.
+    pub outlier_share: f32,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { neighbours: 15, vote: 0.45 }
+        Self { neighbours: 15, vote: 0.45, outlier_share: 0.0 }
     }
 }
 
@@ -40,6 +43,12 @@ pub enum Error {
     /// Not a share.
     #[error("`vote` is {found} but must be above 0 and at most 1")]
     Vote {
+        /// The value given.
+        found: f32,
+    },
+    /// Not a share, or everything.
+    #[error("`outlier_share` is {found} but must be at least 0 and below 1")]
+    OutlierShare {
         /// The value given.
         found: f32,
     },
@@ -58,6 +67,9 @@ impl Params {
         if !(self.vote > 0.0 && self.vote <= 1.0) {
             return Err(Error::Vote { found: self.vote });
         }
+        if !(0.0..1.0).contains(&self.outlier_share) {
+            return Err(Error::OutlierShare { found: self.outlier_share });
+        }
         Ok(Checked(self))
     }
 }
@@ -68,9 +80,19 @@ impl Checked {
         self.0.neighbours
     }
 
-    /// Share of the votes' weight that a topic must win.
+    /// Share of the votes' weight that a topic must win, unless the version in force says otherwise.
     pub fn vote(&self) -> f32 {
         self.0.vote
+    }
+
+    /// Share of the votes' weight that a topic must win under `model`.
+    pub fn needed(&self, model: &TopicModel) -> f32 {
+        model.vote.unwrap_or(self.0.vote)
+    }
+
+    /// Share of the stream without a topic that refits aim at, if any.
+    pub fn outlier_share(&self) -> Option<f32> {
+        (self.0.outlier_share > 0.0).then_some(self.0.outlier_share)
     }
 }
 
@@ -97,7 +119,7 @@ fn judge(model: &TopicModel, row: &[f32], near: &[Neighbour], params: &Checked) 
         let weight = tally.shares.get(&topic.id).copied().unwrap_or(0.0);
         return Assignment { topic: Some(topic.id), similarity: dot(&topic.centroid, row), weight };
     }
-    let winner = tally.winner(params.0.vote).and_then(|(id, weight)| {
+    let winner = tally.winner(params.needed(model)).and_then(|(id, weight)| {
         let topic = model.topics.get(&id)?;
         let similarity = dot(&topic.centroid, row);
         (similarity >= topic.floor).then_some(Assignment { topic: Some(id), similarity, weight })

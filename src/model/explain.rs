@@ -171,9 +171,9 @@ pub fn explain(
     Ok(Explanation {
         document: subject.id.as_ref().and_then(|id| state.known(id)),
         version: model.number,
-        why: why(model, topic.as_ref(), &candidates, rule.vote(), model.seeds.near(&subject.embedding)),
+        why: why(model, topic.as_ref(), &candidates, rule.needed(model), model.seeds.near(&subject.embedding)),
         margin,
-        needed: rule.vote(),
+        needed: rule.needed(model),
         alternative: other.and_then(|(id, _)| candidate(id, share_of(id))),
         nearest: nearest(state, subject),
         terms: spoken_for.map(|id| terms(state, id, &subject.words, words)).unwrap_or_default(),

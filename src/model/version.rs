@@ -19,6 +19,8 @@ pub struct TopicModel {
     pub redirects: BTreeMap<TopicId, TopicId>,
     /// Which documents are sampled.
     pub sampling: Sampling,
+    /// Share of the votes' weight that a topic must win, where the refit set it to hold an outlier share.
+    pub vote: Option<f32>,
     /// What goes to a topic before any vote.
     pub seeds: Seeds,
     places: Arc<Places>,
@@ -88,6 +90,7 @@ impl TopicModel {
             topics: BTreeMap::new(),
             redirects: BTreeMap::new(),
             sampling,
+            vote: None,
             seeds: Seeds::default(),
             places: Arc::new(Places {
                 entries: Index::build(UnitRows::empty(dim)),
@@ -115,6 +118,7 @@ impl TopicModel {
             number,
             redirects,
             sampling,
+            vote: None,
             seeds: Seeds::of(topics.values()),
             places: Arc::new(Places {
                 entries: Index::build(rows),
@@ -134,9 +138,16 @@ impl TopicModel {
             topics,
             redirects: self.redirects.clone(),
             sampling: self.sampling,
+            vote: self.vote,
             seeds: self.seeds.clone(),
             places: self.places.clone(),
         }
+    }
+
+    /// The same version where a topic must win `vote` of the votes' weight, if it is given.
+    #[must_use]
+    pub fn with_vote(self, vote: Option<f32>) -> Self {
+        Self { vote, ..self }
     }
 
     /// Numbers in an embedding.

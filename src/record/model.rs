@@ -46,6 +46,7 @@ struct Closing {
     encoder: String,
     dim: usize,
     sampling_bound: u64,
+    vote: Option<f32>,
     redirects: BTreeMap<TopicId, TopicId>,
     topics: usize,
     members: usize,
@@ -96,6 +97,7 @@ impl Published {
             encoder: encoder.to_owned(),
             dim: model.dim(),
             sampling_bound: model.sampling.bound,
+            vote: model.vote,
             redirects: model.redirects.clone(),
             topics: model.topics.len(),
             members: members.len(),
@@ -181,7 +183,7 @@ impl Gathering {
         let sampling = Sampling { bound: closing.sampling_bound };
         let redirects = closing.redirects.clone();
         let model = TopicModel::build(closing.number, closing.dim, topics, redirects, &entries, sampling);
-        model.map(Some).map_err(|error| torn(error.source.to_string()))
+        model.map(|model| Some(model.with_vote(closing.vote))).map_err(|error| torn(error.source.to_string()))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version of everything that is packed.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Fast: these bytes are written once and read a few times.
 const LEVEL: i32 = 1;
 /// What a record may unpack to, in bytes; far above what is ever packed.

@@ -4,7 +4,7 @@
 ///
 /// 2: topics that ended, archived versions, histories with sums, the topic that a document's record names. A store of
 /// format 1 was never released; it holds no document's arrival, which the histories rest on, so it is refused.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// → [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"!format";

@@ -36,6 +36,8 @@ pub struct Fitted {
     pub clusters: u32,
     /// HDBSCAN's `min_cluster_size`.
     pub min_cluster_size: usize,
+    /// Share of the votes' weight that a topic must win to hold the outlier share that is asked for, if any is.
+    pub vote: Option<f32>,
 }
 
 /// What a fit says about one member.
@@ -102,13 +104,15 @@ pub fn run(
     let least = min_cluster_size.div_ceil(2);
     let (cell_of, topics) = cells(&found, &before, &near, &moments, least.div_ceil(2));
     let (groups, count) = compose(&cell_of, topics, &near, &moments, params.continuity);
-    let voted = Voters::new(&groups, &sampled, judging).on_themselves(&graph);
+    let voters = Voters::new(&groups, &sampled, judging);
+    let vote = judging.outlier_share().map(|share| voters.vote_for(share, &sampled, &graph));
+    let voted = voters.needing(vote).on_themselves(&graph);
     let (clusters, count) = without_small(voted, count as usize, least);
     let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;
-    let others = Voters::new(&clusters, &sampled, judging).on(&others, rows);
+    let others = Voters::new(&clusters, &sampled, judging).needing(vote).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
-    Ok(fitted(snapshot, all.map(Option::flatten), count, min_cluster_size))
+    Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), count, min_cluster_size) })
 }
 
 /// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
@@ -149,7 +153,7 @@ fn fitted(
         cluster,
         votes: member.core && (cluster.is_some() || member.sampled),
     });
-    Fitted { members: members.collect(), clusters: count, min_cluster_size }
+    Fitted { members: members.collect(), clusters: count, min_cluster_size, vote: None }
 }
 
 /// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.

@@ -5,7 +5,7 @@ use ndarray::ArrayView1;
 use crate::ann::Index;
 use crate::cluster::knn::Graph;
 use crate::kernel::unit::UnitRows;
-use crate::model::assign::{Checked, tally};
+use crate::model::assign::{Checked, Tally, tally};
 
 /// Neighbours that are looked up for each that votes, since not all rows vote.
 const LOOKED_UP: usize = 2;
@@ -23,6 +23,8 @@ enum Voice {
 pub(super) struct Voters<'a> {
     voices: Vec<Voice>,
     rule: &'a Checked,
+    /// Share of the votes' weight that a cluster must win.
+    needed: f32,
 }
 
 /// How many neighbours the vote wants to see under `rule`.
@@ -38,7 +40,27 @@ impl<'a> Voters<'a> {
             None if *sampled => Voice::Noise,
             None => Voice::Silent,
         };
-        Self { voices: clusters.iter().zip(sampled).map(voice).collect(), rule }
+        Self { voices: clusters.iter().zip(sampled).map(voice).collect(), rule, needed: rule.vote() }
+    }
+
+    /// The same, where a cluster must win `vote` of the votes' weight, if it is given.
+    pub(super) fn needing(self, vote: Option<f32>) -> Self {
+        Self { needed: vote.unwrap_or(self.needed), ..self }
+    }
+
+    /// The least share of the votes' weight that leaves `share` of the sampled rows without a cluster.
+    /// O(rows · (k + log rows)).
+    pub(super) fn vote_for(&self, share: f32, sampled: &[bool], graph: &Graph) -> f32 {
+        let near = graph.indices.rows().into_iter().zip(graph.distances.rows());
+        let mut strongest: Vec<f32> = (near.zip(sampled).filter(|(_, sampled)| **sampled))
+            .map(|((neighbours, distances), _)| {
+                let near = neighbours.iter().zip(distances).map(|(row, distance)| (*row, 1.0 - distance));
+                self.tally(near).strongest().map_or(0.0, |(_, weight)| weight)
+            })
+            .collect();
+        strongest.sort_by(f32::total_cmp);
+        let bound = strongest.get((strongest.len() as f32 * share) as usize);
+        bound.map_or(self.needed, |bound| bound.clamp(f32::MIN_POSITIVE, 1.0))
     }
 
     /// Each row's cluster by the vote of its nearest others, which `graph` holds with their cosine distances.
@@ -56,24 +78,28 @@ impl<'a> Voters<'a> {
     }
 
     fn winner(&self, near: impl Iterator<Item = (u32, f32)>) -> Option<u32> {
+        self.tally(near).winner(self.needed).map(|(cluster, _)| cluster)
+    }
+
+    fn tally(&self, near: impl Iterator<Item = (u32, f32)>) -> Tally<u32> {
         let votes = near.filter_map(|(row, cosine)| match self.voices[row as usize] {
             Voice::Cluster(cluster) => Some((Some(cluster), cosine)),
             Voice::Noise => Some((None, cosine)),
             Voice::Silent => None,
         });
-        tally(votes.take(self.rule.neighbours())).winner(self.rule.vote()).map(|(cluster, _)| cluster)
+        tally(votes.take(self.rule.neighbours()))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     use super::*;
     use crate::model::assign::Params;
 
     fn rule(neighbours: usize) -> Checked {
-        Params { neighbours, vote: 0.6 }.check().unwrap()
+        Params { neighbours, vote: 0.6, ..Params::default() }.check().unwrap()
     }
 
     #[test]
@@ -85,6 +111,23 @@ mod tests {
         assert_eq!(Voters::new(&clusters, &all, &rule).on_themselves(&graph), [None]);
         let some = [true, false, false, true, true];
         assert_eq!(Voters::new(&clusters, &some, &rule).on_themselves(&graph), [Some(0)]);
+    }
+
+    #[test]
+    fn the_vote_holds_the_outlier_share_that_is_asked_for() {
+        // Row i has i of its ten neighbours in the cluster.
+        let indices = Array2::from_shape_fn((11, 10), |(row, near)| 11 + u32::from(near >= row));
+        let graph = Graph { distances: Array2::from_elem((11, 10), 0.5), indices };
+        let mut clusters = vec![None; 13];
+        clusters[11] = Some(0);
+        let sampled = [true; 13];
+        let rule = rule(10);
+        for (share, outliers) in [(0.2, 2), (0.5, 5), (0.95, 10)] {
+            let voters = Voters::new(&clusters, &sampled, &rule);
+            let vote = voters.vote_for(share, &sampled, &graph);
+            let found = voters.needing(Some(vote)).on_themselves(&graph);
+            assert_eq!(found.iter().filter(|cluster| cluster.is_none()).count(), outliers, "{share}: {vote}");
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl State {
             let report = self.report(fitted, told, fates, comparison);
             return Ok(Decision::Rejected(self.reject(report, &reason, told)));
         }
-        let model = draft.model(version, self.sampling_after(told.documents))?;
+        let model = draft.model(version, self.sampling_after(told.documents))?.with_vote(fitted.vote);
         draft.place_newcomers(&model, rules.assign);
         let mut next = draft.next;
         let (revisions, born) = (std::mem::take(&mut next.revisions), std::mem::take(&mut next.born));
@@ -150,6 +150,7 @@ impl State {
         totals.version = version;
         totals.refits += 1;
         totals.rejected_refits = 0;
+        totals.vote = fitted.vote;
         totals.topics += born.len() as u32;
         totals.refitted_at = told.documents;
         self.enact(&mut change, totals, next, plan.suspicions.clone());

@@ -82,7 +82,7 @@ impl Default for Bounds {
 }
 
 /// Counters of the whole stream.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Documents absorbed.
     pub documents: u64,
@@ -106,6 +106,8 @@ pub struct Totals {
     pub forgotten: u64,
     /// Refits in a row whose result was not promoted.
     pub rejected_refits: u32,
+    /// Share of the votes' weight that a topic must win, where the last promoted refit set it to hold an outlier share.
+    pub vote: Option<f32>,
 }
 
 /// All that is known of one topic.
@@ -447,7 +449,8 @@ impl State {
             .map(|(_, kept, standing)| Entry { embedding: kept.embedding.clone(), topic: standing.topic })
             .collect();
         let (number, redirects) = (self.totals.version, self.redirects.clone());
-        TopicModel::build(number, self.dim, self.in_force(), redirects, &entries, self.sampling())
+        let model = TopicModel::build(number, self.dim, self.in_force(), redirects, &entries, self.sampling())?;
+        Ok(model.with_vote(self.totals.vote))
     }
 
     /// The topics of the version in force, with the documents that they have now.
