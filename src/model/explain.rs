@@ -171,7 +171,13 @@ pub fn explain(
     Ok(Explanation {
         document: subject.id.as_ref().and_then(|id| state.known(id)),
         version: model.number,
-        why: why(model, topic.as_ref(), &candidates, rule.needed(model), model.seeds.near(&subject.embedding)),
+        why: why(
+            model,
+            topic.as_ref(),
+            &candidates,
+            rule.needed(model),
+            model.seeds.near(&subject.embedding),
+        ),
         margin,
         needed: rule.needed(model),
         alternative: other.and_then(|(id, _)| candidate(id, share_of(id))),

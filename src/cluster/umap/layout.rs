@@ -18,7 +18,11 @@ const LARGEST_STEP: f32 = 4.0;
 /// Keeps a push finite between points at one place.
 const SOFTENING: f32 = 1e-3;
 /// An epoch moves the points in about so many turns, each of which sees where the turns before have led.
-const TURNS: usize = 128;
+const TURNS: usize = 8;
+/// What moves the other ends is added by so many threads at most, each for a range of the points.
+const RANGES: usize = 4;
+/// Strangers are fetched for so many samples at once: each lane then sees those of the lanes beside it.
+const SHIFTS: usize = 4;
 
 /// What an epoch needs to know.
 pub(super) struct Descent<'a> {
@@ -41,8 +45,10 @@ impl Descent<'_> {
     /// Tried and lost, on newsgroups (5 seeds; umap-learn: trustworthiness 0.973, and 24 – 39 clusters that HDBSCAN's eom cuts
     /// at `min_cluster_size` 50; this: 0.972 and 24 – 37): a point that moves alone, pulled twice, so that no other end need be written
     /// (trustworthiness 0.968); the same with an other end that springs back for the second pull (0.971, but 2 clusters
-    /// in four runs of five); strangers of a group of points that stand side by side, so that they need no gathering (no
-    /// faster); AVX-512's own gathers (no faster, the points come from the second-level cache either way).
+    /// in four runs of five); AVX-512's own gathers (no faster, the points come from the second-level cache either way). Turns
+    /// cost time, as what one core has written the other must fetch: 44,949 × 5 take 5.0 s in 128 and 3.0 s in 8, at the
+    /// same quality; 2 turns are no faster and a little worse (trustworthiness 0.970). Strangers shared by four samples
+    /// save another eighth and cost nothing in quality.
     ///
     /// Time `O(n_epochs · edges · d)`. Source: the UMAP paper, algorithm 5; `optimize_layout_euclidean`.
     pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {
@@ -65,6 +71,10 @@ impl Descent<'_> {
         among: Option<&Array2<f32>>,
         watch: &dyn Watch,
     ) -> Result<(), Cancelled> {
+        if rayon::current_thread_index().is_none() {
+            // Turns are short: a thread outside the pool would wait, and wake it up, at each of them.
+            return rayon::scope(|_| self.descend(at, among, watch));
+        }
         match at.ncols() {
             0..=2 => self.descend_in::<2>(at, among, watch),
             3 => self.descend_in::<3>(at, among, watch),
@@ -87,6 +97,7 @@ impl Descent<'_> {
         let mut points: Vec<[f32; D]> = points(at);
         let among: Option<Vec<[f32; D]>> = among.map(self::points);
         let mut samples = Samples::new(self.graph);
+        let range_len = range_len(points.len());
         for epoch in 1..self.n_epochs {
             watch::check(watch)?;
             watch.progress("layout", epoch, self.n_epochs);
@@ -111,9 +122,14 @@ impl Descent<'_> {
                         points[i as usize] = std::array::from_fn(|d| moved.to[d][lane]);
                     }
                 }
-                for (other, step) in moved.iter().flat_map(|moved| &moved.others) {
-                    points[*other as usize].iter_mut().zip(step).for_each(|(x, step)| *x += step);
-                }
+                points.par_chunks_mut(range_len).enumerate().for_each(|(range, points)| {
+                    for (other, step) in moved.iter().flat_map(|moved| moved.others.get(range)).flatten() {
+                        points[*other as usize - range * range_len]
+                            .iter_mut()
+                            .zip(step)
+                            .for_each(|(x, step)| *x += step);
+                    }
+                });
             }
         }
         for (point, mut row) in points.iter().zip(at.rows_mut()) {
@@ -128,12 +144,17 @@ fn points<const D: usize>(rows: &Array2<f32>) -> Vec<[f32; D]> {
     rows.rows().into_iter().map(point).collect()
 }
 
+/// How many of `n` points are in a range.
+fn range_len(n: usize) -> usize {
+    n.div_ceil(RANGES).max(1)
+}
+
 /// Where the samples of a group of points lead.
 struct Moved<const D: usize> {
     /// The points, by dimension and lane.
     to: [[f32; LANES]; D],
-    /// By how much the other ends of the samples move.
-    others: Vec<(u32, [f32; D])>,
+    /// By how much the other ends of the samples move, by range of the points.
+    others: [Vec<(u32, [f32; D])>; RANGES],
 }
 
 /// The samples of a group of points in one epoch.
@@ -172,7 +193,9 @@ impl<const D: usize> Task for Moves<'_, D> {
         }
         // A group filled up with its last point has samples of its own up to there.
         let own_lanes = self.group.iter().position(|&i| i == self.group[LANES - 1]).unwrap_or(0) + 1;
-        let mut others = Vec::with_capacity(if self.others_stay { 0 } else { LANES * sampled[0].len() });
+        let range_len = range_len(self.points.len()) as u32;
+        let room = if self.others_stay { 0 } else { LANES * sampled[0].len() / RANGES };
+        let mut others: [_; RANGES] = std::array::from_fn(|_| Vec::with_capacity(room));
         let mut neighbours = [[0.0; LANES]; D];
         let mut strangers = vec![[[0.0; LANES]; D]; params.negative_sample_rate];
         // Groups are sorted: the first has most.
@@ -188,14 +211,19 @@ impl<const D: usize> Task for Moves<'_, D> {
             // All are fetched before the first is used: the fetching is most of the time, and so overlaps.
             gather(self.others, &due, &mut neighbours);
             for (push, strangers) in strangers.iter_mut().enumerate() {
-                let drawn = draw(&seeds, sample * params.negative_sample_rate + push, self.others.len());
-                gather(self.others, &drawn, strangers);
+                if sample % SHIFTS == 0 {
+                    let drawn = draw(&seeds, sample * params.negative_sample_rate + push, self.others.len());
+                    gather(self.others, &drawn, strangers);
+                } else {
+                    shift(strangers);
+                }
             }
             let before = at;
             forces.pull(&mut at, &neighbours, &rates);
             if !self.others_stay {
                 for lane in (0..own_lanes).take_while(|&lane| sample < sampled[lane].len()) {
-                    others.push((due[lane], std::array::from_fn(|d| before[d][lane] - at[d][lane])));
+                    others[(due[lane] / range_len) as usize]
+                        .push((due[lane], std::array::from_fn(|d| before[d][lane] - at[d][lane])));
                 }
             }
             for strangers in &strangers {
@@ -253,6 +281,17 @@ fn gather<const D: usize>(points: &[[f32; D]], others: &[u32; LANES], gathered: 
         let other = &points[others[lane] as usize];
         for d in 0..D {
             gathered[d][lane] = other[d];
+        }
+    }
+}
+
+/// Hands each lane what a lane a few places on has.
+#[inline(always)]
+fn shift<const D: usize>(strangers: &mut [[f32; LANES]; D]) {
+    for d in 0..D {
+        let before = strangers[d];
+        for lane in 0..LANES {
+            strangers[d][lane] = before[(lane + LANES / SHIFTS) % LANES];
         }
     }
 }

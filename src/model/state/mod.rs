@@ -449,7 +449,8 @@ impl State {
             .map(|(_, kept, standing)| Entry { embedding: kept.embedding.clone(), topic: standing.topic })
             .collect();
         let (number, redirects) = (self.totals.version, self.redirects.clone());
-        let model = TopicModel::build(number, self.dim, self.in_force(), redirects, &entries, self.sampling())?;
+        let model =
+            TopicModel::build(number, self.dim, self.in_force(), redirects, &entries, self.sampling())?;
         Ok(model.with_vote(self.totals.vote))
     }
 
