@@ -4,6 +4,7 @@
 ///
 /// 2: topics that ended, archived versions, histories with sums, the topic that a document's record names. A store of
 /// format 1 was never released; it holds no document's arrival, which the histories rest on, so it is refused.
+/// 3: the vote that the version in force asks for. One of format 2 was never released either.
 pub const FORMAT: u32 = 3;
 
 /// → [`FORMAT`].

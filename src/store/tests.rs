@@ -69,7 +69,13 @@ fn adopt(state: &mut State) -> Change {
         cluster: Some(u32::from(member.embedding[0] < 0.5)),
         votes: true,
     });
-    let fitted = Fitted { members: members.collect(), clusters: 2, min_cluster_size: 2 };
+    let fitted = Fitted {
+        members: members.collect(),
+        clusters: 2,
+        min_cluster_size: 2,
+        news: vec![0.0; 2],
+        vote: None,
+    };
     let told = Circumstances {
         trigger: Trigger::Documents,
         documents: state.totals().documents,

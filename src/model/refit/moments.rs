@@ -12,6 +12,10 @@
 //! which it is added. In a stream whose subjects don't change it is 0 but for chance, which is taken off: a group of any
 //! size gains (windows − 1) / 2 nats by chance, all its documents together (half the mean of χ²).
 
+use std::collections::BTreeMap;
+
+use crate::model::topic::TopicId;
+
 /// Windows of the stream, with as many members each.
 const WINDOWS: usize = 16;
 
@@ -65,6 +69,41 @@ impl<'a> Moments<'a> {
         let told: f64 =
             counts.iter().filter(|count| **count > 0.0).map(|count| count * (count / even).ln()).sum();
         (told - (WINDOWS - 1) as f64 / 2.0) / self.all
+    }
+
+    /// How much more two parts of a group tell about time than the whole, in nats.
+    fn gained(&self, parts: [&Counts; 2]) -> f64 {
+        let whole = together(parts[0], parts[1]);
+        (parts.into_iter().map(|part| self.told(part)).sum::<f64>() - self.told(&whole)) * self.all
+    }
+
+    /// How much more each of `count` clusters and the rest of the topic that most of it comes from tell about time apart
+    /// than together, in nats: a lot where a new subject leaves a topic, about 0 where one of old subjects falls in two;
+    /// 0 for a cluster that comes from none. `clusters` and `before` are each member's cluster and old topic.
+    pub(super) fn news(
+        &self,
+        clusters: &[Option<u32>],
+        before: &[Option<TopicId>],
+        count: usize,
+    ) -> Vec<f64> {
+        let own = self.tally(clusters.iter().map(|cluster| cluster.map(|cluster| cluster as usize)), count);
+        let mut topics: BTreeMap<TopicId, Counts> = BTreeMap::new();
+        let mut shared: Vec<BTreeMap<TopicId, Counts>> = vec![BTreeMap::new(); count];
+        for (row, topic) in before.iter().enumerate().filter(|(row, _)| self.sampled[*row]) {
+            let Some(topic) = *topic else { continue };
+            let parts = clusters[row].map(|cluster| shared[cluster as usize].entry(topic));
+            for counts in [topics.entry(topic)].into_iter().chain(parts) {
+                counts.or_insert([0.0; WINDOWS])[self.windows[row]] += 1.0;
+            }
+        }
+        let all = |counts: &Counts| counts.iter().sum::<f64>();
+        let news = |(own, shared): (&Counts, &BTreeMap<TopicId, Counts>)| {
+            let most = shared.iter().max_by(|a, b| all(a.1).total_cmp(&all(b.1)).then(b.0.cmp(a.0)));
+            most.map_or(0.0, |(topic, part)| {
+                self.gained([own, &std::array::from_fn(|window| topics[topic][window] - part[window])])
+            })
+        };
+        own.iter().zip(&shared).map(news).collect()
     }
 
     /// The window that parts a group into an early and a late half that together tell most about time, near its middle;
@@ -126,6 +165,19 @@ mod tests {
             assert!(turn == Some(middle) || turn == Some(middle + (WINDOWS - from) % 2), "{from}: {turn:?}");
         }
         assert_eq!(moments.turn(&std::array::from_fn(|window| f64::from(u8::from(window == 3)))), None);
+    }
+
+    #[test]
+    fn a_new_subject_is_news_and_half_of_an_old_one_is_not() {
+        let sampled = [true; 1600];
+        let moments = Moments::new(&sampled);
+        let before = [Some(TopicId(7)); 1600];
+        let new: Vec<Option<u32>> = (0..1600).map(|row| Some(u32::from(row >= 1580))).collect();
+        let news = moments.news(&new, &before, 2);
+        assert!(news[1] > 40.0, "{news:?}");
+        let old: Vec<Option<u32>> = (0..1600).map(|row| Some(row % 2)).collect();
+        assert!(moments.news(&old, &before, 2).iter().all(|news| *news < 0.0));
+        assert_eq!(moments.news(&new, &[None; 1600], 2), [0.0; 2]);
     }
 
     proptest! {

@@ -8,8 +8,8 @@
 //! - any other cluster is a new topic;
 //! - a topic without clustered members stays as it is.
 //!
-//! A merge or a split is carried out when two refits in a row see it, or when it is plain at once; until then the
-//! members keep their topic ([`Suspicion`]). Pinned topics neither merge nor split.
+//! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
+//! that split off came at another time than the rest; until then the members keep their topic ([`Suspicion`]). Pinned topics neither merge nor split.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,9 @@ const MOST: f64 = 0.5;
 const PLAIN_MERGE: f64 = 0.9;
 /// Share of a topic's clustered members in a cluster of their own that makes a split plain at once.
 const PLAIN_SPLIT: f64 = 0.1;
+/// Nats about time from which on a cluster is news, and so a split plain at once. What a topic loses by chance told up to 9
+/// on newsgroups, new groups that began in another's topic 20 to 130.
+const NEWS: f64 = 15.0;
 /// Share of its members below which the clustered ones say nothing about a topic.
 const TOO_FEW: f64 = 0.1;
 
@@ -75,7 +78,7 @@ impl Plan {
 }
 
 /// Members that each cluster and topic share.
-struct Overlap {
+struct Overlap<'a> {
     /// cluster → topic → members.
     shared: Vec<BTreeMap<TopicId, usize>>,
     /// topic → members.
@@ -86,10 +89,12 @@ struct Overlap {
     sizes: Vec<usize>,
     /// topic → home.
     home: BTreeMap<TopicId, usize>,
+    /// cluster → nats about time.
+    news: &'a [f64],
 }
 
-impl Overlap {
-    fn count(fitted: &Fitted) -> Self {
+impl<'a> Overlap<'a> {
+    fn count(fitted: &'a Fitted) -> Self {
         let mut shared = vec![BTreeMap::new(); fitted.clusters as usize];
         let mut sizes = vec![0; fitted.clusters as usize];
         let mut clustered: BTreeMap<TopicId, usize> = BTreeMap::new();
@@ -112,7 +117,7 @@ impl Overlap {
             let best = (0..shared.len()).max_by(|a, b| of(a).cmp(&of(b)).then(b.cmp(a)));
             home.extend(best.map(|cluster| (*topic, cluster)));
         }
-        Self { shared, members, clustered, sizes, home }
+        Self { shared, members, clustered, sizes, home, news: &fitted.news }
     }
 
     fn shared(&self, cluster: usize, topic: TopicId) -> usize {
@@ -154,7 +159,7 @@ pub fn reconcile(fitted: &Fitted, suspicions: &[Suspicion], pinned: &BTreeSet<To
 fn merge(
     plan: &mut Plan,
     loyal: &mut BTreeSet<(usize, TopicId)>,
-    overlap: &Overlap,
+    overlap: &Overlap<'_>,
     cluster: usize,
     (from, into): (TopicId, TopicId),
     suspicions: &[Suspicion],
@@ -177,7 +182,7 @@ fn merge(
 
 fn split_or_birth(
     plan: &mut Plan,
-    overlap: &Overlap,
+    overlap: &Overlap<'_>,
     cluster: usize,
     suspicions: &[Suspicion],
     pinned: &BTreeSet<TopicId>,
@@ -190,7 +195,8 @@ fn split_or_birth(
         .map(|(topic, _)| *topic);
     if let Some(topic) = parent {
         let suspicion = Suspicion::Split { topic };
-        let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT || suspicions.contains(&suspicion);
+        let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT || overlap.news[cluster] >= NEWS;
+        let plain = plain || suspicions.contains(&suspicion);
         if pinned.contains(&topic) || !plain {
             plan.suspicions.push(suspicion);
             return Target::Old(topic);
@@ -205,7 +211,7 @@ fn label(
     fit: &Fit,
     targets: &[Option<Target>],
     loyal: &BTreeSet<(usize, TopicId)>,
-    overlap: &Overlap,
+    overlap: &Overlap<'_>,
 ) -> Option<Target> {
     let own = fit.before.map(Target::Old);
     let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) else {

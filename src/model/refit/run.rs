@@ -36,6 +36,8 @@ pub struct Fitted {
     pub clusters: u32,
     /// HDBSCAN's `min_cluster_size`.
     pub min_cluster_size: usize,
+    /// How much each cluster tells of a new subject, in nats: see [`reconcile`](crate::model::refit::reconcile).
+    pub news: Vec<f64>,
     /// Share of the votes' weight that a topic must win to hold the outlier share that is asked for, if any is.
     pub vote: Option<f32>,
 }
@@ -108,11 +110,12 @@ pub fn run(
     let vote = judging.outlier_share().map(|share| voters.vote_for(share, &sampled, &graph));
     let voted = voters.needing(vote).on_themselves(&graph);
     let (clusters, count) = without_small(voted, count as usize, least);
+    let news = moments.news(&clusters, &before, count as usize);
     let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;
     let others = Voters::new(&clusters, &sampled, judging).needing(vote).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
-    Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), count, min_cluster_size) })
+    Ok(Fitted { news, vote, ..fitted(snapshot, all.map(Option::flatten), count, min_cluster_size) })
 }
 
 /// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
@@ -153,7 +156,13 @@ fn fitted(
         cluster,
         votes: member.core && (cluster.is_some() || member.sampled),
     });
-    Fitted { members: members.collect(), clusters: count, min_cluster_size, vote: None }
+    Fitted {
+        members: members.collect(),
+        clusters: count,
+        min_cluster_size,
+        news: vec![0.0; count as usize],
+        vote: None,
+    }
 }
 
 /// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.

@@ -86,7 +86,8 @@ fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
         })
         .collect();
     let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last + 1);
-    Fitted { members, clusters, min_cluster_size: 2, vote: None }
+    let news = vec![0.0; clusters as usize];
+    Fitted { members, clusters, min_cluster_size: 2, news, vote: None }
 }
 
 fn axis_of(kept: &Kept) -> u32 {
