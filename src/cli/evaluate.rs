@@ -16,7 +16,7 @@ use crate::cli::progress::Bars;
 use crate::cli::{Settings, block_on, fit, print, print_json, table};
 use crate::config::Config;
 use crate::daemon;
-use crate::document::Document;
+use crate::document::{Batch, Document};
 use crate::embed::Embedder;
 use crate::kernel::unit::UnitRows;
 use crate::model::refit::report::{Fate, Report};
@@ -78,15 +78,20 @@ impl Evaluate {
         if let Some(path) = &self.embeddings {
             let rows = read_npy(path)?;
             let corpus = block_on(fit::read(config, rows.dim()))?;
-            if corpus.documents.len() != rows.n() {
+            let (n, lines) = (rows.n(), corpus.documents.len() + corpus.rejections.len());
+            let Some(rows) = rows_of_documents(rows, &corpus) else {
                 bail!(
-                    "`{}` has {} rows but `{}` has {} documents ({} lines were refused)",
+                    "`{}` has {n} rows but `{}` has {lines} lines; embed every line, in order",
                     path.display(),
-                    rows.n(),
                     self.file.display(),
-                    corpus.documents.len(),
-                    corpus.rejections.len()
                 );
+            };
+            if let Some(first) = corpus.rejections.first() {
+                let refused = corpus.rejections.len();
+                bars.say(&format!(
+                    "left out {refused} of {lines} lines, the first because: {}",
+                    first.reason
+                ));
             }
             return Ok((corpus.documents, rows));
         }
@@ -97,6 +102,17 @@ impl Evaluate {
         let rows = UnitRows::from_rows(judge.embedder.dim(), judged.iter().map(|judged| &*judged.embedding))?;
         Ok((judged.into_iter().map(|judged| judged.document).collect(), rows))
     }
+}
+
+/// The rows of the documents among `rows`, one for each line of the file, refused ones too; `None` if they are not as
+/// many.
+fn rows_of_documents(rows: UnitRows, corpus: &Batch) -> Option<UnitRows> {
+    let documents = corpus.documents.iter().map(|document| (&document.position, true));
+    let refused = corpus.rejections.iter().map(|rejection| (&rejection.position, false));
+    let mut lines: Vec<_> = documents.chain(refused).collect();
+    lines.sort();
+    let kept: Vec<usize> = (0..lines.len()).filter(|line| lines[*line].1).collect();
+    (rows.n() == lines.len()).then(|| rows.select(&kept))
 }
 
 /// Rows of a `.npy` file, float16 or float32, `n × d`.
@@ -234,4 +250,39 @@ fn show(figures: &Map<String, Value>, json: bool) -> anyhow::Result<()> {
         writeln!(text, "  {key:<22} {value}")?;
     }
     print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::checkpoint::{Partition, Position};
+    use crate::document::{Reason, Rejection};
+
+    #[test]
+    fn a_refused_line_takes_its_row_with_it() {
+        let position = |offset| Position { partition: Partition::new("stream.jsonl"), offset };
+        let document = |offset| Document {
+            id: offset.to_string().into(),
+            text: "text".to_owned(),
+            timestamp_ms: None,
+            label: None,
+            embedding: None,
+            position: position(offset),
+        };
+        let corpus = Batch {
+            documents: vec![document(0), document(20)],
+            rejections: vec![Rejection {
+                position: position(10),
+                reason: Reason::DuplicateId { id: "0".into() },
+                bytes: Vec::new(),
+            }],
+            checkpoint: crate::checkpoint::Checkpoint::new(),
+        };
+        let rows = |rows| UnitRows::normalise(rows).unwrap();
+        let kept = rows_of_documents(rows(array![[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), &corpus).unwrap();
+        assert_eq!(kept.view(), array![[1.0, 0.0], [-1.0, 0.0]]);
+        assert!(rows_of_documents(rows(array![[1.0, 0.0], [0.0, 1.0]]), &corpus).is_none());
+    }
 }
