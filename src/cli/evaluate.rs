@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_refused_line_takes_its_row_with_it() {
         let position = |offset| Position { partition: Partition::new("stream.jsonl"), offset };
-        let document = |offset| Document {
+        let document = |offset: u64| Document {
             id: offset.to_string().into(),
             text: "text".to_owned(),
             timestamp_ms: None,

@@ -24,9 +24,11 @@ pub(super) enum Script {
 impl Script {
     /// The script of one letter.
     pub(super) fn of(c: char) -> Self {
+        // Most letters by far: no need to look further.
+        if c < '\u{0E00}' {
+            return Self::Spaced;
+        }
         match c {
-            // Most letters by far: no need to look further.
-            '\0'..='\u{0DFF}' => Self::Spaced,
             '\u{0E00}'..='\u{0E7F}' => Self::Thai,
             '\u{0E80}'..='\u{0EFF}'         // Lao
             | '\u{1000}'..='\u{109F}'       // Burmese

@@ -123,7 +123,7 @@ impl Descent<'_> {
                     }
                 }
                 points.par_chunks_mut(range_len).enumerate().for_each(|(range, points)| {
-                    for (other, step) in moved.iter().flat_map(|moved| moved.others.get(range)).flatten() {
+                    for (other, step) in moved.iter().filter_map(|moved| moved.others.get(range)).flatten() {
                         points[*other as usize - range * range_len]
                             .iter_mut()
                             .zip(step)
