@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::topicd::{cache, wait_for};
 
@@ -318,14 +318,17 @@ impl Broker {
         runtime.block_on(work(admin))
     }
 
-    /// Writes (key, value) pairs with `headers`, spread over the topic's partitions by key.
+    /// Writes (key, value) pairs with `headers`, spread over the topic's partitions by key; all have arrived when it returns.
     pub(crate) fn write<'a>(
         &self,
         topic: &str,
         records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         headers: Option<&OwnedHeaders>,
     ) {
-        let producer: ThreadedProducer<_> = self.client().set("linger.ms", "5").create().unwrap();
+        let lost = Lost::default();
+        let mut config = self.client();
+        let producer: ThreadedProducer<Lost> =
+            config.set("linger.ms", "5").create_with_context(lost.clone()).unwrap();
         for (key, value) in records {
             let mut record = BaseRecord::to(topic).key(key.as_bytes()).payload(value);
             if let Some(headers) = headers {
@@ -337,6 +340,13 @@ impl Broker {
             }
         }
         producer.flush(Duration::from_mins(1)).unwrap();
+        let lost = lost.0.lock().unwrap();
+        assert!(
+            lost.is_empty(),
+            "{topic}: {} records did not arrive, the first because {}",
+            lost.len(),
+            lost[0]
+        );
     }
 
     /// Everything committed in `topic`, partition by partition.
@@ -361,11 +371,29 @@ impl Broker {
                 Ok(message) => records.push(record(&message)),
                 Err(KafkaError::PartitionEOF(_)) => ended += 1,
                 // One of several brokers is away; another has the records.
-                Err(KafkaError::MessageConsumption(RDKafkaErrorCode::BrokerTransportFailure)) => {}
+                Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown,
+                )) => {}
                 Err(error) => panic!("{topic}: {error}"),
             }
         }
         records
+    }
+}
+
+/// Why records did not arrive.
+#[derive(Debug, Clone, Default)]
+struct Lost(Arc<Mutex<Vec<KafkaError>>>);
+
+impl ClientContext for Lost {}
+
+impl ProducerContext for Lost {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, delivered: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = delivered {
+            self.0.lock().unwrap().push(error.clone());
+        }
     }
 }
 
