@@ -71,3 +71,37 @@ pub(super) fn until(
         }
     }
 }
+
+/// Waits `patience` for `operation`, which librdkafka may never return from; it then goes on in a thread of its own.
+pub(super) fn at_most(
+    patience: Duration,
+    operation: impl FnOnce() -> Result<(), KafkaError> + Send + 'static,
+) -> Result<(), KafkaError> {
+    let (done, outcome) = std::sync::mpsc::sync_channel(1);
+    let spawned = std::thread::Builder::new().name("offsets".to_owned()).spawn(move || {
+        // Nobody waits any more if it took too long.
+        drop(done.send(operation()));
+    });
+    if spawned.is_err() {
+        return Err(KafkaError::Canceled);
+    }
+    outcome.recv_timeout(patience).unwrap_or(Err(KafkaError::OffsetFetch(Code::OperationTimedOut)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_returns_is_not_waited_for() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let stuck = at_most(Duration::from_millis(20), move || {
+            held.recv().unwrap_err();
+            Ok(())
+        });
+        assert_eq!(stuck, Err(KafkaError::OffsetFetch(Code::OperationTimedOut)));
+        drop(release);
+        assert_eq!(at_most(Duration::from_mins(1), || Ok(())), Ok(()));
+        assert_eq!(at_most(Duration::from_mins(1), || Err(KafkaError::Canceled)), Err(KafkaError::Canceled));
+    }
+}

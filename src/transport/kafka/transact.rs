@@ -25,7 +25,7 @@ use super::consume::Share;
 use super::envelope::Envelopes;
 use super::error::{Error, is_final};
 use super::params::Guarantee;
-use super::produce::{Out, produce, until};
+use super::produce::{Out, at_most, produce, until};
 use crate::checkpoint::Checkpoint;
 use crate::model::evidence::{Evidence, Outcome};
 use crate::record::assignment::AssignmentRecord;
@@ -38,6 +38,9 @@ const EVIDENCE_BYTES: usize = 512 << 10;
 pub(super) const LETTER_BYTES: usize = 900_000;
 /// Between two attempts to get a working producer.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// Time-outs after which an operation is taken to be stuck: one for the attempts, one for the last, and one to spare.
+const STUCK: u32 = 3;
 
 /// A judged batch.
 pub(super) struct Handed {
@@ -57,7 +60,7 @@ pub(super) struct Transactor {
     guarantee: Guarantee,
     encoder: String,
     id: String,
-    producer: Option<(Producer, Arc<Told>)>,
+    producer: Option<(Arc<Producer>, Arc<Told>)>,
     /// Counts up whenever what was read and not committed has to be read again.
     epoch: Arc<AtomicU64>,
     open: Option<Open>,
@@ -125,7 +128,7 @@ impl Transactor {
             let initialised = until(timeout, || producer.init_transactions(timeout));
             initialised.map_err(|error| self.judge("begin transactions as", &told, error))?;
         }
-        self.producer = Some((producer, told));
+        self.producer = Some((Arc::new(producer), told));
         Ok(())
     }
 
@@ -190,7 +193,7 @@ impl Transactor {
 
     fn commit_transaction(
         &self,
-        producer: &Producer,
+        producer: &Arc<Producer>,
         consumer: &Consumer<Share>,
         ends: &BTreeMap<Place, i64>,
     ) -> Result<(), KafkaError> {
@@ -198,7 +201,12 @@ impl Transactor {
         let list = offsets(ends)?;
         // Taken at the last moment: the group may have a new generation in which we still own the partitions.
         let member = consumer.group_metadata().ok_or(KafkaError::Canceled)?;
-        until(timeout, || producer.send_offsets_to_transaction(&list, &member, timeout))?;
+        // librdkafka (up to 2.14 at least, issues 5456 and 5511) may never return from sending offsets if the group's
+        // coordinator dies meanwhile. The producer is then left to it, and a new one of the same name takes over.
+        let sender = producer.clone();
+        at_most(timeout * STUCK, move || {
+            until(timeout, || sender.send_offsets_to_transaction(&list, &member, timeout))
+        })?;
         until(timeout, || producer.commit_transaction(timeout))
     }
 

@@ -13,7 +13,6 @@ fn away() -> Duration {
 }
 
 #[test]
-#[ignore = "issue 8: after all brokers were gone, documents were missing once while every lag was 0"]
 fn one_broker_dies_and_then_all() {
     let mut brokers = Broker::start_three();
     brokers[0].create("three-documents", 3);
