@@ -45,10 +45,11 @@ impl Descent<'_> {
     /// Tried and lost, on newsgroups (5 seeds; umap-learn: trustworthiness 0.973, and 24 – 39 clusters that HDBSCAN's eom cuts
     /// at `min_cluster_size` 50; this: 0.972 and 24 – 37): a point that moves alone, pulled twice, so that no other end need be written
     /// (trustworthiness 0.968); the same with an other end that springs back for the second pull (0.971, but 2 clusters
-    /// in four runs of five); AVX-512's own gathers (no faster, the points come from the second-level cache either way). Turns
-    /// cost time, as what one core has written the other must fetch: 44,949 × 5 take 5.0 s in 128 and 3.0 s in 8, at the
-    /// same quality; 2 turns are no faster and a little worse (trustworthiness 0.970). Strangers shared by four samples
-    /// save another eighth and cost nothing in quality.
+    /// in four runs of five); AVX-512's own gathers (no faster, the points come from the second-level cache either way).
+    ///
+    /// Turns cost time, as what one core has written the other must fetch: 44,949 × 5 take 5.0 s in 128 and 3.0 s in 8,
+    /// at the same quality; 2 turns are no faster and a little worse (trustworthiness 0.970). Strangers shared by four
+    /// samples save another eighth and cost nothing in quality.
     ///
     /// Time `O(n_epochs · edges · d)`. Source: the UMAP paper, algorithm 5; `optimize_layout_euclidean`.
     pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {

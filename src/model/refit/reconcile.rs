@@ -9,7 +9,8 @@
 //! - a topic without clustered members stays as it is.
 //!
 //! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
-//! that split off came at another time than the rest; until then the members keep their topic ([`Suspicion`]). Pinned topics neither merge nor split.
+//! that split off came at another time than the rest; until then the members keep their topic ([`Suspicion`]). Pinned
+//! topics neither merge nor split.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -195,8 +196,9 @@ fn split_or_birth(
         .map(|(topic, _)| *topic);
     if let Some(topic) = parent {
         let suspicion = Suspicion::Split { topic };
-        let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT || overlap.news[cluster] >= NEWS;
-        let plain = plain || suspicions.contains(&suspicion);
+        let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT
+            || overlap.news[cluster] >= NEWS
+            || suspicions.contains(&suspicion);
         if pinned.contains(&topic) || !plain {
             plan.suspicions.push(suspicion);
             return Target::Old(topic);

@@ -90,7 +90,7 @@ pub fn run(
     let n = core.len();
     let min_cluster_size = params.cluster_size(n);
     if n < min_cluster_size * 2 {
-        return Ok(fitted(snapshot, std::iter::repeat(None), 0, min_cluster_size));
+        return Ok(fitted(snapshot, std::iter::repeat(None), Vec::new(), min_cluster_size));
     }
     let rows = UnitRows::from_rows(snapshot.dim, core.iter().map(|member| &*member.embedding))?;
     let k = looked_up(judging).max(params.n_neighbors - 1);
@@ -115,7 +115,7 @@ pub fn run(
     let others = Voters::new(&clusters, &sampled, judging).needing(vote).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
-    Ok(Fitted { news, vote, ..fitted(snapshot, all.map(Option::flatten), count, min_cluster_size) })
+    Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), news, min_cluster_size) })
 }
 
 /// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
@@ -147,7 +147,7 @@ fn tree(
 fn fitted(
     snapshot: &Snapshot,
     clusters: impl Iterator<Item = Option<u32>>,
-    count: u32,
+    news: Vec<f64>,
     min_cluster_size: usize,
 ) -> Fitted {
     let members = snapshot.members.iter().zip(clusters).map(|(member, cluster)| Fit {
@@ -156,13 +156,7 @@ fn fitted(
         cluster,
         votes: member.core && (cluster.is_some() || member.sampled),
     });
-    Fitted {
-        members: members.collect(),
-        clusters: count,
-        min_cluster_size,
-        news: vec![0.0; count as usize],
-        vote: None,
-    }
+    Fitted { members: members.collect(), clusters: news.len() as u32, min_cluster_size, news, vote: None }
 }
 
 /// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.

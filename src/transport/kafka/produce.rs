@@ -6,6 +6,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::BaseRecord;
 
+use super::assigner::spawn;
 use super::client::Producer;
 use super::envelope::Envelope;
 use super::error::code;
@@ -78,13 +79,8 @@ pub(super) fn at_most(
     operation: impl FnOnce() -> Result<(), KafkaError> + Send + 'static,
 ) -> Result<(), KafkaError> {
     let (done, outcome) = std::sync::mpsc::sync_channel(1);
-    let spawned = std::thread::Builder::new().name("offsets".to_owned()).spawn(move || {
-        // Nobody waits any more if it took too long.
-        drop(done.send(operation()));
-    });
-    if spawned.is_err() {
-        return Err(KafkaError::Canceled);
-    }
+    // Nobody waits for the answer any more if it took too long.
+    spawn("offsets", move || drop(done.send(operation()))).map_err(|_| KafkaError::Canceled)?;
     outcome.recv_timeout(patience).unwrap_or(Err(KafkaError::OffsetFetch(Code::OperationTimedOut)))
 }
 
