@@ -57,6 +57,14 @@ impl UnitRows {
         }
     }
 
+    /// A copy of the rows, each divided by its length, in parallel: a new array's pages cost as much as the copying.
+    pub fn of(rows: ArrayView2<'_, f32>) -> Result<Self, Error> {
+        let mut copy = Array2::zeros(rows.dim());
+        let pairs = copy.axis_iter_mut(Axis(0)).into_par_iter().zip(rows.axis_iter(Axis(0)));
+        pairs.for_each(|(mut to, from)| to.assign(&from));
+        Self::normalise(copy)
+    }
+
     /// The given rows of `dim` numbers each, one under the other, normalised where needed; shorter rows are filled
     /// with zeros, longer ones cut.
     pub fn from_rows<'a>(dim: usize, rows: impl IntoIterator<Item = &'a [f32]>) -> Result<Self, Error> {

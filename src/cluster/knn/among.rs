@@ -44,5 +44,6 @@ pub(super) fn nearest(
         }
     }
     let candidates = best.into_par_iter().map(TopK::into_sorted).collect();
-    Ok(Graph::ranked((queries, rows), candidates, k, metric))
+    let all: Vec<usize> = (0..queries.nrows()).collect();
+    Ok(Graph::ranked((queries, rows), &all, candidates, k, metric))
 }

@@ -35,7 +35,7 @@ impl Block {
         Self {
             first,
             names,
-            best: vec![TopK::new(kept); n],
+            best: (0..n).map(|_| TopK::new(kept)).collect(),
             floors: vec![f32::NEG_INFINITY; n],
             half_squares,
         }

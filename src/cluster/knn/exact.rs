@@ -40,7 +40,7 @@ pub(super) fn nearest(
         let names = rows_here.iter().map(|&row| row as u32).collect();
         Mutex::new(Block::new(number * BLOCK, names, half_squares, Graph::candidates(k)))
     };
-    let blocks: Vec<Mutex<Block>> = order.chunks(BLOCK).enumerate().map(block).collect();
+    let blocks: Vec<Mutex<Block>> = order.par_chunks(BLOCK).enumerate().map(block).collect();
     blocks.par_iter().for_each(|block| meet_itself(&gram, &mut lock(block)));
     let rounds = blocks.len().next_multiple_of(2);
     for round in 0..rounds {

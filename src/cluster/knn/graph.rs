@@ -25,7 +25,8 @@ impl Graph {
         k + k.div_ceil(2).max(8)
     }
 
-    /// As [`Self::ranked`] for rows among themselves, the candidates standing in `order`.
+    /// As [`Self::ranked`] for rows among themselves, the candidates standing in `order`: near rows one after the other,
+    /// so that the candidates they share are still in the cache.
     pub(super) fn ranked_places(
         rows: &Array2<f32>,
         order: &[usize],
@@ -33,22 +34,26 @@ impl Graph {
         k: usize,
         metric: Metric,
     ) -> Self {
-        let mut candidates = vec![Vec::new(); near.len()];
-        for (&row, near) in order.iter().zip(near) {
-            candidates[row] = near;
+        let by_place = Self::ranked((rows, rows), order, near, k, metric);
+        let mut places = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(place, &row)| places[row] = place);
+        Self {
+            indices: by_place.indices.select(Axis(0), &places),
+            distances: by_place.distances.select(Axis(0), &places),
         }
-        Self::ranked((rows, rows), candidates, k, metric)
     }
 
-    /// The `k` nearest of each query's candidates by their distance in `f32`. `of.0` are the queries, `of.1` the rows, both
-    /// in standard layout and, for the cosine, of length 1. Each query has `k` candidates or more.
+    /// The `k` nearest of the candidates of each of `queries`, in that order, by their distance in `f32`. The queries are
+    /// rows of `of.0`, the candidates of `of.1`, both in standard layout and, for the cosine, of length 1. Each query has
+    /// `k` candidates or more.
     pub(super) fn ranked(
         of: (&Array2<f32>, &Array2<f32>),
+        queries: &[usize],
         candidates: Vec<Vec<Scored>>,
         k: usize,
         metric: Metric,
     ) -> Self {
-        let n = of.0.nrows();
+        let n = queries.len();
         let mut graph = Self { indices: Array2::zeros((n, k)), distances: Array2::zeros((n, k)) };
         if k == 0 {
             return graph;
@@ -65,11 +70,11 @@ impl Graph {
         };
         (graph.indices.axis_iter_mut(Axis(0)).into_par_iter())
             .zip(graph.distances.axis_iter_mut(Axis(0)))
+            .zip(queries)
             .zip(candidates)
-            .enumerate()
-            .for_each(|(i, ((mut indices, mut distances), mut near))| {
+            .for_each(|(((mut indices, mut distances), &query), mut near)| {
                 for near in &mut near {
-                    near.score = -distance(i, near.index);
+                    near.score = -distance(query, near.index);
                 }
                 near.sort_unstable_by(Scored::best_first);
                 for ((index, distance), near) in indices.iter_mut().zip(&mut distances).zip(near) {

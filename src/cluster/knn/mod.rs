@@ -146,7 +146,7 @@ pub fn nearest_by(
     }
     let k = k.min(n.saturating_sub(1));
     let rows = match metric {
-        Metric::Cosine => UnitRows::normalise(rows.to_owned())?.into_inner(),
+        Metric::Cosine => UnitRows::of(rows)?.into_inner(),
         Metric::Euclidean => centred(rows)?,
     };
     match method {
@@ -174,11 +174,7 @@ pub fn nearest_among(
     }
     let k = k.min(rows.nrows());
     let (queries, rows) = match metric {
-        Metric::Cosine => {
-            let unit =
-                |rows: ArrayView2<'_, f32>| UnitRows::normalise(rows.to_owned()).map(UnitRows::into_inner);
-            (unit(queries)?, unit(rows)?)
-        }
+        Metric::Cosine => (UnitRows::of(queries)?.into_inner(), UnitRows::of(rows)?.into_inner()),
         Metric::Euclidean => {
             refuse_not_finite(queries)?;
             refuse_not_finite(rows)?;

@@ -49,7 +49,7 @@ pub(super) fn nearest(
         let places = (number * CELL..number * CELL + rows_here.len()).map(|place| place as u32).collect();
         Mutex::new(Block::new(number * CELL, places, half_squares, Graph::candidates(k)))
     };
-    let blocks: Vec<Mutex<Block>> = order.chunks(CELL).enumerate().map(block).collect();
+    let blocks: Vec<Mutex<Block>> = order.par_chunks(CELL).enumerate().map(block).collect();
     let rounds = rounds(probes(rows, &order, metric), blocks.len());
     blocks.par_iter().for_each(|block| meet_itself(&gram, &mut lock(block)));
     for (number, round) in rounds.iter().enumerate() {

@@ -195,7 +195,8 @@ impl<const D: usize> Task for Moves<'_, D> {
         // A group filled up with its last point has samples of its own up to there.
         let own_lanes = self.group.iter().position(|&i| i == self.group[LANES - 1]).unwrap_or(0) + 1;
         let range_len = range_len(self.points.len()) as u32;
-        let room = if self.others_stay { 0 } else { LANES * sampled[0].len() / RANGES };
+        // The ranges' shares are uneven; growing costs more than room.
+        let room = if self.others_stay { 0 } else { 2 * LANES * sampled[0].len() / RANGES };
         let mut others: [_; RANGES] = std::array::from_fn(|_| Vec::with_capacity(room));
         let mut neighbours = [[0.0; LANES]; D];
         let mut strangers = vec![[[0.0; LANES]; D]; params.negative_sample_rate];
