@@ -327,7 +327,11 @@ fn read_lateness(brokers: &str, count: usize) -> Vec<(i64, i64)> {
 /// Memory and documents, as often as it pays, while documents come as fast as they are taken.
 fn memory(broker: &mut Broker, options: &Options) {
     let first = learn(broker, options);
-    let home = home(broker, options, &["refit.every_documents=50000"]);
+    // What is kept is full within the first minute, as it would be after a day: what grows then would grow for ever.
+    let bounds =
+        ["outlier_buffer=2000", "remembered=5000", "sample=5000", "fresh=1000", "every_documents=50000"];
+    let settings = bounds.map(|bound| format!("refit.{bound}"));
+    let home = home(broker, options, &settings.each_ref().map(String::as_str));
     let daemon = home.start();
     let began = Instant::now();
     let mut written = first;

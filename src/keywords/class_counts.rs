@@ -42,10 +42,20 @@ impl ClassCounts {
     /// O(n log m) for n amounts and m terms, and O(m) more if any is new.
     pub(super) fn add(&mut self, amounts: impl Iterator<Item = (u32, f64)>) -> Vec<u32> {
         let mut new = Vec::new();
+        // Between two ids lie as many ids at most as between their numbers: little where most terms are.
+        let (mut at, mut passed) = (0, 0);
         for (id, amount) in amounts {
-            match self.ids.binary_search(&id) {
-                Ok(at) => self.counts[at] += amount,
-                Err(at) => new.push((at, id, amount)),
+            let end = self.ids.len().min(at + (id - passed) as usize + 1);
+            passed = id;
+            match self.ids[at..end].binary_search(&id) {
+                Ok(further) => {
+                    at += further;
+                    self.counts[at] += amount;
+                }
+                Err(further) => {
+                    at += further;
+                    new.push((at, id, amount));
+                }
             }
         }
         self.insert(&new);

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub struct Params {
     /// Documents before the first fit.
     pub first_documents: u64,
-    /// Documents between two refits.
+    /// Documents between two refits, at least: a fortieth of what a refit takes in if that is more.
     pub every_documents: u64,
     /// After a refit, so many times as long as it took pass before documents trigger the next.
     pub rest: f64,
@@ -39,13 +39,14 @@ pub struct Params {
     pub sample: usize,
     /// Bound of the stream's uniform sample that is kept and judged anew at each refit, in documents.
     pub remembered: usize,
-    /// UMAP's `n_epochs`.
+    /// UMAP's `n_epochs`; 0 as umap-learn chooses: 500 for up to 10,000 documents, 200 for more.
     pub n_epochs: usize,
     /// Smallest group of documents that is a topic.
     pub min_cluster_size: ClusterSize,
     /// HDBSCAN's `min_samples`.
     pub min_samples: usize,
-    /// How much better, as a share, topics must hang together to be merged or split against the version in force.
+    /// How much better, as a share, topics must hang together to be merged or split against the version in force, in a refit
+    /// of up to 10,000 documents; in larger ones less.
     pub continuity: f64,
     /// UMAP's `n_neighbors`.
     pub n_neighbors: usize,
@@ -71,6 +72,9 @@ pub enum ClusterSize {
 /// The cut joins small clusters where they hang together, so this bounds how small a topic may be, not how large topics
 /// are; with ten times the documents, chance groups are larger, but not ten times.
 pub const AUTO_SIZE: f64 = 0.15;
+
+/// Documents above which `continuity` shrinks.
+const SURE_AT: f64 = 10_000.0;
 
 /// The smallest `min_cluster_size` that `"auto"` gives: below it, chance alone makes clusters.
 pub const LEAST_AUTO_SIZE: usize = 10;
@@ -112,9 +116,9 @@ impl Default for Params {
             outlier_buffer: 20_000,
             fresh: 2500,
             anchors: 40,
-            sample: 10_000,
-            remembered: 30_000,
-            n_epochs: 500,
+            sample: 50_000,
+            remembered: 50_000,
+            n_epochs: 0,
             min_cluster_size: ClusterSize::Auto,
             min_samples: 5,
             continuity: 0.05,
@@ -164,7 +168,6 @@ impl Params {
             ("every_documents", self.every_documents),
             ("sample", self.sample as u64),
             ("remembered", self.remembered as u64),
-            ("n_epochs", self.n_epochs as u64),
             ("outlier_buffer", self.outlier_buffer as u64),
             ("min_samples", self.min_samples as u64),
             ("n_components", self.n_components as u64),
@@ -184,6 +187,11 @@ impl Params {
         if mistakes.is_empty() { Ok(Checked(self)) } else { Err(mistakes) }
     }
 
+    /// The doubt about the graph of so many documents, as a share: chance in it shrinks with their square root.
+    pub fn continuity(&self, documents: usize) -> f64 {
+        self.continuity * (SURE_AT / documents as f64).sqrt().min(1.0)
+    }
+
     /// HDBSCAN's `min_cluster_size` for a refit of `documents`.
     pub fn cluster_size(&self, documents: usize) -> usize {
         match self.min_cluster_size {
@@ -192,5 +200,17 @@ impl Params {
                 ((documents as f64).sqrt() * AUTO_SIZE).round().max(LEAST_AUTO_SIZE as f64) as usize
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubt_shrinks_with_the_root_of_the_documents() {
+        let params = Params { continuity: 0.05, ..Params::default() };
+        let of = [0, 100, 10_000, 40_000, 160_000].map(|documents| params.continuity(documents));
+        assert_eq!(of, [0.05, 0.05, 0.05, 0.025, 0.0125]);
     }
 }

@@ -31,12 +31,17 @@ impl Trigger {
     }
 }
 
+/// Of what a refit takes in one in so many is to be new: a refit takes time in proportion, and so does what it can learn.
+const NEW_SHARE: u64 = 40;
+
 /// The refit that `totals` ask for, if any.
 pub fn due(totals: &Totals, params: &Checked) -> Option<Trigger> {
     if totals.refitted_at == 0 {
         return (totals.documents >= params.first_documents).then_some(Trigger::FirstDocuments);
     }
-    (totals.documents >= totals.refitted_at + params.every_documents).then_some(Trigger::Documents)
+    let fitted = totals.documents.min(params.sample as u64);
+    let every = params.every_documents.max(fitted / NEW_SHARE);
+    (totals.documents >= totals.refitted_at + every).then_some(Trigger::Documents)
 }
 
 /// The refit that the end of the stream asks for: if documents came that no refit has seen, and enough in all.
@@ -49,6 +54,15 @@ pub fn due_at_end(totals: &Totals, params: &Checked) -> Option<Trigger> {
 mod tests {
     use super::*;
     use crate::model::refit::Params;
+
+    #[test]
+    fn the_more_a_refit_takes_in_the_more_it_waits_for() {
+        let params = Params { sample: 40_000, ..Params::default() }.check().unwrap();
+        for (refitted_at, next) in [(20_000, 20_512), (30_000, 30_769), (1_000_000, 1_001_000)] {
+            let due = |documents| due(&Totals { documents, refitted_at, ..Totals::default() }, &params);
+            assert_eq!((due(next - 1), due(next)), (None, Some(Trigger::Documents)), "{next}");
+        }
+    }
 
     #[test]
     fn refits_follow_each_other_from_the_first_documents_on() {

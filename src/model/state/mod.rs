@@ -68,7 +68,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            sample: 30_000,
+            sample: 50_000,
             outliers: 20_000,
             fresh: 2500,
             anchors: 40,
