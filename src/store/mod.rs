@@ -14,6 +14,7 @@ pub mod replica;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::model::version::BrokenEntry;
 
@@ -240,7 +241,23 @@ impl Store {
     }
 }
 
+/// How long a state that is in use is asked for again: a process that was just stopped, or sled's own threads, let go of it
+/// a moment late.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
 fn open_tree(directory: &Path) -> Result<sled::Db, Error> {
+    let deadline = Instant::now() + LETTING_GO;
+    loop {
+        match try_open_tree(directory) {
+            Err(Error::Locked { .. }) if Instant::now() < deadline => {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn try_open_tree(directory: &Path) -> Result<sled::Db, Error> {
     // Flushes are explicit: a commit returns when it is on disk.
     let opened = sled::Config::new().path(directory).flush_every_ms(None).cache_capacity(64 << 20).open();
     opened.map_err(|source| match &source {
