@@ -15,6 +15,7 @@ use super::consume::{Item, Receiving, join};
 use super::envelope::Envelopes;
 use super::error::Error;
 use super::params::Guarantee;
+use super::thread::spawn;
 use super::transact::{self, Handed, Transactor};
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
@@ -241,12 +242,4 @@ async fn ended(thread: Option<JoinHandle<Result<(), Error>>>, name: &'static str
     let Some(thread) = thread else { return Ok(()) };
     let joined = tokio::task::spawn_blocking(|| thread.join()).await.ok().and_then(Result::ok);
     joined.unwrap_or(Err(Error::Thread { name }))
-}
-
-pub(super) fn spawn<T: Send + 'static>(
-    name: &'static str,
-    run: impl FnOnce() -> T + Send + 'static,
-) -> Result<JoinHandle<T>, Error> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-    spawned.map_err(|source| Error::NoThread { name, source })
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Clients, Consumer, Context, Place, Rebalancing, Told};
 use super::error::Error;
 use super::log::passes;
+use super::thread::spawn;
 
 /// How long the thread waits before it looks whether it shall stop.
 const TICK: Duration = Duration::from_millis(100);
@@ -59,10 +60,7 @@ impl Election {
         consumer.subscribe(&[&evidence]).map_err(|source| told.error("subscribe to", &evidence, source))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("election".to_owned())
-            .spawn(move || poll(&consumer, &told, &group, &stopped))
-            .map_err(|source| Error::NoThread { name: "election", source })?;
+        let thread = spawn("election", move || poll(&consumer, &told, &group, &stopped))?;
         Ok(Self { leading, stop, thread: Some(thread) })
     }
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::Clients;
 use super::error::Error;
 use super::log::{Found, Log, Record};
+use super::thread::spawn;
 use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
 use crate::record::Broken;
@@ -46,10 +47,7 @@ impl Follower {
             learned: announced,
             gathering: Gathering::default(),
         };
-        let thread = std::thread::Builder::new()
-            .name("model".to_owned())
-            .spawn(move || following.run(&stop))
-            .map_err(|source| Error::NoThread { name: "model", source })?;
+        let thread = spawn("model", move || following.run(&stop))?;
         Ok(Self { thread: Some(thread), caught_up, learned })
     }
 

@@ -5,7 +5,8 @@
 //!   in one transaction; [`Assigner`] is the port over both;
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
-//! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client` and `produce` hold what all share, `admin` makes the topics.
+//! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold what all share,
+//!   `admin` makes the topics.
 //!
 //! Every call of librdkafka that may block stands on a thread that is nobody else's.
 
@@ -22,6 +23,7 @@ mod modeler;
 mod params;
 mod produce;
 mod registry;
+mod thread;
 mod transact;
 
 use std::sync::Arc;

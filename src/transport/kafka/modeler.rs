@@ -15,11 +15,11 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::assigner::spawn;
 use super::client::{Clients, Producer, Refused, Told};
 use super::error::Error;
 use super::log::{Found, Log};
 use super::produce::{Out, produce, until};
+use super::thread::spawn;
 use crate::checkpoint::{Checkpoint, Partition};
 use crate::record::Keyed;
 use crate::record::evidence::EvidenceRecord;

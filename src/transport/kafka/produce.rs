@@ -6,10 +6,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::BaseRecord;
 
-use super::assigner::spawn;
 use super::client::Producer;
 use super::envelope::Envelope;
 use super::error::code;
+use super::thread::spawn;
 
 /// How long a full queue is given to drain before it is tried again.
 const QUEUE_WAIT: Duration = Duration::from_millis(5);
