@@ -22,8 +22,8 @@ impl Scored {
 /// Keeps the `k` best of what it is offered; ties go to the smaller index, so the order of the offers does not show.
 ///
 /// Offers gather in a buffer that is cut back to `k` whenever it is full: amortised constant time an offer, and most
-/// offers end at the comparison with [`floor`](Self::floor).
-#[derive(Debug, Clone)]
+/// offers end at the comparison with [`floor`](Self::floor). Not `Clone`: a copy of an empty one would have no room.
+#[derive(Debug)]
 pub struct TopK {
     k: usize,
     floor: f32,

@@ -27,7 +27,7 @@ pub(super) fn nearest(
         Metric::Euclidean => rows.rows().into_iter().map(|row| 0.5 * row.dot(&row)).collect(),
     };
     // Of large numbers a small difference is left, with an error: keep enough for the nearest to be among them.
-    let mut best = vec![TopK::new(k + k.max(16)); queries.nrows()];
+    let mut best: Vec<TopK> = (0..queries.nrows()).map(|_| TopK::new(k + k.max(16))).collect();
     for (chunk, (queries, best)) in
         queries.axis_chunks_iter(Axis(0), QUERIES).zip(best.chunks_mut(QUERIES)).enumerate()
     {
