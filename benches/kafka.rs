@@ -328,10 +328,14 @@ fn read_lateness(brokers: &str, count: usize) -> Vec<(i64, i64)> {
 fn memory(broker: &mut Broker, options: &Options) {
     let first = learn(broker, options);
     // What is kept is full within the first minute, as it would be after a day: what grows then would grow for ever.
-    let bounds =
-        ["outlier_buffer=2000", "remembered=5000", "sample=5000", "fresh=1000", "every_documents=50000"];
-    let settings = bounds.map(|bound| format!("refit.{bound}"));
-    let home = home(broker, options, &settings.each_ref().map(String::as_str));
+    let settings = [
+        "refit.outlier_buffer=2000",
+        "refit.remembered=5000",
+        "refit.sample=5000",
+        "refit.fresh=1000",
+        "refit.every_documents=50000",
+    ];
+    let home = home(broker, options, &settings);
     let daemon = home.start();
     let began = Instant::now();
     let mut written = first;

@@ -47,15 +47,12 @@ impl ClassCounts {
         for (id, amount) in amounts {
             let end = self.ids.len().min(at + (id - passed) as usize + 1);
             passed = id;
-            match self.ids[at..end].binary_search(&id) {
-                Ok(further) => {
-                    at += further;
-                    self.counts[at] += amount;
-                }
-                Err(further) => {
-                    at += further;
-                    new.push((at, id, amount));
-                }
+            let found = self.ids[at..end].binary_search(&id);
+            at += found.unwrap_or_else(|place| place);
+            if found.is_ok() {
+                self.counts[at] += amount;
+            } else {
+                new.push((at, id, amount));
             }
         }
         self.insert(&new);

@@ -48,8 +48,8 @@ pub struct Params {
     pub seed_multiplier: f64,
     /// Documents of the stream after which a word counts half; 0: always whole.
     pub half_life_documents: u64,
-    /// Different terms that are counted, at most; about 60 bytes a term, and 12 for each topic that has it. What is evicted: see
-    /// [`Counts`](super::Counts).
+    /// Different terms that are counted, at most; about 60 bytes a term, and 12 for each topic that has it. What is
+    /// evicted: see [`Counts`](super::Counts).
     pub max_vocabulary: usize,
 }
 

@@ -189,16 +189,7 @@ fn first_letter(text: &str) -> Option<usize> {
 }
 
 fn is_ascii_letter(byte: u8) -> bool {
-    const LETTERS: [bool; 256] = {
-        let mut letters = [false; 256];
-        let mut byte = 0_u8;
-        while byte < 128 {
-            letters[byte as usize] = byte == b'_' || byte.is_ascii_alphanumeric();
-            byte += 1;
-        }
-        letters
-    };
-    LETTERS[byte as usize]
+    byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
 /// What a word may begin with.
