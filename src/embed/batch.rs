@@ -14,19 +14,22 @@ pub(super) struct Batch {
     pub(super) width: usize,
 }
 
-/// Gathers texts as they are tokenised and gives out batches of at most a budget of tokens, padding counted.
+/// Gathers texts as they are tokenised and gives out batches of at most a budget of tokens, padding counted, and so many
+/// texts.
 ///
 /// The longest go first, so that the first batch shows the largest memory and time. Every text is in exactly one
 /// batch; a text longer than the budget goes alone. Texts of one length keep their order. O(log n) for each.
 pub(super) struct Packer {
     budget: usize,
+    most_texts: usize,
     /// By length, shortest first; of one length the last comer first.
     waiting: Vec<(usize, Tokens)>,
 }
 
 impl Packer {
-    pub(super) fn new(budget: usize) -> Self {
-        Self { budget, waiting: Vec::new() }
+    /// `budget` tokens and `most_texts` texts a batch, at least one text.
+    pub(super) fn new(budget: usize, most_texts: usize) -> Self {
+        Self { budget, most_texts, waiting: Vec::new() }
     }
 
     /// Takes texts, numbered.
@@ -38,7 +41,7 @@ impl Packer {
     /// The next batch: all the longest that fit. While `more` texts will come, some are held back.
     pub(super) fn next(&mut self, more: bool) -> Option<Batch> {
         let width = self.waiting.last()?.1.ids().len();
-        let fit = (self.budget / width.max(1)).max(1);
+        let fit = (self.budget / width.max(1)).min(self.most_texts).max(1);
         if more && self.waiting.len() < fit + RESERVE {
             return None;
         }
@@ -67,33 +70,34 @@ mod tests {
 
     #[test]
     fn the_longest_go_first_and_together() {
-        let mut packer = Packer::new(20);
+        let mut packer = Packer::new(20, 9);
         packer.add(numbered(&[3, 10, 4, 10, 2]));
         assert_eq!(all(&mut packer), [(vec![1, 3], 10), (vec![2, 0, 4], 4)]);
     }
 
     #[test]
     fn a_text_over_the_budget_goes_alone() {
-        let mut packer = Packer::new(20);
+        let mut packer = Packer::new(20, 9);
         packer.add(numbered(&[50, 2]));
         assert_eq!(all(&mut packer), [(vec![0], 50), (vec![1], 2)]);
     }
 
     #[test]
     fn some_texts_wait_for_others_of_their_length() {
-        let mut packer = Packer::new(20);
+        let mut packer = Packer::new(20, 9);
         packer.add(numbered(&[10; RESERVE + 2]));
         assert_eq!(packer.next(true).map(|batch| batch.texts.len()), Some(2));
         assert_eq!(packer.next(true), None);
-        assert_eq!(Packer::new(20).next(false), None);
+        assert_eq!(Packer::new(20, 9).next(false), None);
     }
 
     proptest! {
         #[test]
         fn each_text_is_in_one_batch_within_the_budget(
-            lengths in prop::collection::vec(1_usize..300, 0..200), budget in 1_usize..4000, chunk in 1_usize..50,
+            lengths in prop::collection::vec(1_usize..300, 0..200), budget in 1_usize..4000, most in 1_usize..50,
+            chunk in 1_usize..50,
         ) {
-            let mut packer = Packer::new(budget);
+            let mut packer = Packer::new(budget, most);
             let mut batches = Vec::new();
             for texts in numbered(&lengths).chunks(chunk) {
                 packer.add(texts.to_vec());
@@ -107,6 +111,7 @@ mod tests {
             for batch in &batches {
                 let longest = batch.texts.iter().map(|(text, _)| lengths[*text]).max();
                 prop_assert_eq!(longest, Some(batch.width));
+                prop_assert!(batch.texts.len() <= most);
                 prop_assert!(batch.texts.len() == 1 || batch.texts.len() * batch.width <= budget);
             }
         }

@@ -3,8 +3,8 @@
 //!
 //! On the way of a text: [`Embedder`] puts the model's prompt before it and cuts a long one into `window`s; `cache`
 //! knows those that came before; the others go to a `Backend`. For an encoder that is `local`: `tokenize` splits
-//! texts one chunk ahead, `batch` groups them by length under a budget of tokens, `session` runs a group through ONNX
-//! Runtime, `pool` makes one vector of a text's token vectors. For a static model it is `table`, for an endpoint
+//! texts one chunk ahead, `batch` groups them by length under a budget of tokens, `feed` hands the groups to `session`s
+//! side by side, each of which runs them through ONNX Runtime, `pool` makes one vector of a text's token vectors. For a static model it is `table`, for an endpoint
 //! `remote`. `folder` reads what a model says of itself, `choose` compares providers with fp32, `hub` fetches a model
 //! and `export` makes it an ONNX file.
 //!
@@ -16,6 +16,7 @@ mod cache;
 mod choose;
 mod error;
 pub mod export;
+mod feed;
 mod folder;
 pub mod hub;
 mod identity;

@@ -16,10 +16,10 @@ pub struct Params {
     pub onnxruntime: Option<PathBuf>,
     /// Tokens of a text that count, special ones included; by default what the model was made for. At least 8.
     pub max_tokens: Option<usize>,
-    /// Tokens that go through the model at once, padding counted. At least 1. More is slower: ten texts already fill
-    /// the multiplications, larger batches leave the CPU's caches and are padded more. Memory grows with it.
+    /// Tokens that a session takes at once, padding counted. At least 1. More is not faster: five texts already fill
+    /// the multiplications, larger batches are padded more and end less evenly. Memory grows with it.
     pub batch_tokens: usize,
-    /// Threads of inference; 0 for all cores.
+    /// Threads of inference, shared by sessions that run batches side by side; 0 for all cores.
     pub threads: usize,
     /// What computes.
     pub provider: Choice,
@@ -84,7 +84,7 @@ impl Default for Params {
             model: PathBuf::from("all-MiniLM-L6-v2"),
             onnxruntime: None,
             max_tokens: None,
-            batch_tokens: 2048,
+            batch_tokens: 1024,
             threads: 0,
             provider: Choice::Auto,
             precision: Precision::Auto,

@@ -83,6 +83,8 @@ impl Provider {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": threads.to_string(),
             "NUM_STREAMS": "1",
+            // Each session counts cores from the first: pinned, two of them would share it.
+            "ENABLE_CPU_PINNING": "NO",
         }});
         let provider = ep::OpenVINO::default()
             .with_device_type("CPU")

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, ArrayViewMut1, Axis, Ix3};
+use ndarray::{Array2, Axis, Ix3};
 use ort::{
     environment::Environment,
     session::{Session, builder::SessionBuilder},
@@ -11,7 +11,7 @@ use ort::{
 
 use super::{Error, Folder, Provider, batch::Batch, pool};
 
-/// A loaded model. `run` takes turns: one batch uses all the threads there are.
+/// A loaded model. `run` takes turns: one batch uses all its threads.
 pub(super) struct Encoder {
     session: Mutex<Session>,
     folder: Folder,
@@ -43,8 +43,8 @@ impl Encoder {
         Ok(Self { session: Mutex::new(session), folder: folder.clone(), takes_types, output })
     }
 
-    /// Runs `batch` and writes each text's pooled vector (not normalised) into its row of `rows`.
-    pub(super) fn run(&self, batch: &Batch, rows: &mut Array2<f32>) -> Result<(), Error> {
+    /// Each text's pooled vector (not normalised), in the batch's order.
+    pub(super) fn run(&self, batch: &Batch) -> Result<Array2<f32>, Error> {
         let failed = |source| Error::Run { rows: batch.texts.len(), tokens: batch.width, source };
         let (ids, mask) = padded(batch);
         let mut inputs =
@@ -56,7 +56,7 @@ impl Encoder {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let outputs = session.run(inputs).map_err(failed)?;
         let vectors = outputs[self.output.as_str()].try_extract_array::<f32>().map_err(failed)?;
-        let expected = [batch.texts.len(), batch.width, rows.ncols()];
+        let expected = [batch.texts.len(), batch.width, self.folder.dim];
         let vectors = match vectors.into_dimensionality::<Ix3>() {
             Ok(vectors) if vectors.shape() == expected => vectors,
             _ => {
@@ -68,13 +68,15 @@ impl Encoder {
                 ));
             }
         };
-        for ((text, tokens), vectors) in batch.texts.iter().zip(vectors.axis_iter(Axis(0))) {
-            let mut row: ArrayViewMut1<'_, f32> = rows.row_mut(*text);
+        let mut rows = Array2::zeros((batch.texts.len(), self.folder.dim));
+        for (((_, tokens), vectors), mut row) in
+            batch.texts.iter().zip(vectors.axis_iter(Axis(0))).zip(rows.rows_mut())
+        {
             if let Some(row) = row.as_slice_mut() {
                 pool::pool(&vectors, tokens.ids().len(), self.folder.pooling, row);
             }
         }
-        Ok(())
+        Ok(rows)
     }
 }
 

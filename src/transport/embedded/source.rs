@@ -58,7 +58,7 @@ impl Default for Params {
             speed: 0.0,
             max_document_bytes: 1 << 20,
             batch_documents: 64,
-            max_wait_ms: 200,
+            max_wait_ms: 50,
             lockstep: false,
         }
     }
