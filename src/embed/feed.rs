@@ -34,7 +34,7 @@ impl<'t> Feed<'t> {
     /// depends on the texts alone, not on who asks when.
     pub(super) fn next(&mut self) -> Option<Batch> {
         while self.failed.is_none() {
-            if let Some(batch) = self.packer.next(self.to_come > 0) {
+            if let Some(batch) = self.packer.next(self.to_come) {
                 return Some(batch);
             }
             if self.to_come == 0 {

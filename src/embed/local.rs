@@ -81,7 +81,7 @@ impl Backend for Local {
         order.sort_by_key(|&text| std::cmp::Reverse(texts[text].len()));
         let encoders = &self.encoders[..self.encoders.len().min(texts.len())];
         let Some((first, others)) = encoders.split_first() else { return Ok(Run::new(0, self.dim)) };
-        let packer = Packer::new(self.batch_tokens, texts.len().div_ceil(encoders.len()));
+        let packer = Packer::new(self.batch_tokens, encoders.len());
         let (ready, chunks) = sync_channel(1);
         let feed = Mutex::new(Feed::new(chunks, packer, Run::new(texts.len(), self.dim)));
         std::thread::scope(|scope| {
