@@ -1,7 +1,7 @@
 //! How fast do documents with given embeddings go from Kafka to Kafka, exactly once, beside a bare copy of the same records;
-//! how late are they while a refit runs; and does memory grow with the stream?
+//! how late are they while a refit runs; does memory grow with the stream; and what do texts lose beside the bare encoder?
 //!
-//! `cargo bench --bench kafka -- copy|lateness|memory [--documents 200000] [--encoder tiny|minilm] [--seconds 60]
+//! `cargo bench --bench kafka -- copy|lateness|memory|texts [--documents 200000] [--encoder tiny|minilm] [--seconds 60]
 //! [--rate 300] [--entries 1000]` starts a broker of its own and prints JSON lines. `tiny` has embeddings of 6 numbers,
 //! `minilm` of 384. It needs what `deploy/setup --tests` fetches.
 #![allow(
@@ -57,6 +57,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("lateness") => lateness(&mut broker, &options),
         Some("memory") => memory(&mut broker, &options),
+        Some("texts") => embedded(&mut broker, &options),
         _ => copy(&mut broker, &options),
     }
 }
@@ -116,14 +117,16 @@ fn write(broker: &Broker, options: &Options, from: usize, to: usize) {
     producer.flush(Duration::from_mins(1)).unwrap();
 }
 
-fn send(
-    producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
-    number: usize,
-    options: &Options,
-) {
-    let (key, value) =
-        (format!("d{number}"), document(number, if options.encoder == "tiny" { 6 } else { 384 }));
-    let mut record = BaseRecord::to("documents").key(&key).payload(&value);
+type Writer = ThreadedProducer<rdkafka::producer::DefaultProducerContext>;
+
+fn send(producer: &Writer, number: usize, options: &Options) {
+    let numbers = if options.encoder == "tiny" { 6 } else { 384 };
+    send_value(producer, number, &document(number, numbers));
+}
+
+fn send_value(producer: &Writer, number: usize, value: &str) {
+    let key = format!("d{number}");
+    let mut record = BaseRecord::to("documents").key(&key).payload(value);
     while let Err((_full, back)) = producer.send(record) {
         record = back;
         std::thread::park_timeout(Duration::from_millis(2));
@@ -190,6 +193,57 @@ fn copy(broker: &mut Broker, options: &Options) {
             "documents_per_s_of_cpu": (count / used).round(),
         })
     );
+}
+
+/// Documents a second from Kafka to Kafka with the real encoder, and of the encoder alone on the same texts, as many at
+/// a time, before and after.
+fn embedded(broker: &mut Broker, options: &Options) {
+    let options =
+        Options { encoder: "minilm".to_owned(), documents: options.documents.min(2000), ..*options };
+    // About 200 tokens each, no two alike.
+    let text = |number: usize| -> String {
+        (0..150)
+            .map(|at| format!("{} ", ["model", "of", "topics", "in"][(number * 7 + at * at) % 4]))
+            .collect::<String>()
+            + &number.to_string()
+    };
+    let texts: Vec<String> = (0..options.documents).map(text).collect();
+    let before = bare_embedding(&texts);
+    let producer: Writer = broker.client().create().unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        send_value(&producer, number, &json!({ "id": format!("d{number}"), "text": text }).to_string());
+    }
+    producer.flush(Duration::from_mins(1)).unwrap();
+    let home = home(broker, &options, &[&format!("source.batch_documents={CALL}")]);
+    let daemon = home.start_as(&["--role", "assigner"]);
+    let done = || metric(&daemon, "topicd_documents_total");
+    wait_until(|| done() > 0.0);
+    let (began, from) = (Instant::now(), done());
+    wait_until(|| done() >= options.documents as f64);
+    let each_second = (options.documents as f64 - from) / began.elapsed().as_secs_f64();
+    drop(daemon);
+    let bare = f64::midpoint(before, bare_embedding(&texts));
+    println!(
+        "{}",
+        json!({
+            "what": "texts", "documents": options.documents, "documents_per_s": each_second,
+            "bare_embedding_per_s": bare, "ratio": each_second / bare,
+        })
+    );
+}
+
+/// Texts of a batch.
+const CALL: usize = 64;
+
+fn bare_embedding(texts: &[String]) -> f64 {
+    let config = ::topicd::config::load(None, &[]).unwrap();
+    let embedder = ::topicd::embed::Embedder::open(&config.embed).unwrap();
+    embedder.embed(&["warm", "up"]).unwrap();
+    let began = Instant::now();
+    for call in texts.chunks(CALL) {
+        embedder.embed(&call.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+    }
+    texts.len() as f64 / began.elapsed().as_secs_f64()
 }
 
 /// Documents a second that a bare loop copies, a transaction every 100 ms.
