@@ -201,11 +201,10 @@ fn embedded(broker: &mut Broker, options: &Options) {
     let options =
         Options { encoder: "minilm".to_owned(), documents: options.documents.min(2000), ..*options };
     // About 200 tokens each, no two alike.
-    let text = |number: usize| -> String {
-        (0..150)
-            .map(|at| format!("{} ", ["model", "of", "topics", "in"][(number * 7 + at * at) % 4]))
-            .collect::<String>()
-            + &number.to_string()
+    let text = |number: usize| {
+        let words: Vec<&str> =
+            (0..150).map(|at| ["model", "of", "topics", "in"][(number * 7 + at * at) % 4]).collect();
+        format!("{} {number}", words.join(" "))
     };
     let texts: Vec<String> = (0..options.documents).map(text).collect();
     let before = bare_embedding(&texts);
