@@ -189,18 +189,11 @@ fn places(
         };
         (-distance * distance).exp()
     };
-    let mut layout = if count <= 512 {
-        dense_layout(
-            &Array2::from_shape_fn((count, count), |(i, j)| {
-                f64::from(affinity(&centroids[i], &centroids[j]))
-            }),
-            dim,
-        )
-    } else {
-        // The sparse solver takes a full matrix too, and needs only a few eigenvectors of it.
-        let row = |a: &Array1<f32>| (0..).zip(&centroids).map(|(j, b)| (j, affinity(a, b))).collect();
-        connected_layout(&FuzzySet::from_rows(centroids.iter().map(row).collect()), dim, rng, watch)?
-    };
+    // Jacobi's rotations take seconds from some hundred places on. The sparse solver takes a full matrix too, and needs
+    // only a few eigenvectors of it.
+    let row = |a: &Array1<f32>| (0..).zip(&centroids).map(|(j, b)| (j, affinity(a, b))).collect();
+    let mut layout =
+        connected_layout(&FuzzySet::from_rows(centroids.iter().map(row).collect()), dim, rng, watch)?;
     let largest = layout.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
     layout /= largest;
     Ok(layout)
