@@ -171,16 +171,29 @@ fn learn(broker: &Broker, options: &Options) -> usize {
     first
 }
 
+/// What a daemon did after its first documents.
+struct Done {
+    count: f64,
+    seconds: f64,
+    /// Seconds of CPU.
+    used: f64,
+}
+
+/// Waits until `documents` have gone through.
+fn until_done(daemon: &Daemon, documents: usize) -> Done {
+    let done = || metric(daemon, "topicd_documents_total");
+    wait_until(|| done() > 0.0);
+    let (began, from, used) = (Instant::now(), done(), cpu(daemon));
+    wait_until(|| done() >= documents as f64);
+    Done { seconds: began.elapsed().as_secs_f64(), count: done() - from, used: cpu(daemon) - used }
+}
+
 fn copy(broker: &mut Broker, options: &Options) {
     let first = learn(broker, options);
     write(broker, options, first, first + options.documents);
     let home = home(broker, options, &[]);
     let daemon = home.start_as(&["--role", "assigner"]);
-    let done = || metric(&daemon, "topicd_documents_total");
-    wait_until(|| done() > 0.0);
-    let (began, from, used) = (Instant::now(), done(), cpu(&daemon));
-    wait_until(|| done() >= options.documents as f64);
-    let (seconds, count, used) = (began.elapsed().as_secs_f64(), done() - from, cpu(&daemon) - used);
+    let Done { count, seconds, used } = until_done(&daemon, options.documents);
     let assigned = metric(&daemon, "topicd_documents_total{outcome=\"assigned\"}");
     drop(daemon);
     let bare = bare_copy(broker, options.documents);
@@ -215,11 +228,8 @@ fn embedded(broker: &mut Broker, options: &Options) {
     producer.flush(Duration::from_mins(1)).unwrap();
     let home = home(broker, &options, &[&format!("source.batch_documents={CALL}")]);
     let daemon = home.start_as(&["--role", "assigner"]);
-    let done = || metric(&daemon, "topicd_documents_total");
-    wait_until(|| done() > 0.0);
-    let (began, from) = (Instant::now(), done());
-    wait_until(|| done() >= options.documents as f64);
-    let each_second = (options.documents as f64 - from) / began.elapsed().as_secs_f64();
+    let Done { count, seconds, .. } = until_done(&daemon, options.documents);
+    let each_second = count / seconds;
     drop(daemon);
     let bare = f64::midpoint(before, bare_embedding(&texts));
     println!(

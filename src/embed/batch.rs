@@ -47,7 +47,8 @@ impl Packer {
         let width = self.waiting.last()?.1.ids().len();
         let left = self.waiting.len() + to_come;
         let share = if self.sessions == 1 { left } else { left.div_ceil(2 * self.sessions) };
-        let fit = (self.budget / width.max(1)).min(share.max(WORTHWHILE / width.max(1))).max(1);
+        let texts_of = |tokens: usize| tokens / width.max(1);
+        let fit = share.max(texts_of(WORTHWHILE)).min(texts_of(self.budget)).max(1);
         if to_come > 0 && self.waiting.len() < fit + RESERVE {
             return None;
         }

@@ -2,11 +2,11 @@
 //! static model, or an endpoint elsewhere.
 //!
 //! On the way of a text: [`Embedder`] puts the model's prompt before it and cuts a long one into `window`s; `cache`
-//! knows those that came before; the others go to a `Backend`. For an encoder that is `local`: `tokenize` splits
-//! texts one chunk ahead, `batch` groups them by length under a budget of tokens, `feed` hands the groups to `session`s
-//! side by side, each of which runs them through ONNX Runtime, `pool` makes one vector of a text's token vectors. For a static model it is `table`, for an endpoint
-//! `remote`. `folder` reads what a model says of itself, `choose` compares providers with fp32, `hub` fetches a model
-//! and `export` makes it an ONNX file.
+//! knows those that came before; the others go to a `Backend`. For an encoder that is `local`: `tokenize` splits texts
+//! one chunk ahead, `batch` groups them by length under a budget of tokens, `feed` hands the groups to `session`s side
+//! by side, each of which runs them through ONNX Runtime, `pool` makes one vector of a text's token vectors. For a
+//! static model it is `table`, for an endpoint `remote`. `folder` reads what a model says of itself, `choose` compares
+//! providers with fp32, `hub` fetches a model and `export` makes it an ONNX file.
 //!
 //! An embedding depends on its text alone: order and company in a batch change it by less than 1e-5 in cosine at fp32
 //! and 1e-3 at bf16 (a test each), because padding is masked in attention and left out of pooling.
