@@ -1,5 +1,7 @@
 //! Each stage against umap-learn's numbers; `tests/fixtures/cluster/golden_umap.py` made them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ndarray::Array2;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::Deserialize;
@@ -136,6 +138,27 @@ fn the_spectral_layout_is_umap_learns_up_to_sign() {
         let cosine = ours.dot(&theirs) / (ours.dot(&ours) * theirs.dot(&theirs)).sqrt();
         assert!(cosine.abs() > 0.9999, "{cosine}");
     }
+}
+
+/// The last round that a stage reported.
+#[derive(Default)]
+struct LastRound(AtomicUsize);
+
+impl Watch for LastRound {
+    fn progress(&self, _stage: &'static str, done: usize, _total: usize) {
+        self.0.store(done, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn eigenvalues_that_crowd_at_one_take_few_rounds() {
+    // Those of a long chain: 1 − (πk / 3000)² / 2 for k = 0, 1, 2 …
+    let beside = |i: u32| i.checked_sub(1).into_iter().chain((i < 2999).then_some(i + 1));
+    let chain = FuzzySet::from_rows((0..3000).map(|i| beside(i).map(|j| (j, 1.0)).collect()).collect());
+    let last = LastRound::default();
+    eigen::leading(&eigen::Normalised::new(&chain), 3, 1, &last).unwrap();
+    let rounds = last.0.into_inner() + 1;
+    assert!(rounds <= 8, "{rounds}");
 }
 
 /// `n` rows around `centres` points of the unit cube in `dim` dimensions, and whose they are.
