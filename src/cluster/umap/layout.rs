@@ -13,6 +13,9 @@ use crate::{
 
 /// Points moved side by side, each in a lane of the registers: two of AVX-512's, so that one works while the other waits.
 const LANES: usize = 32;
+/// The power of the epochs left that the learning rate falls with. umap-learn's falls straight, 1.0; late epochs then still
+/// shake points that have found their places.
+const COOLING: f32 = 1.5;
 /// A step moves a point by at most this, times the learning rate, along each dimension.
 const LARGEST_STEP: f32 = 4.0;
 /// Keeps a push finite between points at one place.
@@ -46,6 +49,10 @@ impl Descent<'_> {
     /// at `min_cluster_size` 50; this: 0.972 and 24 – 37): a point that moves alone, pulled twice, so that no other end need be written
     /// (trustworthiness 0.968); the same with an other end that springs back for the second pull (0.971, but 2 clusters
     /// in four runs of five); AVX-512's own gathers (no faster, the points come from the second-level cache either way).
+    ///
+    /// The learning rate falls with power 1.5 of what is left instead of straight. Newsgroups, means of 5 seeds,
+    /// trustworthiness and AMI, ARI of what HDBSCAN cuts at 15: power 1 0.9716, 0.438, 0.095; power 1.5 0.9729, 0.427, 0.084;
+    /// power 2 0.9736, 0.4235, 0.079; power 3 0.9732, 0.422, 0.077; umap-learn 0.9726, 0.424, 0.082.
     ///
     /// Turns cost time, as what one core has written the other must fetch: 44,949 × 5 take 5.0 s in 128 and 3.0 s in 8,
     /// at the same quality; 2 turns are no faster and a little worse (trustworthiness 0.970). Strangers shared by four
@@ -177,7 +184,7 @@ impl<const D: usize> Task for Moves<'_, D> {
         let Descent { curve, params, n_epochs, .. } = self.descent;
         let forces = Forces {
             curve: *curve,
-            rate: params.learning_rate * (1.0 - self.epoch as f32 / *n_epochs as f32),
+            rate: params.learning_rate * (1.0 - self.epoch as f32 / *n_epochs as f32).powf(COOLING),
             repulsion: params.repulsion_strength,
         };
         let epoch_seed = mix(params.seed ^ (self.epoch as u64) << 32);
