@@ -5,7 +5,7 @@
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 
-use super::{curve::Curve, fuzzy_set::FuzzySet, params::Params, sampling::Samples};
+use super::{copies::Copies, curve::Curve, fuzzy_set::FuzzySet, params::Params, sampling::Samples};
 use crate::{
     cluster::watch::{self, Cancelled, Watch},
     kernel::wide::{self, Task},
@@ -22,8 +22,6 @@ const LARGEST_STEP: f32 = 4.0;
 const SOFTENING: f32 = 1e-3;
 /// An epoch moves the points in about so many turns, each of which sees where the turns before have led.
 const TURNS: usize = 8;
-/// What moves the other ends is added by so many threads at most, each for a range of the points.
-const RANGES: usize = 4;
 /// Strangers are fetched for so many samples at once: each lane then sees those of the lanes beside it.
 const SHIFTS: usize = 4;
 
@@ -102,10 +100,9 @@ impl Descent<'_> {
         among: Option<&Array2<f32>>,
         watch: &dyn Watch,
     ) -> Result<(), Cancelled> {
-        let mut points: Vec<[f32; D]> = points(at);
-        let among: Option<Vec<[f32; D]>> = among.map(self::points);
+        let copies = Copies::new(points(at));
+        let among: Option<Vec<[f32; D]>> = among.map(points);
         let mut samples = Samples::new(self.graph);
-        let range_len = range_len(points.len());
         for epoch in 1..self.n_epochs {
             watch::check(watch)?;
             watch.progress("layout", epoch, self.n_epochs);
@@ -115,34 +112,28 @@ impl Descent<'_> {
             let turns = if among.is_some() { 1 } else { TURNS.min(groups.len().div_ceil(2)) };
             for turn in 0..turns {
                 let groups: Vec<&[u32; LANES]> = groups.iter().skip(turn).step_by(turns).collect();
-                let moves = |group| Moves {
-                    descent: self,
-                    samples: &samples,
-                    points: &points,
-                    others: among.as_deref().unwrap_or(&points),
-                    others_stay: among.is_some(),
-                    epoch,
-                    group,
+                let moved = |group| {
+                    copies.read(|points| {
+                        wide::run(Moves {
+                            descent: self,
+                            samples: &samples,
+                            points,
+                            others: among.as_deref().unwrap_or(points),
+                            others_stay: among.is_some(),
+                            epoch,
+                            group,
+                        })
+                    })
                 };
-                let moved: Vec<Moved<D>> = groups.par_iter().map(|group| wide::run(moves(group))).collect();
-                for (group, moved) in groups.iter().zip(&moved) {
-                    for (lane, &i) in group.iter().enumerate() {
-                        points[i as usize] = std::array::from_fn(|d| moved.to[d][lane]);
-                    }
-                }
-                points.par_chunks_mut(range_len).enumerate().for_each(|(range, points)| {
-                    for (other, step) in moved.iter().filter_map(|moved| moved.others.get(range)).flatten() {
-                        points[*other as usize - range * range_len]
-                            .iter_mut()
-                            .zip(step)
-                            .for_each(|(x, step)| *x += step);
-                    }
-                });
+                let moved: Vec<Moved<D>> = groups.par_iter().map(|group| moved(*group)).collect();
+                copies.write(|points| enact(&groups, &moved, points));
             }
         }
-        for (point, mut row) in points.iter().zip(at.rows_mut()) {
-            row.iter_mut().zip(point).for_each(|(to, &from)| *to = from);
-        }
+        copies.read(|points| {
+            for (point, mut row) in points.iter().zip(at.rows_mut()) {
+                row.iter_mut().zip(point).for_each(|(to, &from)| *to = from);
+            }
+        });
         Ok(())
     }
 }
@@ -152,17 +143,24 @@ fn points<const D: usize>(rows: &Array2<f32>) -> Vec<[f32; D]> {
     rows.rows().into_iter().map(point).collect()
 }
 
-/// How many of `n` points are in a range.
-fn range_len(n: usize) -> usize {
-    n.div_ceil(RANGES).max(1)
+/// Puts all points of `groups` where they `moved`, and then moves the other ends of their samples.
+fn enact<const D: usize>(groups: &[&[u32; LANES]], moved: &[Moved<D>], points: &mut [[f32; D]]) {
+    for (group, moved) in groups.iter().zip(moved) {
+        for (lane, &i) in group.iter().enumerate() {
+            points[i as usize] = std::array::from_fn(|d| moved.to[d][lane]);
+        }
+    }
+    for (other, step) in moved.iter().flat_map(|moved| &moved.others) {
+        points[*other as usize].iter_mut().zip(step).for_each(|(x, step)| *x += step);
+    }
 }
 
 /// Where the samples of a group of points lead.
 struct Moved<const D: usize> {
     /// The points, by dimension and lane.
     to: [[f32; LANES]; D],
-    /// By how much the other ends of the samples move, by range of the points.
-    others: [Vec<(u32, [f32; D])>; RANGES],
+    /// By how much the other ends of the samples move.
+    others: Vec<(u32, [f32; D])>,
 }
 
 /// The samples of a group of points in one epoch.
@@ -201,10 +199,8 @@ impl<const D: usize> Task for Moves<'_, D> {
         }
         // A group filled up with its last point has samples of its own up to there.
         let own_lanes = self.group.iter().position(|&i| i == self.group[LANES - 1]).unwrap_or(0) + 1;
-        let range_len = range_len(self.points.len()) as u32;
-        // The ranges' shares are uneven; growing costs more than room.
-        let room = if self.others_stay { 0 } else { 2 * LANES * sampled[0].len() / RANGES };
-        let mut others: [_; RANGES] = std::array::from_fn(|_| Vec::with_capacity(room));
+        let room = if self.others_stay { 0 } else { sampled.iter().map(|samples| samples.len()).sum() };
+        let mut others = Vec::with_capacity(room);
         let mut neighbours = [[0.0; LANES]; D];
         let mut strangers = vec![[[0.0; LANES]; D]; params.negative_sample_rate];
         // Groups are sorted: the first has most.
@@ -231,8 +227,7 @@ impl<const D: usize> Task for Moves<'_, D> {
             forces.pull(&mut at, &neighbours, &rates);
             if !self.others_stay {
                 for lane in (0..own_lanes).take_while(|&lane| sample < sampled[lane].len()) {
-                    others[(due[lane] / range_len) as usize]
-                        .push((due[lane], std::array::from_fn(|d| before[d][lane] - at[d][lane])));
+                    others.push((due[lane], std::array::from_fn(|d| before[d][lane] - at[d][lane])));
                 }
             }
             for strangers in &strangers {

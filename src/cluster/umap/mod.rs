@@ -5,6 +5,7 @@
 //! tests compare each stage.
 #![allow(clippy::needless_pass_by_value, reason = "a view is a handle")]
 
+mod copies;
 mod curve;
 mod eigen;
 mod fuzzy_set;
