@@ -8,6 +8,9 @@ use crate::model::state::draft::Next;
 use crate::model::state::{State, Suspicion, Totals};
 use crate::model::topic::Life;
 
+/// Topics that can come back however long ago they ended: the last ones.
+const MOST_ENDED: usize = 100;
+
 impl State {
     /// Puts all of `next` in force. Everything stands whole in the change, so that what the journal of the store held
     /// before is needed no more.
@@ -29,7 +32,10 @@ impl State {
         };
         let suspicions = suspicions.into_iter().filter(still).collect();
         next.topics.into_values().for_each(|record| self.step(change, Op::Topic(Box::new(record))));
+        let mut ends: Vec<u64> = next.ended.values().map(|ended| ended.version).collect();
+        ends.sort_unstable_by(|a, b| b.cmp(a));
         let horizon = totals.version.saturating_sub(self.bounds.versions as u64);
+        let horizon = horizon.min(ends.get(MOST_ENDED).copied().unwrap_or(0));
         let kept = |version: u64| version > horizon;
         let settled: Vec<_> = (self.ended.keys())
             .filter(|id| next.ended.get(id).is_none_or(|ended| !kept(ended.version)))

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::Sequence;
 use crate::keywords::Bag;
 use crate::model::evidence::Sums;
 use crate::model::state::Record;
@@ -30,6 +31,8 @@ pub struct Ended {
     pub took: BTreeSet<TopicId>,
     /// The version that ended it.
     pub version: u64,
+    /// The kept documents that it had then.
+    pub members: BTreeSet<Sequence>,
 }
 
 impl Ended {

@@ -33,7 +33,9 @@ impl Draft<'_> {
                 None => redirects.remove(id),
             };
         }
-        self.next.ended.insert(from, Ended { record, words, into, took, version });
+        let members = self.next.standings.iter().filter(|(_, standing)| standing.topic == Some(from));
+        let members = members.map(|(sequence, _)| *sequence).collect();
+        self.next.ended.insert(from, Ended { record, words, into, took, version, members });
         self.follow();
     }
 

@@ -2,41 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use crate::document::Sequence;
 use crate::model::refit::reconcile::{Plan, Target};
 use crate::model::refit::run::Fitted;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
 
-/// Share of the kept documents whose records still name an ended topic that must be together again.
+/// Share of the documents that an ended topic had, of those still kept, that must be together again.
 const MOST: f64 = 0.5;
 /// Share of a cluster's members that these must be.
 const SOME: f64 = 0.25;
 
 impl State {
     /// Births of `plan` → topics that they are the return of: such as ended in another topic, for as long as they can be
-    /// brought back. O(members).
+    /// brought back. O(members · log members of the ended topics).
     pub(super) fn returning(&self, fitted: &Fitted, plan: &Plan) -> BTreeMap<usize, TopicId> {
-        let mut left: BTreeMap<TopicId, usize> = BTreeMap::new();
-        let taken = |id: &TopicId| self.ended.get(id).is_some_and(|ended| ended.into.is_some());
-        for id in self.held.iter().filter_map(|(_, _, standing)| standing.recorded.filter(taken)) {
-            *left.entry(id).or_insert(0) += 1;
-        }
+        let mut birth_of: BTreeMap<Sequence, usize> = BTreeMap::new();
         let mut sizes = vec![0; plan.births.len()];
-        let mut shared: BTreeMap<(usize, TopicId), usize> = BTreeMap::new();
         for (fit, label) in fitted.members.iter().zip(&plan.labels) {
-            let Some(Target::Born(birth)) = label else { continue };
-            sizes[*birth] += 1;
-            let recorded = self.held.get(fit.sequence).and_then(|(_, standing)| standing.recorded);
-            if let Some(id) = recorded.filter(taken) {
-                *shared.entry((*birth, id)).or_insert(0) += 1;
+            if let Some(Target::Born(birth)) = *label {
+                sizes[birth] += 1;
+                birth_of.insert(fit.sequence, birth);
             }
         }
         let mut found: BTreeMap<usize, (usize, TopicId)> = BTreeMap::new();
-        for ((birth, id), shared) in shared {
-            let returns =
-                shared as f64 > left[&id] as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
-            if returns && found.get(&birth).is_none_or(|(most, _)| shared > *most) {
-                found.insert(birth, (shared, id));
+        for (id, ended) in self.ended.iter().filter(|(_, ended)| ended.into.is_some()) {
+            let kept = ended.members.iter().filter(|member| self.held.get(**member).is_some()).count();
+            let mut shared: BTreeMap<usize, usize> = BTreeMap::new();
+            for birth in ended.members.iter().filter_map(|member| birth_of.get(member)) {
+                *shared.entry(*birth).or_insert(0) += 1;
+            }
+            for (birth, shared) in shared {
+                let returns = shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
+                if returns && found.get(&birth).is_none_or(|(most, _)| shared > *most) {
+                    found.insert(birth, (shared, *id));
+                }
             }
         }
         found.into_iter().map(|(birth, (_, id))| (birth, id)).collect()

@@ -221,6 +221,41 @@ fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
 }
 
 #[test]
+fn a_topic_that_ended_comes_back_though_its_documents_went_other_ways_meanwhile() {
+    let mut state = State::new(DIM, bounds());
+    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
+    state.absorb(evidence(&state, &documents), 1);
+    let apart = fitted(&state, |kept| Some(axis_of(kept)));
+    adopt(&mut state, &apart);
+    let together = fitted(&state, |_| Some(0));
+    adopt(&mut state, &together);
+    let outliers = fitted(&state, |kept| (axis_of(kept) == 0).then_some(0));
+    adopt(&mut state, &outliers);
+    assert_eq!(state.outliers().documents, 14);
+    let again = fitted(&state, |kept| Some(axis_of(kept)));
+    adopt(&mut state, &again);
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
+    check_sums(&state);
+}
+
+#[test]
+fn the_last_topics_that_ended_can_come_back_after_all_versions_are_gone() {
+    let mut state = State::new(DIM, Bounds { versions: 2, ..bounds() });
+    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
+    state.absorb(evidence(&state, &documents), 1);
+    let apart = fitted(&state, |kept| Some(axis_of(kept)));
+    adopt(&mut state, &apart);
+    for _ in 0..4 {
+        let together = fitted(&state, |_| Some(0));
+        adopt(&mut state, &together);
+    }
+    let again = fitted(&state, |kept| Some(axis_of(kept)));
+    adopt(&mut state, &again);
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
+    check_sums(&state);
+}
+
+#[test]
 fn a_merge_needs_two_looks_and_leaves_a_redirect() {
     let mut state = State::new(DIM, bounds());
     let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
