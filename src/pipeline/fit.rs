@@ -92,7 +92,8 @@ pub fn fit(
     let outcome = Outcome { model, judged, rejections, checkpoint };
     let absorbed = state.absorb(outcome.evidence(Sampling::ALL), now_ms());
     let started = Instant::now();
-    let fitted = run::run(&select(&state, n), &parameters.refit, &parameters.assign, watch)?;
+    let fitted =
+        run::run(&select(&state, n, Trigger::Request), &parameters.refit, &parameters.assign, watch)?;
     stages.push(("fit".to_owned(), started.elapsed().as_secs_f64()));
     let told = Circumstances {
         trigger: Trigger::Request,

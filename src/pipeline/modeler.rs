@@ -176,8 +176,8 @@ impl<P: ModelerPort> Modeler<P> {
         self.telemetry.refit_started(trigger.as_str());
         let params = (self.parameters.refit.clone(), self.parameters.assign.clone());
         let telemetry = self.telemetry.clone();
-        Refitting::start(trigger, select(&self.state, self.parameters.refit.sample), params, telemetry)
-            .map_err(Error::Thread)
+        let snapshot = select(&self.state, self.parameters.refit.sample, trigger);
+        Refitting::start(snapshot, params, telemetry).map_err(Error::Thread)
     }
 
     fn absorb(&mut self, lesson: Lesson) -> Result<(), Error<P::Error>> {

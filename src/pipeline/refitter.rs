@@ -49,7 +49,6 @@ pub enum Ended {
 impl Refitting {
     /// Starts a refit on `snapshot`.
     pub fn start(
-        trigger: Trigger,
         snapshot: Snapshot,
         (refit, judging): (Checked, assign::Checked),
         telemetry: Telemetry,
@@ -57,7 +56,7 @@ impl Refitting {
         let (send, finished) = oneshot::channel();
         let cancelled = Arc::new(AtomicBool::new(false));
         let watch = Stopwatch { telemetry, cancelled: cancelled.clone(), stages: Mutex::default() };
-        let documents = snapshot.documents;
+        let (trigger, documents) = (snapshot.trigger, snapshot.documents);
         let threads = threads()?;
         std::thread::Builder::new().name("refit".to_owned()).spawn(move || {
             let fitted = threads.install(|| run::run(&snapshot, &refit, &judging, &watch));

@@ -126,7 +126,7 @@ impl<'a> Player<'a> {
 
     fn refit(&mut self, trigger: Trigger) -> Result<(), Error> {
         let started = Instant::now();
-        let snapshot = select(&self.state, self.parameters.refit.sample);
+        let snapshot = select(&self.state, self.parameters.refit.sample, trigger);
         let documents = snapshot.documents;
         let fitted = run::run(&snapshot, &self.parameters.refit, &self.parameters.assign, &Unwatched)?;
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];

@@ -63,7 +63,7 @@ fn absorb(state: &mut State, numbers: std::ops::Range<u64>) -> Change {
 }
 
 fn adopt(state: &mut State) -> Change {
-    let members = select(state, usize::MAX).members.into_iter().map(|member| Fit {
+    let members = select(state, usize::MAX, Trigger::Request).members.into_iter().map(|member| Fit {
         sequence: member.sequence,
         before: member.topic,
         cluster: Some(u32::from(member.embedding[0] < 0.5)),

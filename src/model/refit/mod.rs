@@ -110,7 +110,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             first_documents: 1000,
-            every_documents: 500,
+            every_documents: 250,
             rest: 3.0,
             lockstep: false,
             outlier_buffer: 20_000,

@@ -24,6 +24,7 @@ use crate::model::refit::compose::compose;
 use crate::model::refit::cut::cut;
 use crate::model::refit::moments::Moments;
 use crate::model::refit::select::{Member, Snapshot};
+use crate::model::refit::trigger::Trigger;
 use crate::model::refit::vote::{Voters, looked_up};
 use crate::model::topic::TopicId;
 
@@ -31,6 +32,11 @@ use crate::model::topic::TopicId;
 /// on the layout than what the layout shows at first. So two fits of 44,931 abstracts agree to AMI 0.904 instead of 0.888,
 /// and a stream of them with a fit of all to 0.859 instead of 0.823.
 const SETTLING: usize = 3;
+/// The same for the refit at the end of a stream, after which nobody relies on its topics to go on as they were: its topics
+/// are nearer to those of a fit of all. On 2,225 news, 5 seeds each, the two agree to AMI 0.907 instead of 0.886, two fits
+/// of all to 0.941. Settling at every refit gave as much (0.924), but takes small new subjects back into old ones: on
+/// newsgroups `autos` came 930 – 1,440 documents after its 100th instead of 0.
+const SETTLING_AT_END: usize = 10;
 
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +121,11 @@ pub fn run(
         compose(&cell_of, topics, &near, &moments, continuity)
     };
     let (mut groups, mut count) = compose(&before);
-    let settling = if before.iter().all(Option::is_none) { SETTLING } else { 0 };
+    let settling = match snapshot.trigger {
+        Trigger::EndOfStream => SETTLING_AT_END,
+        _ if before.iter().all(Option::is_none) => SETTLING,
+        _ => 0,
+    };
     for _ in 0..settling {
         let own = Voters::new(&groups, &sampled, judging).on_themselves(&graph);
         (groups, count) = compose(&own.into_iter().map(|group| group.map(TopicId)).collect::<Vec<_>>());

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::document::Sequence;
+use crate::model::refit::trigger::Trigger;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
 
@@ -17,6 +18,8 @@ pub struct Snapshot {
     pub dim: usize,
     /// The version in force.
     pub version: u64,
+    /// What asked for the refit.
+    pub trigger: Trigger,
     /// Documents absorbed at this moment.
     pub documents: u64,
     /// The documents to fit on and to judge, oldest first.
@@ -38,9 +41,9 @@ pub struct Member {
     pub sampled: bool,
 }
 
-/// Takes the picture: of the remembered documents a uniform sample of `sample` is fitted, the others are judged.
+/// Takes the picture for the refit that `trigger` asks for: of the remembered documents a uniform sample of `sample` is fitted, the others are judged.
 /// O(kept documents), no embedding is copied.
-pub fn select(state: &State, sample: usize) -> Snapshot {
+pub fn select(state: &State, sample: usize, trigger: Trigger) -> Snapshot {
     let last_sampled = state.held().sampled_at(sample.saturating_sub(1));
     let members = (state.held().iter())
         .filter(|(_, _, standing)| standing.refittable())
@@ -57,5 +60,5 @@ pub fn select(state: &State, sample: usize) -> Snapshot {
         })
         .collect();
     let totals = state.totals();
-    Snapshot { dim: state.dim(), version: totals.version, documents: totals.documents, members }
+    Snapshot { dim: state.dim(), version: totals.version, trigger, documents: totals.documents, members }
 }

@@ -76,7 +76,7 @@ mod tests {
                 at.push(documents);
             }
         }
-        assert_eq!(at, [1000, 1500, 2000]);
+        assert_eq!(at, [1000, 1250, 1500, 1750, 2000, 2250]);
         assert_eq!(due_at_end(&totals, &params), Some(Trigger::EndOfStream));
         totals.refitted_at = totals.documents;
         assert_eq!(due_at_end(&totals, &params), None);

@@ -31,7 +31,7 @@ pub struct Ended {
     pub took: BTreeSet<TopicId>,
     /// The version that ended it.
     pub version: u64,
-    /// The kept documents that it had then.
+    /// The kept documents that voted for it then.
     pub members: BTreeSet<Sequence>,
 }
 

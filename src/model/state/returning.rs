@@ -8,7 +8,7 @@ use crate::model::refit::run::Fitted;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
 
-/// Share of the documents that an ended topic had, of those still kept, that must be together again.
+/// Share of the documents that voted for an ended topic, of those still kept, that must be together again.
 const MOST: f64 = 0.5;
 /// Share of a cluster's members that these must be.
 const SOME: f64 = 0.25;
@@ -33,7 +33,8 @@ impl State {
                 *shared.entry(*birth).or_insert(0) += 1;
             }
             for (birth, shared) in shared {
-                let returns = shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
+                let returns =
+                    shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
                 if returns && found.get(&birth).is_none_or(|(most, _)| shared > *most) {
                     found.insert(birth, (shared, *id));
                 }

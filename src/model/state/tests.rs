@@ -77,7 +77,7 @@ fn evidence(state: &State, documents: &[(u64, usize, Option<TopicId>)]) -> Evide
 
 /// A fit that puts every member into the cluster that `cluster` names.
 fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
-    let members: Vec<Fit> = (select(state, usize::MAX).members.iter())
+    let members: Vec<Fit> = (select(state, usize::MAX, Trigger::Request).members.iter())
         .map(|member| Fit {
             sequence: member.sequence,
             before: member.topic,
