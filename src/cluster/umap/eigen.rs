@@ -21,7 +21,7 @@ const DEGREE: usize = 24;
 /// Degree at most, so that a caller who wants to stop is not kept waiting.
 const MOST_DEGREE: usize = 512;
 /// What one filter makes of a vector of eigenvalue 1 against the block's smallest: `cosh` of this. Eigenvalues that crowd
-/// nearer to 1 need a higher degree for it, else the rounds make no headway (160,000 rows: 960 products instead of 300).
+/// nearer to 1 need a higher degree for it, else the rounds make no headway (160,000 rows: 840 products instead of 290).
 const REACH: f32 = 3.0;
 /// Filters at most; if reached the vectors are as good as they got, which is enough to start a layout from.
 const ROUNDS: usize = 40;
