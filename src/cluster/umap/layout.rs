@@ -54,8 +54,8 @@ impl Descent<'_> {
     /// umap-learn 0.9724, 0.430, 0.092, 0.504, 0.211.
     ///
     /// Turns cost time: 44,949 × 5 took 5.0 s in 128 and 3.0 s in 8, before there were copies, at the same quality; 2 turns
-    /// are no faster and a little worse (trustworthiness 0.970). Strangers shared by four
-    /// samples save another eighth and cost nothing in quality.
+    /// are no faster and a little worse (trustworthiness 0.970). Strangers shared by four samples save another eighth and
+    /// cost nothing in quality.
     ///
     /// Time `O(n_epochs · edges · d)`. Source: the UMAP paper, algorithm 5; `optimize_layout_euclidean`.
     pub(super) fn run(&self, layout: &mut Array2<f32>, watch: &dyn Watch) -> Result<(), Cancelled> {

@@ -41,8 +41,8 @@ pub struct Member {
     pub sampled: bool,
 }
 
-/// Takes the picture for the refit that `trigger` asks for: of the remembered documents a uniform sample of `sample` is fitted, the others are judged.
-/// O(kept documents), no embedding is copied.
+/// Takes the picture for the refit that `trigger` asks for: of the remembered documents a uniform sample of `sample` is
+/// fitted, the others are judged. O(kept documents), no embedding is copied.
 pub fn select(state: &State, sample: usize, trigger: Trigger) -> Snapshot {
     let last_sampled = state.held().sampled_at(sample.saturating_sub(1));
     let members = (state.held().iter())

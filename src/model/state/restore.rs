@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::model::seed::Seed;
 use crate::model::state::archive::Archive;
-use crate::model::state::change::Standing;
 use crate::model::state::draft::Draft;
 use crate::model::state::ended::{self, Ended};
 use crate::model::topic::{Life, TopicId};
@@ -34,9 +33,10 @@ impl Draft<'_> {
                 None => redirects.remove(id),
             };
         }
-        let voted = |standing: &Standing| standing.topic == Some(from) && standing.entry;
-        let members = self.next.standings.iter().filter(|(_, standing)| voted(standing));
-        let members = members.map(|(sequence, _)| *sequence).collect();
+        let members = (self.next.standings.iter())
+            .filter(|(_, standing)| standing.entry && standing.topic == Some(from))
+            .map(|(sequence, _)| *sequence)
+            .collect();
         self.next.ended.insert(from, Ended { record, words, into, took, version, members });
         self.follow();
     }

@@ -27,17 +27,18 @@ impl State {
         }
         let mut found: BTreeMap<usize, (usize, TopicId)> = BTreeMap::new();
         for (id, ended) in self.ended.iter().filter(|(_, ended)| ended.into.is_some()) {
-            let kept = ended.members.iter().filter(|member| self.held.get(**member).is_some()).count();
             let mut shared: BTreeMap<usize, usize> = BTreeMap::new();
             for birth in ended.members.iter().filter_map(|member| birth_of.get(member)) {
                 *shared.entry(*birth).or_insert(0) += 1;
             }
-            for (birth, shared) in shared {
-                let returns =
-                    shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
-                if returns && found.get(&birth).is_none_or(|(most, _)| shared > *most) {
-                    found.insert(birth, (shared, *id));
-                }
+            // No other birth can have most of them.
+            let Some((birth, shared)) = shared.into_iter().max_by_key(|(_, shared)| *shared) else {
+                continue;
+            };
+            let kept = ended.members.iter().filter(|member| self.held.get(**member).is_some()).count();
+            let returns = shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
+            if returns && found.get(&birth).is_none_or(|(most, _)| shared > *most) {
+                found.insert(birth, (shared, *id));
             }
         }
         found.into_iter().map(|(birth, (_, id))| (birth, id)).collect()

@@ -94,6 +94,11 @@ fn axis_of(kept: &Kept) -> u32 {
     (0..DIM).max_by(|a, b| kept.embedding[*a].total_cmp(&kept.embedding[*b])).unwrap() as u32
 }
 
+/// A fit that finds a cluster along each axis.
+fn apart(state: &State) -> Fitted {
+    fitted(state, |kept| Some(axis_of(kept)))
+}
+
 fn told(state: &State) -> Circumstances {
     Circumstances {
         trigger: Trigger::Request,
@@ -142,6 +147,16 @@ fn operate(state: &mut State, action: &Action) -> Result<operate::Operation, Ref
     state.operate(action, Parameters::new(anything()).rules(), 9)
 }
 
+/// A topic along each of two axes, of every other of so many documents.
+fn two_topics_of(documents: u64, bounds: Bounds) -> State {
+    let mut state = State::new(DIM, bounds);
+    let documents: Vec<_> = (0..documents).map(|number| (number, number as usize % 2, None)).collect();
+    state.absorb(evidence(&state, &documents), 1);
+    let first = apart(&state);
+    adopt(&mut state, &first);
+    state
+}
+
 /// The counts add up: what topics and outliers hold is what came in.
 fn check_sums(state: &State) {
     let topics: u64 = state.topics().values().map(|record| record.sums.documents).sum();
@@ -174,7 +189,7 @@ fn clusters_become_topics_and_keep_their_ids() {
     let mut state = State::new(DIM, bounds());
     let documents: Vec<_> = (0..20).map(|number| (number, number as usize % 2, None)).collect();
     state.absorb(evidence(&state, &documents), 1);
-    let first = fitted(&state, |kept| Some(axis_of(kept)));
+    let first = apart(&state);
     let adoption = adopt(&mut state, &first);
     assert_eq!(adoption.model.topics.keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
     assert_eq!(adoption.revisions.len(), 20);
@@ -189,12 +204,7 @@ fn clusters_become_topics_and_keep_their_ids() {
 
 #[test]
 fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
-    let mut state = State::new(DIM, bounds());
-    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
-    state.absorb(evidence(&state, &documents), 1);
-    let apart = |state: &State| fitted(state, |kept| Some(axis_of(kept)));
-    let first = apart(&state);
-    adopt(&mut state, &first);
+    let mut state = two_topics_of(28, bounds());
     let together = fitted(&state, |_| Some(0));
     adopt(&mut state, &together);
     assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0)]);
@@ -222,17 +232,13 @@ fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
 
 #[test]
 fn a_topic_that_ended_comes_back_though_its_documents_went_other_ways_meanwhile() {
-    let mut state = State::new(DIM, bounds());
-    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
-    state.absorb(evidence(&state, &documents), 1);
-    let apart = fitted(&state, |kept| Some(axis_of(kept)));
-    adopt(&mut state, &apart);
+    let mut state = two_topics_of(28, bounds());
     let together = fitted(&state, |_| Some(0));
     adopt(&mut state, &together);
     let outliers = fitted(&state, |kept| (axis_of(kept) == 0).then_some(0));
     adopt(&mut state, &outliers);
     assert_eq!(state.outliers().documents, 14);
-    let again = fitted(&state, |kept| Some(axis_of(kept)));
+    let again = apart(&state);
     adopt(&mut state, &again);
     assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
     check_sums(&state);
@@ -240,16 +246,12 @@ fn a_topic_that_ended_comes_back_though_its_documents_went_other_ways_meanwhile(
 
 #[test]
 fn the_last_topics_that_ended_can_come_back_after_all_versions_are_gone() {
-    let mut state = State::new(DIM, Bounds { versions: 2, ..bounds() });
-    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
-    state.absorb(evidence(&state, &documents), 1);
-    let apart = fitted(&state, |kept| Some(axis_of(kept)));
-    adopt(&mut state, &apart);
+    let mut state = two_topics_of(28, Bounds { versions: 2, ..bounds() });
     for _ in 0..4 {
         let together = fitted(&state, |_| Some(0));
         adopt(&mut state, &together);
     }
-    let again = fitted(&state, |kept| Some(axis_of(kept)));
+    let again = apart(&state);
     adopt(&mut state, &again);
     assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
     check_sums(&state);
@@ -257,11 +259,7 @@ fn the_last_topics_that_ended_can_come_back_after_all_versions_are_gone() {
 
 #[test]
 fn a_merge_needs_two_looks_and_leaves_a_redirect() {
-    let mut state = State::new(DIM, bounds());
-    let documents: Vec<_> = (0..28).map(|number| (number, number as usize % 2, None)).collect();
-    state.absorb(evidence(&state, &documents), 1);
-    let apart = fitted(&state, |kept| Some(axis_of(kept)));
-    adopt(&mut state, &apart);
+    let mut state = two_topics_of(28, bounds());
     // Most of topic 1, but not plainly all of it, lies with topic 0.
     let together = |kept: &Kept| match kept.position.offset {
         25 => Some(1),
@@ -280,11 +278,7 @@ fn a_merge_needs_two_looks_and_leaves_a_redirect() {
 
 #[test]
 fn a_topic_that_no_cluster_holds_stays_and_falls_asleep() {
-    let mut state = State::new(DIM, bounds());
-    let documents: Vec<_> = (0..10).map(|number| (number, number as usize % 2, None)).collect();
-    state.absorb(evidence(&state, &documents), 1);
-    let both = fitted(&state, |kept| Some(axis_of(kept)));
-    adopt(&mut state, &both);
+    let mut state = two_topics_of(10, bounds());
     let one = fitted(&state, |kept| (axis_of(kept) == 0).then_some(0));
     let adoption = adopt(&mut state, &one);
     assert_eq!(adoption.model.topics.len(), 2);

@@ -110,7 +110,7 @@ fn a_changed_half_life_starts_now_and_is_written_whole() {
     assert_eq!(state.counts().total("all"), before, "what was counted weighs as if it had come now");
     let documents: Vec<_> = (100..110).map(|number| (number, 0, Some(TopicId(0)))).collect();
     state.absorb(evidence(&state, &documents), 1);
-    let all_apart = fitted(&state, |kept| Some(axis_of(kept)));
+    let all_apart = apart(&state);
     adopt(&mut state, &all_apart);
     assert!((state.counts().total("all") - (before / 2.0 + 10.0)).abs() < 1e-9);
 }

@@ -151,12 +151,7 @@ fn what_a_forgotten_end_led_to_is_still_known() {
 }
 
 pub(super) fn two_topics() -> State {
-    let mut state = State::new(DIM, roomy());
-    let documents: Vec<_> = (0..24).map(|number| (number, number as usize % 2, None)).collect();
-    state.absorb(evidence(&state, &documents), 1);
-    let apart = fitted(&state, |kept| Some(axis_of(kept)));
-    adopt(&mut state, &apart);
-    state
+    two_topics_of(24, roomy())
 }
 
 #[test]
