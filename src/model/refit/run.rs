@@ -38,6 +38,12 @@ const SETTLING: usize = 3;
 /// subjects back into old ones: on newsgroups `autos` came 930 – 1,440 documents after its 100th instead of 0.
 const SETTLING_AT_END: usize = 10;
 
+/// Members that a fit with nothing to continue starts from, at least; one of more continues the fit of the older half of
+/// its members, so it takes twice as long. Fits of all 18,341 newsgroup posts by themselves are worse than a stream (AMI
+/// with the labels 0.528 and 0.510 for two seeds, the stream 0.537 and 0.544), fits by halves are not (0.546 and 0.543);
+/// and a stream of 44,931 abstracts agrees with these to AMI 0.904 instead of 0.864, they with each other to 0.924.
+const LEAST_BEGINNING: usize = 1000;
+
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
@@ -96,8 +102,9 @@ pub fn run(
     judging: &assign::Checked,
     watch: &dyn Watch,
 ) -> Result<Fitted, Error> {
-    let (core, others): (Vec<&Member>, Vec<&Member>) =
-        snapshot.members.iter().partition(|member| member.core);
+    let begun = begin(snapshot, params, judging, watch)?;
+    let members = begun.as_ref().unwrap_or(&snapshot.members);
+    let (core, others): (Vec<&Member>, Vec<&Member>) = members.iter().partition(|member| member.core);
     let n = core.len();
     let min_cluster_size = params.cluster_size(n);
     if n < min_cluster_size * 2 {
@@ -123,7 +130,7 @@ pub fn run(
     let (mut groups, mut count) = compose(&before);
     let settling = match snapshot.trigger {
         Trigger::EndOfStream => SETTLING_AT_END,
-        _ if before.iter().all(Option::is_none) => SETTLING,
+        _ if snapshot.nothing_to_continue() => SETTLING,
         _ => 0,
     };
     for _ in 0..settling {
@@ -140,6 +147,27 @@ pub fn run(
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
     Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), news, min_cluster_size) })
+}
+
+/// For a fit of many with nothing to continue, the members with the topics that the older half of them makes, which it
+/// then continues: so a fit of all goes the way of a stream, and is as good. `None` if it is to start from nothing.
+fn begin(
+    snapshot: &Snapshot,
+    params: &Checked,
+    judging: &assign::Checked,
+    watch: &dyn Watch,
+) -> Result<Option<Vec<Member>>, Error> {
+    let older = snapshot.members.iter().filter(|member| member.core).count() / 2;
+    if older < LEAST_BEGINNING || !snapshot.nothing_to_continue() {
+        return Ok(None);
+    }
+    let mut beginning = snapshot.clone();
+    let newer = beginning.members.iter_mut().filter(|member| member.core).skip(older);
+    newer.for_each(|member| member.core = false);
+    let found = run(&beginning, params, judging, watch)?;
+    let members = found.members.iter().zip(&snapshot.members);
+    let members = members.map(|(fit, member)| Member { topic: fit.cluster.map(TopicId), ..member.clone() });
+    Ok(Some(members.collect()))
 }
 
 /// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
@@ -198,4 +226,73 @@ fn without_small(mut clusters: Vec<Option<u32>>, count: usize, least: usize) -> 
         .collect();
     clusters.iter_mut().for_each(|cluster| *cluster = cluster.and_then(|cluster| numbers[cluster as usize]));
     (clusters, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use rand::{Rng as _, SeedableRng, rngs::SmallRng};
+
+    use super::*;
+    use crate::cluster::watch::Unwatched;
+    use crate::model::refit::Params;
+
+    /// `members` around three axes in turn; the third appears in the newer half only.
+    fn snapshot(members: usize) -> Snapshot {
+        let mut rng = SmallRng::seed_from_u64(1);
+        let member = |number: usize| {
+            let mut embedding = [0.0_f32; 5];
+            embedding[axis(number, members)] = 1.0;
+            embedding[3..].fill_with(|| rng.random_range(-0.3..0.3));
+            let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
+            Member {
+                sequence: Sequence(number as u64),
+                embedding: embedding.iter().map(|value| value / length).collect(),
+                topic: None,
+                core: true,
+                sampled: true,
+            }
+        };
+        let (documents, members) = (members as u64, (0..members).map(member).collect());
+        Snapshot { dim: 5, version: 0, trigger: Trigger::Request, documents, members }
+    }
+
+    fn axis(number: usize, members: usize) -> usize {
+        if number * 2 < members { number % 2 } else { number % 3 }
+    }
+
+    /// Most of `topics` are there, and none belongs to two axes.
+    fn check(topics: impl Iterator<Item = Option<u32>>, of: usize) {
+        let mut axes: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
+        let mut with_topic = 0;
+        for (number, topic) in topics.enumerate() {
+            with_topic += usize::from(topic.is_some());
+            topic.map(|topic| axes.entry(topic).or_default().insert(axis(number, of)));
+        }
+        assert!(with_topic * 10 > of * 9, "{with_topic} of {of}");
+        assert!(axes.values().all(|axes| axes.len() == 1), "{axes:?}");
+    }
+
+    #[test]
+    fn a_fit_of_many_continues_that_of_its_older_half() {
+        let params = Params::default().check().unwrap();
+        let judging = assign::Params::default().check().unwrap();
+        let begin = |snapshot: &Snapshot| begin(snapshot, &params, &judging, &Unwatched).unwrap();
+        let all = 2 * LEAST_BEGINNING;
+        let mut of = snapshot(all);
+        let begun = begin(&of).unwrap();
+        assert!(begun.iter().all(|member| member.core));
+        let topics = |members: &[Member]| -> BTreeSet<TopicId> {
+            members.iter().filter_map(|member| member.topic).collect()
+        };
+        let (older, newer) = begun.split_at(all / 2);
+        assert!(topics(older).len() >= 2 && topics(older).is_superset(&topics(newer)));
+        let fitted = run(&of, &params, &judging, &Unwatched).unwrap();
+        check(fitted.members.iter().map(|fit| fit.cluster), all);
+        assert!(fitted.members.iter().all(|fit| fit.before.is_none()));
+        of.members[7].topic = Some(TopicId(3));
+        assert_eq!(begin(&of), None, "there is something to continue");
+        assert_eq!(begin(&snapshot(all - 1)), None, "too few");
+    }
 }

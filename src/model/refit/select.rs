@@ -26,8 +26,15 @@ pub struct Snapshot {
     pub members: Vec<Member>,
 }
 
+impl Snapshot {
+    /// No member has a topic, as before the first refit.
+    pub fn nothing_to_continue(&self) -> bool {
+        self.members.iter().all(|member| member.topic.is_none())
+    }
+}
+
 /// A document to fit on, or only to judge.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     /// Its number.
     pub sequence: Sequence,

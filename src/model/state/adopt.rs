@@ -10,7 +10,7 @@ use crate::model::event::{Happened, Portrait};
 use crate::model::evidence::Kept;
 use crate::model::refit;
 use crate::model::refit::policy::{self, Comparison, Reason};
-use crate::model::refit::reconcile::{Plan, reconcile};
+use crate::model::refit::reconcile::{Grounds, Plan, reconcile};
 use crate::model::refit::report::{Fate, Report};
 use crate::model::refit::run::Fitted;
 use crate::model::refit::trigger::Trigger;
@@ -123,7 +123,8 @@ impl State {
         let pinned: BTreeSet<TopicId> =
             self.topics.iter().filter(|(_, record)| record.pinned).map(|(id, _)| *id).collect();
         let fitted = &self.up_to_date(fitted);
-        let mut plan = reconcile(fitted, &self.suspicions, &pinned);
+        let last = told.trigger == Trigger::EndOfStream;
+        let mut plan = reconcile(fitted, &Grounds { suspicions: &self.suspicions, pinned: &pinned, last });
         plan.restore(&self.returning(fitted, &plan));
         let version = self.totals.version + 1;
         let mut draft = Draft::new(self);

@@ -257,23 +257,40 @@ fn the_last_topics_that_ended_can_come_back_after_all_versions_are_gone() {
     check_sums(&state);
 }
 
+/// The cluster of a document where most of topic 1, but not plainly all of it, lies with topic 0.
+fn mostly_together(kept: &Kept) -> u32 {
+    match kept.position.offset {
+        25 => 1,
+        27 => 2,
+        _ => 0,
+    }
+}
+
 #[test]
 fn a_merge_needs_two_looks_and_leaves_a_redirect() {
     let mut state = two_topics_of(28, bounds());
-    // Most of topic 1, but not plainly all of it, lies with topic 0.
-    let together = |kept: &Kept| match kept.position.offset {
-        25 => Some(1),
-        27 => Some(2),
-        _ => Some(0),
-    };
-    let seen = fitted(&state, together);
+    let seen = fitted(&state, |kept| Some(mostly_together(kept)));
     adopt(&mut state, &seen);
     assert_eq!(state.topics().len(), 2, "one look is not enough");
-    let seen = fitted(&state, together);
+    let seen = fitted(&state, |kept| Some(mostly_together(kept)));
     adopt(&mut state, &seen);
     assert_eq!(state.resolve(TopicId(1)), TopicId(0));
     assert!(state.events_after(0).any(|event| event.happened.kind() == "topic.merged"));
     check_sums(&state);
+}
+
+#[test]
+fn the_last_refit_of_a_stream_carries_out_what_it_sees_once() {
+    let after = |trigger: Trigger| {
+        let mut state = two_topics_of(28, bounds());
+        let seen = fitted(&state, |kept| Some(mostly_together(kept)));
+        let told = Circumstances { trigger, ..told(&state) };
+        state.adopt(&seen, &told, Parameters::new(anything()).rules()).unwrap();
+        check_sums(&state);
+        state.resolve(TopicId(1))
+    };
+    assert_eq!(after(Trigger::Documents), TopicId(1));
+    assert_eq!(after(Trigger::EndOfStream), TopicId(0));
 }
 
 #[test]
