@@ -102,20 +102,20 @@ pub fn run(
     judging: &assign::Checked,
     watch: &dyn Watch,
 ) -> Result<Fitted, Error> {
-    let begun = begin(snapshot, params, judging, watch)?;
-    let members = begun.as_ref().unwrap_or(&snapshot.members);
-    let (core, others): (Vec<&Member>, Vec<&Member>) = members.iter().partition(|member| member.core);
+    let (core, others): (Vec<&Member>, Vec<&Member>) =
+        snapshot.members.iter().partition(|member| member.core);
     let n = core.len();
     let min_cluster_size = params.cluster_size(n);
     if n < min_cluster_size * 2 {
         return Ok(fitted(snapshot, std::iter::repeat(None), Vec::new(), min_cluster_size));
     }
+    let begun = begin(snapshot, &core, params, judging, watch)?;
+    let before = begun.unwrap_or_else(|| core.iter().map(|member| member.topic).collect());
     let rows = UnitRows::from_rows(snapshot.dim, core.iter().map(|member| &*member.embedding))?;
     let k = looked_up(judging).max(params.n_neighbors - 1);
     let graph = knn::nearest(rows.view(), k, Metric::Cosine, watch).map_err(Error::Neighbours)?;
     let tree = tree(rows.view(), &graph, params, min_cluster_size, watch)?;
 
-    let before: Vec<Option<TopicId>> = core.iter().map(|member| member.topic).collect();
     let sampled: Vec<bool> = core.iter().map(|member| member.sampled).collect();
     let near = graph.nearest(judging.neighbours());
     let moments = Moments::new(&sampled);
@@ -149,25 +149,25 @@ pub fn run(
     Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), news, min_cluster_size) })
 }
 
-/// For a fit of many with nothing to continue, the members with the topics that the older half of them makes, which it
-/// then continues: so a fit of all goes the way of a stream, and is as good. `None` if it is to start from nothing.
+/// For a fit of many with nothing to continue, the topics of `core` that the older half of it makes, which it then
+/// continues: so a fit of all goes the way of a stream, and is as good. `None` if it is to start from what there is.
 fn begin(
     snapshot: &Snapshot,
+    core: &[&Member],
     params: &Checked,
     judging: &assign::Checked,
     watch: &dyn Watch,
-) -> Result<Option<Vec<Member>>, Error> {
-    let older = snapshot.members.iter().filter(|member| member.core).count() / 2;
+) -> Result<Option<Vec<Option<TopicId>>>, Error> {
+    let older = core.len() / 2;
     if older < LEAST_BEGINNING || !snapshot.nothing_to_continue() {
         return Ok(None);
     }
-    let mut beginning = snapshot.clone();
-    let newer = beginning.members.iter_mut().filter(|member| member.core).skip(older);
-    newer.for_each(|member| member.core = false);
+    // Without the members that are only judged: this fit continues none of their topics.
+    let halves = core.iter().enumerate();
+    let halves = halves.map(|(row, member)| Member { core: row < older, ..(*member).clone() });
+    let beginning = Snapshot { members: halves.collect(), ..*snapshot };
     let found = run(&beginning, params, judging, watch)?;
-    let members = found.members.iter().zip(&snapshot.members);
-    let members = members.map(|(fit, member)| Member { topic: fit.cluster.map(TopicId), ..member.clone() });
-    Ok(Some(members.collect()))
+    Ok(Some(found.members.iter().map(|fit| fit.cluster.map(TopicId)).collect()))
 }
 
 /// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
@@ -278,14 +278,15 @@ mod tests {
     fn a_fit_of_many_continues_that_of_its_older_half() {
         let params = Params::default().check().unwrap();
         let judging = assign::Params::default().check().unwrap();
-        let begin = |snapshot: &Snapshot| begin(snapshot, &params, &judging, &Unwatched).unwrap();
+        let begin = |snapshot: &Snapshot| {
+            let core: Vec<&Member> = snapshot.members.iter().collect();
+            begin(snapshot, &core, &params, &judging, &Unwatched).unwrap()
+        };
         let all = 2 * LEAST_BEGINNING;
         let mut of = snapshot(all);
         let begun = begin(&of).unwrap();
-        assert!(begun.iter().all(|member| member.core));
-        let topics = |members: &[Member]| -> BTreeSet<TopicId> {
-            members.iter().filter_map(|member| member.topic).collect()
-        };
+        assert_eq!(begun.len(), all);
+        let topics = |of: &[Option<TopicId>]| -> BTreeSet<TopicId> { of.iter().flatten().copied().collect() };
         let (older, newer) = begun.split_at(all / 2);
         assert!(topics(older).len() >= 2 && topics(older).is_superset(&topics(newer)));
         let fitted = run(&of, &params, &judging, &Unwatched).unwrap();

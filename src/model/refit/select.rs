@@ -34,7 +34,7 @@ impl Snapshot {
 }
 
 /// A document to fit on, or only to judge.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Member {
     /// Its number.
     pub sequence: Sequence,
