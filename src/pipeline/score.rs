@@ -98,27 +98,31 @@ fn numbered<T: Hash + Eq + Copy>(labels: &[T]) -> Vec<i64> {
 }
 
 fn returned(replayed: &Replayed) -> usize {
-    let mut ended: Vec<BTreeSet<usize>> = Vec::new();
+    let mut ended: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
     let mut before: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
     let mut born = BTreeSet::new();
     let mut returned = 0;
-    for (report, (_, topics)) in replayed.reports.iter().zip(&replayed.versions) {
+    let versions = replayed.reports.iter().zip(&replayed.versions);
+    for (report, (_, topics)) in versions.filter(|(report, _)| report.rejected.is_none()) {
         let mut now: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
         for (row, topic) in topics.iter().enumerate() {
             if let Some(topic) = topic {
                 now.entry(*topic).or_default().insert(row);
             }
         }
+        for (id, _) in report.fates.iter().filter(|(_, fate)| *fate == Fate::Restored) {
+            ended.remove(id);
+        }
         for (_, documents) in now.iter().filter(|(id, _)| born.insert(**id)) {
             let same = |old: &&BTreeSet<usize>| {
                 let shared = documents.intersection(old).count() * 2;
                 shared > documents.len() && shared > old.len()
             };
-            returned += usize::from(ended.iter().any(|old| same(&old)));
+            returned += usize::from(ended.values().any(|old| same(&old)));
         }
         for (id, fate) in &report.fates {
             if let (Fate::MergedInto(_), Some(documents)) = (fate, before.get(id)) {
-                ended.push(documents.clone());
+                ended.insert(*id, documents.clone());
             }
         }
         before = now;

@@ -1,18 +1,24 @@
-//! The cells that topics are composed of: what an old topic and a new cluster share, early and late apart.
+//! The cells that topics are composed of: what an old topic and a new cluster share, without what began there.
 //!
 //! A subject that appears next to an old one starts within its topic, and where the layout shows no gap between them, no
-//! cluster tells them apart. So each cell is halved in the middle of its time, and its members then go with most of their
-//! neighbours: if something new began there, that draws its documents together; if not, the halves stay mixed, and
-//! composing makes them one again.
+//! cluster tells them apart. So what [`begun`] in a topic is a cell of its own, in whatever clusters, and what began in
+//! any other cell is too. If it was nothing new, composing makes them one again.
 
 use std::collections::BTreeMap;
 
 use crate::cluster::knn::Graph;
+use crate::model::refit::begun::begun;
 use crate::model::refit::moments::Moments;
 use crate::model::topic::TopicId;
 
-/// Times that a cell's members go with most of their neighbours.
-const ROUNDS: usize = 3;
+/// The part of its topic that a row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// What it shares with a cluster, or with none.
+    Cluster(Option<u32>),
+    /// What began in it.
+    Begun,
+}
 
 /// The cell of each row, and the old topic of each cell. Rows that are in no cluster and had no topic have no cell, nor
 /// have those of a cell of fewer than `least` rows. O(edges).
@@ -23,47 +29,47 @@ pub(super) fn cells(
     moments: &Moments<'_>,
     least: usize,
 ) -> (Vec<Option<usize>>, Vec<Option<TopicId>>) {
-    let mut sizes: BTreeMap<(Option<TopicId>, Option<u32>), usize> = BTreeMap::new();
-    let keys = || before.iter().copied().zip(clusters.iter().copied());
-    keys().filter(|key| *key != (None, None)).for_each(|key| *sizes.entry(key).or_insert(0) += 1);
-    sizes.retain(|_, size| *size >= least);
-    let numbers: BTreeMap<_, usize> = sizes.keys().enumerate().map(|(number, key)| (*key, number)).collect();
-    let mut cell_of: Vec<Option<usize>> = keys().map(|key| numbers.get(&key).copied()).collect();
-    let mut topics: Vec<Option<TopicId>> = sizes.keys().map(|key| key.0).collect();
-    let late = late(&cell_of, topics.len(), graph, moments);
-    halve(&mut cell_of, &mut topics, &late, least);
+    let (topic_of, topics) = numbered(before.iter().copied(), 1);
+    let began = begun(&topic_of, topics.len(), graph, moments);
+    let part =
+        |(cluster, began): (&Option<u32>, bool)| if began { Part::Begun } else { Part::Cluster(*cluster) };
+    let parts = before.iter().zip(clusters.iter().zip(began)).map(|(topic, row)| (*topic, part(row)));
+    let keys = parts.map(|key| (key != (None, Part::Cluster(None))).then_some(key));
+    let (mut cell_of, keys) = numbered(keys, least);
+    let mut topics: Vec<Option<TopicId>> = keys.into_iter().map(|(topic, _)| topic).collect();
+    let began = begun(&cell_of, topics.len(), graph, moments);
+    part_cells(&mut cell_of, &mut topics, &began, least);
     (cell_of, topics)
 }
 
-/// Which rows belong to the late half of their cell.
-fn late(cell_of: &[Option<usize>], cells: usize, graph: &Graph, moments: &Moments<'_>) -> Vec<bool> {
-    let counts = moments.tally(cell_of.iter().copied(), cells);
-    let turns: Vec<Option<usize>> = counts.iter().map(|counts| moments.turn(counts)).collect();
-    let mut late: Vec<bool> = (cell_of.iter().zip(moments.windows()))
-        .map(|(cell, window)| cell.and_then(|cell| turns[cell]).is_some_and(|turn| *window >= turn))
-        .collect();
-    for _ in 0..ROUNDS {
-        let with_most = |(row, neighbours): (usize, ndarray::ArrayView1<'_, u32>)| {
-            let mut balance = 0;
-            for &near in neighbours.iter().filter(|near| cell_of[**near as usize] == cell_of[row]) {
-                balance += if late[near as usize] { 1 } else { -1 };
-            }
-            if balance == 0 { late[row] } else { balance > 0 }
-        };
-        late = graph.indices.rows().into_iter().enumerate().map(with_most).collect();
-    }
-    late
+/// The number of each row's key and the key of each number, without keys that fewer than `least` rows have.
+fn numbered<K: Ord + Copy>(
+    keys: impl Iterator<Item = Option<K>> + Clone,
+    least: usize,
+) -> (Vec<Option<usize>>, Vec<K>) {
+    let mut sizes: BTreeMap<K, usize> = BTreeMap::new();
+    keys.clone().flatten().for_each(|key| *sizes.entry(key).or_insert(0) += 1);
+    sizes.retain(|_, size| *size >= least);
+    let numbers: BTreeMap<K, usize> =
+        sizes.into_keys().enumerate().map(|(number, key)| (key, number)).collect();
+    let of = keys.map(|key| key.and_then(|key| numbers.get(&key).copied())).collect();
+    (of, numbers.into_keys().collect())
 }
 
-/// Makes the late rows of each cell a cell of their own, if both halves have at least `least` rows.
-fn halve(cell_of: &mut [Option<usize>], topics: &mut Vec<Option<TopicId>>, late: &[bool], least: usize) {
+/// Makes what began in a cell a cell of its own, if both parts have at least `least` rows.
+fn part_cells(
+    cell_of: &mut [Option<usize>],
+    topics: &mut Vec<Option<TopicId>>,
+    began: &[bool],
+    least: usize,
+) {
     let mut sizes = vec![[0; 2]; topics.len()];
-    for (cell, late) in cell_of.iter().zip(late) {
+    for (cell, began) in cell_of.iter().zip(began) {
         if let Some(cell) = cell {
-            sizes[*cell][usize::from(*late)] += 1;
+            sizes[*cell][usize::from(*began)] += 1;
         }
     }
-    let halves: Vec<Option<usize>> = (0..sizes.len())
+    let new: Vec<Option<usize>> = (0..sizes.len())
         .map(|cell| {
             sizes[cell].iter().all(|size| *size >= least).then(|| {
                 topics.push(topics[cell]);
@@ -71,8 +77,8 @@ fn halve(cell_of: &mut [Option<usize>], topics: &mut Vec<Option<TopicId>>, late:
             })
         })
         .collect();
-    for (cell, _) in cell_of.iter_mut().zip(late).filter(|(_, late)| **late) {
-        *cell = cell.map(|cell| halves[cell].unwrap_or(cell));
+    for (cell, _) in cell_of.iter_mut().zip(began).filter(|(_, began)| **began) {
+        *cell = cell.map(|cell| new[cell].unwrap_or(cell));
     }
 }
 
@@ -98,20 +104,25 @@ mod tests {
 
     #[test]
     fn a_new_subject_in_an_old_topic_gets_a_cell_of_its_own() {
-        // The second subject begins at row 300, among documents of the first.
-        let subject: Vec<u32> = (0..400).map(|row| u32::from(row >= 300 && row % 2 == 0)).collect();
-        let sampled = [true; 400];
-        let topic = Some(TopicId(7));
-        let moments = Moments::new(&sampled);
-        let (found, topics) = cells(&[Some(0); 400], &[topic; 400], &graph(&subject, 1), &moments, 10);
-        assert_eq!(topics, [topic; 2]);
-        let right =
-            found.iter().zip(&subject).filter(|(cell, subject)| **cell == Some(**subject as usize)).count();
-        assert!(right >= 380, "{right} of 400");
+        // The ninth subject begins at row 1,200, among documents of the first.
+        let subject: Vec<u32> =
+            (0..1600).map(|row| if row >= 1200 && row % 16 == 0 { 8 } else { row % 8 }).collect();
+        let sampled = [true; 1600];
+        let before: Vec<_> = subject.iter().map(|subject| Some(TopicId(subject % 8))).collect();
+        let clusters: Vec<_> = subject.iter().map(|subject| Some(subject % 8)).collect();
+        let (found, topics) = cells(&clusters, &before, &graph(&subject, 1), &Moments::new(&sampled), 10);
+        let all: Vec<Option<TopicId>> = std::iter::once(0).chain(0..8).map(|id| Some(TopicId(id))).collect();
+        assert_eq!(topics, all);
+        let new = found.iter().zip(&subject).filter(|(cell, _)| **cell == Some(1));
+        assert!(
+            new.clone().count() >= 24 && new.clone().all(|(_, subject)| *subject == 8),
+            "{:?}",
+            new.count()
+        );
     }
 
     #[test]
-    fn small_cells_are_left_out_and_others_not_halved_into_small_ones() {
+    fn small_cells_are_left_out_and_others_not_parted_into_small_ones() {
         let subject = [0; 40];
         let sampled = [true; 40];
         let moments = Moments::new(&sampled);

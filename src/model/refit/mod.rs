@@ -2,6 +2,7 @@
 //! for the old topics ([`reconcile`]), and whether they take their place ([`policy`]); [`report`] is what can be asked
 //! for afterwards.
 
+mod begun;
 mod cells;
 pub mod coherence;
 mod compose;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub struct Params {
     /// Documents before the first fit.
     pub first_documents: u64,
-    /// Documents between two refits, at least: a fortieth of what a refit takes in if that is more.
+    /// Documents between two refits, at least: a sixtieth of what a refit takes in if that is more.
     pub every_documents: u64,
     /// After a refit, so many times as long as it took pass before documents trigger the next.
     pub rest: f64,

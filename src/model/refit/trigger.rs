@@ -32,7 +32,8 @@ impl Trigger {
 }
 
 /// Of what a refit takes in one in so many is to be new: a refit takes time in proportion, and so does what it can learn.
-const NEW_SHARE: u64 = 40;
+/// With 40, of two subjects on newsgroups one was found 600 to 1,000 documents later only because no refit was due.
+const NEW_SHARE: u64 = 60;
 
 /// The refit that `totals` ask for, if any.
 pub fn due(totals: &Totals, params: &Checked) -> Option<Trigger> {
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn the_more_a_refit_takes_in_the_more_it_waits_for() {
         let params = Params { sample: 40_000, ..Params::default() }.check().unwrap();
-        for (refitted_at, next) in [(20_000, 20_512), (30_000, 30_769), (1_000_000, 1_001_000)] {
+        for (refitted_at, next) in [(20_000, 20_338), (30_000, 30_508), (1_000_000, 1_000_666)] {
             let due = |documents| due(&Totals { documents, refitted_at, ..Totals::default() }, &params);
             assert_eq!((due(next - 1), due(next)), (None, Some(Trigger::Documents)), "{next}");
         }
