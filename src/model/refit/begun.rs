@@ -11,13 +11,13 @@
 //! ```
 //!
 //! where `p` is the share of the topic that the guess holds. The turn whose parts are worth most more than the whole
-//! ([`cohesion`] and [`Moments`]) is taken, none if none gains.
+//! ([`worth`]) is taken, none if none gains.
 
 use ndarray::ArrayView1;
 
 use crate::cluster::knn::Graph;
-use crate::model::refit::cut::cohesion;
-use crate::model::refit::moments::{Counts, Moments, WINDOWS, together};
+use crate::model::refit::cut::worth;
+use crate::model::refit::moments::{Moments, WINDOWS, together};
 
 /// Times that each document is judged by the guess so far.
 const ROUNDS: usize = 3;
@@ -51,6 +51,17 @@ pub(super) fn begun(
     best
 }
 
+/// How many rows of each group are old and `new`.
+pub(super) fn sizes(group_of: &[Option<usize>], new: &[bool], groups: usize) -> Vec<[usize; 2]> {
+    let mut sizes = vec![[0; 2]; groups];
+    for (group, new) in group_of.iter().zip(new) {
+        if let Some(group) = group {
+            sizes[*group][usize::from(*new)] += 1;
+        }
+    }
+    sizes
+}
+
 /// What documents are parted by.
 struct Topics<'a> {
     group_of: &'a [Option<usize>],
@@ -63,21 +74,17 @@ impl Topics<'_> {
     /// The documents of the subjects that began at `turn`.
     fn since(&self, turn: usize) -> Vec<bool> {
         let windows = self.moments.windows();
-        let mut guess: Vec<bool> = windows
-            .iter()
-            .zip(self.group_of)
-            .map(|(window, group)| group.is_some() && *window >= turn)
-            .collect();
+        let mut guess: Vec<bool> = windows.iter().map(|window| *window >= turn).collect();
         for _ in 0..ROUNDS {
             let needed = self.needed(&guess);
             let judge = |(row, neighbours): (usize, ArrayView1<'_, u32>)| {
                 let group = self.group_of[row]?;
-                let (mut ours, mut all) = (0, 0);
+                let (mut ours, mut all) = (0_usize, 0_usize);
                 for &near in neighbours.iter().filter(|near| self.group_of[**near as usize] == Some(group)) {
                     all += 1;
                     ours += usize::from(guess[near as usize]);
                 }
-                let share = f64::from(ours as u32) / f64::from((all as u32).max(1));
+                let share = ours as f64 / all.max(1) as f64;
                 Some(share > 0.5 || (windows[row] >= turn && share > needed[group]))
             };
             let rows = self.graph.indices.rows().into_iter().enumerate();
@@ -88,19 +95,13 @@ impl Topics<'_> {
 
     /// The share of its neighbours that a document of each group needs in `guess`, if it came late.
     fn needed(&self, guess: &[bool]) -> Vec<f64> {
-        let mut sizes = vec![[0_u32; 2]; self.groups];
-        for (group, new) in self.group_of.iter().zip(guess) {
-            if let Some(group) = group {
-                sizes[*group][usize::from(*new)] += 1;
-            }
-        }
-        let needed = |[old, new]: [u32; 2]| {
-            let p = (f64::from(new) / f64::from((old + new).max(1))).clamp(1e-3, 1.0 - 1e-3);
+        let needed = |[old, new]: [usize; 2]| {
+            let p = (new as f64 / (old + new).max(1) as f64).clamp(1e-3, 1.0 - 1e-3);
             let q = p + DRAWN * (1.0 - p);
             let even = ((1.0 - p) / (1.0 - q)).ln() / (q * (1.0 - p) / (p * (1.0 - q))).ln();
             even.min(0.5)
         };
-        sizes.into_iter().map(needed).collect()
+        sizes(self.group_of, guess, self.groups).into_iter().map(needed).collect()
     }
 
     /// How much more each group's parts are worth than the whole.
@@ -123,13 +124,12 @@ impl Topics<'_> {
                 }
             }
         }
-        let worth =
-            |inside: f64, ends: f64, counts: &Counts| cohesion(inside, ends) + self.moments.told(counts);
         let gain = |group: usize| {
             let [old, new] = [2 * group, 2 * group + 1];
-            let apart = [old, new].map(|part| worth(inside[part], ends[part], &counts[part]));
+            let apart = [old, new].map(|part| worth(inside[part], ends[part], &counts[part], self.moments));
             let all = inside[old] + inside[new] + between[group];
-            let whole = worth(all, ends[old] + ends[new], &together(&counts[old], &counts[new]));
+            let counts = together(&counts[old], &counts[new]);
+            let whole = worth(all, ends[old] + ends[new], &counts, self.moments);
             apart[0] + apart[1] - whole
         };
         (0..self.groups).map(gain).collect()

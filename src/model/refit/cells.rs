@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::knn::Graph;
-use crate::model::refit::begun::begun;
+use crate::model::refit::begun::{self, begun};
 use crate::model::refit::moments::Moments;
 use crate::model::topic::TopicId;
 
@@ -63,12 +63,7 @@ fn part_cells(
     began: &[bool],
     least: usize,
 ) {
-    let mut sizes = vec![[0; 2]; topics.len()];
-    for (cell, began) in cell_of.iter().zip(began) {
-        if let Some(cell) = cell {
-            sizes[*cell][usize::from(*began)] += 1;
-        }
-    }
+    let sizes = begun::sizes(cell_of, began, topics.len());
     let new: Vec<Option<usize>> = (0..sizes.len())
         .map(|cell| {
             sizes[cell].iter().all(|size| *size >= least).then(|| {

@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::cluster::knn::Graph;
-use crate::model::refit::cut::cohesion;
+use crate::model::refit::cut::worth;
 use crate::model::refit::moments::{Counts, Moments, together};
 use crate::model::topic::TopicId;
 
@@ -119,7 +119,7 @@ impl<'a> Groups<'a> {
     }
 
     fn worth(&self, group: usize) -> f64 {
-        cohesion(self.inside(group), self.ends[group]) + self.moments.told(&self.counts[group])
+        worth(self.inside(group), self.ends[group], &self.counts[group], self.moments)
     }
 
     /// The old topic that most of a group comes from.
@@ -130,8 +130,9 @@ impl<'a> Groups<'a> {
 
     fn offer(&self, a: usize, b: usize, continuity: f64) -> Option<Offer> {
         let between = self.edges[a].get(&b)?;
-        let whole = cohesion(self.inside(a) + self.inside(b) + 2.0 * between, self.ends[a] + self.ends[b])
-            + self.moments.told(&together(&self.counts[a], &self.counts[b]));
+        let inside = self.inside(a) + self.inside(b) + 2.0 * between;
+        let counts = together(&self.counts[a], &self.counts[b]);
+        let whole = worth(inside, self.ends[a] + self.ends[b], &counts, self.moments);
         let parts = self.worth(a) + self.worth(b);
         let bias = match (self.topic(a), self.topic(b)) {
             (Some(a), Some(b)) if a == b => -continuity,

@@ -22,23 +22,29 @@
 
 use crate::cluster::hdbscan::{ClusterId, CondensedTree};
 use crate::cluster::knn::Graph;
-use crate::model::refit::moments::{Moments, together};
+use crate::model::refit::moments::{Counts, Moments, together};
 
 /// The clusters of `tree` that are worth most by the edges of `graph` and by their `moments`, ascending.
 /// O(edges × depth of the tree).
 pub(super) fn cut(tree: &CondensedTree, graph: &Graph, moments: &Moments<'_>) -> Vec<ClusterId> {
-    let (worth, told) = (worth(tree, graph), told(tree, moments));
-    let worth: Vec<f64> = worth.iter().zip(told).map(|(worth, told)| worth + told).collect();
+    let (cohesions, told) = (cohesions(tree, graph), told(tree, moments));
+    let worth: Vec<f64> = cohesions.iter().zip(told).map(|(cohesion, told)| cohesion + told).collect();
     tree.select(|id| (id != ClusterId::ROOT).then(|| worth[id.index()]))
 }
 
 /// `p · ln(p / v²)` of a set of rows that holds the share `inside` of all edges and `ends` of their ends; 0 for no edge.
-pub(super) fn cohesion(inside: f64, ends: f64) -> f64 {
+fn cohesion(inside: f64, ends: f64) -> f64 {
     if inside > 0.0 { inside * (inside / (ends * ends)).ln() } else { 0.0 }
 }
 
+/// What a group with `counts` that holds the share `inside` of all edges and `ends` of their ends is worth: how it hangs
+/// together and what it tells about time.
+pub(super) fn worth(inside: f64, ends: f64, counts: &Counts, moments: &Moments<'_>) -> f64 {
+    cohesion(inside, ends) + moments.told(counts)
+}
+
 /// The cohesion of each cluster.
-fn worth(tree: &CondensedTree, graph: &Graph) -> Vec<f64> {
+fn cohesions(tree: &CondensedTree, graph: &Graph) -> Vec<f64> {
     let clusters = tree.clusters().len();
     let (mut inside, mut ends) = (vec![0.0; clusters], vec![0.0; clusters]);
     for (row, neighbours) in graph.indices.rows().into_iter().enumerate() {
@@ -136,7 +142,7 @@ mod tests {
         fn an_edge_is_inside_a_cluster_and_all_that_hold_it(seed in any::<u64>(), groups in 1_usize..5) {
             let centres: Vec<f32> = (0..groups).map(|group| group as f32 * 2.5).collect();
             let (tree, graph) = parts(&blobs(&centres, 40, seed));
-            let worth = worth(&tree, &graph);
+            let cohesions = cohesions(&tree, &graph);
             for id in tree.ids() {
                 let rows: std::collections::HashSet<u32> = tree.rows_under(id).iter().copied().collect();
                 let (mut inside, mut ends) = (0.0, 0.0);
@@ -148,7 +154,7 @@ mod tests {
                 let all = graph.indices.len() as f64;
                 let (p, v) = (inside / all, ends / all);
                 let naive = cohesion(p, v);
-                prop_assert!((worth[id.index()] - naive).abs() < 1e-9);
+                prop_assert!((cohesions[id.index()] - naive).abs() < 1e-9);
             }
         }
     }

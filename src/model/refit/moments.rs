@@ -9,8 +9,8 @@
 //! ```
 //!
 //! over windows `w` of the stream (their part of the mutual information of group and window), the unit of `cohesion`, to
-//! which it is added, times [`WEIGHT`]. In a stream whose subjects don't change it is 0 but for chance, which is taken off: a group of any
-//! size gains (windows − 1) / 2 nats by chance, all its documents together (half the mean of χ²).
+//! which it is added, times [`WEIGHT`]. In a stream whose subjects don't change it is 0 but for chance, which is taken
+//! off: a group of any size gains (windows − 1) / 2 nats by chance, all its documents together (half the mean of χ²).
 
 use std::collections::BTreeMap;
 

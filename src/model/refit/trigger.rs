@@ -32,7 +32,8 @@ impl Trigger {
 }
 
 /// Of what a refit takes in one in so many is to be new: a refit takes time in proportion, and so does what it can learn.
-/// With 40, of two subjects on newsgroups one was found 600 to 1,000 documents later only because no refit was due.
+/// With 40, refits on newsgroups were due 137, 585 and 1,033 documents after the 100th of `soc.religion.christian`; it is
+/// found at 393, with 60.
 const NEW_SHARE: u64 = 60;
 
 /// The refit that `totals` ask for, if any.
