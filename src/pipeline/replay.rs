@@ -36,7 +36,7 @@ pub struct Replayed {
     pub versions: Vec<(usize, Vec<Option<TopicId>>)>,
     /// Documents whose topic changed while no record and no redirect said so.
     pub silent_moves: usize,
-    /// What the refits decided.
+    /// What each of these refits decided.
     pub reports: Vec<Report>,
     /// The state at the end.
     pub state: State,
@@ -87,14 +87,16 @@ struct Player<'a> {
     /// The topic of each document's newest record.
     recorded: Vec<Option<TopicId>>,
     versions: Vec<(usize, Vec<Option<TopicId>>)>,
+    /// Of all refits, of which the state remembers only the last.
+    reports: Vec<Report>,
 }
 
 impl<'a> Player<'a> {
     fn new(dim: usize, parameters: &'a Parameters, bounds: Bounds) -> Result<Self, BrokenEntry> {
         let state = State::new(dim, bounds);
         let model = Arc::new(state.model()?);
-        let (index, arrival, recorded, versions) = Default::default();
-        Ok(Self { parameters, state, model, index, arrival, recorded, versions })
+        let (index, arrival, recorded, versions, reports) = Default::default();
+        Ok(Self { parameters, state, model, index, arrival, recorded, versions, reports })
     }
 
     fn arrive(&mut self, documents: &[Document], rows: &UnitRows, start: usize, tokenizer: &Tokenizer) {
@@ -131,16 +133,16 @@ impl<'a> Player<'a> {
         let fitted = run::run(&snapshot, &self.parameters.refit, &self.parameters.assign, &Unwatched)?;
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
         let told = Circumstances { trigger, documents, stages, now_ms: 0 };
-        let Decision::Promoted(adoption) = self.state.adopt(&fitted, &told, self.parameters.rules())? else {
-            self.versions.push((self.recorded.len(), self.resolved()));
-            return Ok(());
-        };
-        for revision in &adoption.revisions {
-            if let Some(row) = self.index.get(&revision.id) {
-                self.recorded[*row] = revision.topic;
+        let decision = self.state.adopt(&fitted, &told, self.parameters.rules())?;
+        self.reports.extend(self.state.reports().last().cloned());
+        if let Decision::Promoted(adoption) = decision {
+            for revision in &adoption.revisions {
+                if let Some(row) = self.index.get(&revision.id) {
+                    self.recorded[*row] = revision.topic;
+                }
             }
+            self.model = Arc::new(adoption.model);
         }
-        self.model = Arc::new(adoption.model);
         self.versions.push((self.recorded.len(), self.resolved()));
         Ok(())
     }
@@ -160,7 +162,7 @@ impl<'a> Player<'a> {
             arrival: self.arrival,
             last,
             versions: self.versions,
-            reports: self.state.reports().cloned().collect(),
+            reports: self.reports,
             state: self.state,
         }
     }
@@ -200,10 +202,16 @@ mod tests {
         ((0..n).map(document).collect(), UnitRows::normalise(rows).unwrap())
     }
 
-    /// Everything that the replay says to the outside, byte for byte.
-    fn told() -> Vec<u8> {
-        let (documents, rows) = stream(600);
-        let refit = refit::Params { first_documents: 200, every_documents: 150, ..refit::Params::default() };
+    /// A replay of `n` documents with a refit after the first 200 and every `every` from then on.
+    fn replayed(n: usize, every: u64) -> Replayed {
+        let (documents, rows) = stream(n);
+        let sample = 300;
+        let refit = refit::Params {
+            first_documents: 200,
+            every_documents: every,
+            sample,
+            ..refit::Params::default()
+        };
         let parameters = Parameters {
             assign: crate::model::assign::Params::default().check().unwrap(),
             refit: refit.check().unwrap(),
@@ -211,8 +219,13 @@ mod tests {
             policy: refit::policy::Params::default().check().unwrap(),
         };
         let tokenizer = crate::keywords::Params::default().check().unwrap().tokenizer();
-        let bounds = Bounds { sample: 300, outliers: 100, window: 50, ..Bounds::default() };
-        let replayed = replay(&documents, &rows, &tokenizer, &parameters, bounds, &Unwatched).unwrap();
+        let bounds = Bounds { sample, outliers: 100, window: 50, ..Bounds::default() };
+        replay(&documents, &rows, &tokenizer, &parameters, bounds, &Unwatched).unwrap()
+    }
+
+    /// Everything that a replay says to the outside, byte for byte.
+    fn told() -> Vec<u8> {
+        let replayed = replayed(600, 150);
         assert!(replayed.reports.len() > 2 && replayed.state.topics().len() >= 4);
         let model = replayed.state.model().unwrap();
         let mut bytes: Vec<u8> = (replayed.arrival.iter().chain(&replayed.last))
@@ -228,6 +241,14 @@ mod tests {
             bytes.extend(line(archive));
         }
         bytes
+    }
+
+    #[test]
+    fn each_refit_has_its_report_however_many_there_were() {
+        let replayed = replayed(7000, 64);
+        let numbers: Vec<u64> = replayed.reports.iter().map(|report| report.number).collect();
+        assert_eq!(numbers, (1..=replayed.versions.len() as u64).collect::<Vec<_>>());
+        assert!(numbers.len() > replayed.state.reports().count());
     }
 
     #[test]
