@@ -74,6 +74,7 @@ fn adopt(state: &mut State) -> Change {
         clusters: 2,
         min_cluster_size: 2,
         news: vec![0.0; 2],
+        lasting: vec![true; 2],
         vote: None,
     };
     let told = Circumstances {

@@ -5,7 +5,8 @@
 //! - a cluster that is home to one topic continues it; to several, the one with most members there continues and the
 //!   others, if most of their members are there, merge into it;
 //! - a cluster that is home to none, but whose members mostly come from one topic, was split off it;
-//! - any other cluster is a new topic;
+//! - any other cluster is a new topic, or a topic that had ended and comes back: that only if it withstands the vote
+//!   ([`Fitted::lasting`]). On 44,931 abstracts four topics would have come and gone 24 times otherwise, every third refit;
 //! - a topic without clustered members stays as it is.
 //!
 //! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
@@ -49,34 +50,12 @@ pub struct Plan {
     pub merges: BTreeMap<TopicId, TopicId>,
     /// New topics, with the topic that they were split from, if any.
     pub births: Vec<Option<TopicId>>,
-    /// Topics that had ended and come back, as some births turned out to be.
+    /// Topics that had ended and come back.
     pub restored: Vec<TopicId>,
     /// What was seen for the first time.
     pub suspicions: Vec<Suspicion>,
     /// Topics that have a cluster of their own.
     pub continued: BTreeSet<TopicId>,
-}
-
-impl Plan {
-    /// Makes births returns of topics that had ended: `returning` says which of which.
-    pub fn restore(&mut self, returning: &BTreeMap<usize, TopicId>) {
-        let births = std::mem::take(&mut self.births).into_iter().enumerate();
-        let targets: Vec<Target> = births
-            .map(|(birth, parent)| {
-                if let Some(topic) = returning.get(&birth) {
-                    return Target::Old(*topic);
-                }
-                self.births.push(parent);
-                Target::Born(self.births.len() - 1)
-            })
-            .collect();
-        for label in self.labels.iter_mut().flatten() {
-            if let Target::Born(birth) = *label {
-                *label = targets[birth];
-            }
-        }
-        self.restored.extend(returning.values());
-    }
 }
 
 /// What else than members decides whether a merge or a split is carried out.
@@ -85,6 +64,8 @@ pub struct Grounds<'a> {
     pub suspicions: &'a [Suspicion],
     /// Topics that neither merge nor split.
     pub pinned: &'a BTreeSet<TopicId>,
+    /// Clusters that would be the return of a topic that had ended → that topic.
+    pub returning: &'a BTreeMap<usize, TopicId>,
     /// No refit follows.
     pub last: bool,
 }
@@ -110,6 +91,8 @@ struct Overlap<'a> {
     home: BTreeMap<TopicId, usize>,
     /// cluster → nats about time.
     news: &'a [f64],
+    /// cluster → it withstands the vote.
+    lasting: &'a [bool],
 }
 
 impl<'a> Overlap<'a> {
@@ -136,7 +119,7 @@ impl<'a> Overlap<'a> {
             let best = (0..shared.len()).max_by(|a, b| of(a).cmp(&of(b)).then(b.cmp(a)));
             home.extend(best.map(|cluster| (*topic, cluster)));
         }
-        Self { shared, members, clustered, sizes, home, news: &fitted.news }
+        Self { shared, members, clustered, sizes, home, news: &fitted.news, lasting: &fitted.lasting }
     }
 
     fn shared(&self, cluster: usize, topic: TopicId) -> usize {
@@ -168,7 +151,7 @@ pub fn reconcile(fitted: &Fitted, grounds: &Grounds<'_>) -> Plan {
     }
     let homeless = targets.iter_mut().enumerate().filter(|(_, target)| target.is_none());
     for (cluster, target) in homeless {
-        *target = Some(split_or_birth(&mut plan, &overlap, cluster, grounds));
+        *target = split_or_birth(&mut plan, &overlap, cluster, grounds);
     }
     plan.labels = fitted.members.iter().map(|fit| label(fit, &targets, &loyal, &overlap)).collect();
     plan
@@ -197,7 +180,13 @@ fn merge(
     loyal.insert((cluster, from));
 }
 
-fn split_or_birth(plan: &mut Plan, overlap: &Overlap<'_>, cluster: usize, grounds: &Grounds<'_>) -> Target {
+/// What becomes of a cluster that is home to no topic; `None` if its members stay what they are.
+fn split_or_birth(
+    plan: &mut Plan,
+    overlap: &Overlap<'_>,
+    cluster: usize,
+    grounds: &Grounds<'_>,
+) -> Option<Target> {
     let labelled: usize = overlap.shared[cluster].values().sum();
     let parent = (overlap.shared[cluster].iter())
         .max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)))
@@ -211,11 +200,18 @@ fn split_or_birth(plan: &mut Plan, overlap: &Overlap<'_>, cluster: usize, ground
             || grounds.suffice(&suspicion);
         if grounds.pinned.contains(&topic) || !plain {
             plan.suspicions.push(suspicion);
-            return Target::Old(topic);
+            return Some(Target::Old(topic));
         }
     }
+    if let Some(ended) = grounds.returning.get(&cluster) {
+        if !overlap.lasting[cluster] {
+            return parent.map(Target::Old);
+        }
+        plan.restored.push(*ended);
+        return Some(Target::Old(*ended));
+    }
     plan.births.push(parent);
-    Target::Born(plan.births.len() - 1)
+    Some(Target::Born(plan.births.len() - 1))
 }
 
 /// A member's topic: that of its cluster, unless it stays loyal to its own, or its own has no cluster to be judged by.
@@ -229,5 +225,6 @@ fn label(
     let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) else {
         return own.filter(|_| fit.before.is_some_and(|topic| !overlap.home.contains_key(&topic)));
     };
-    if fit.before.is_some_and(|topic| loyal.contains(&(cluster, topic))) { own } else { targets[cluster] }
+    let loyal = fit.before.is_some_and(|topic| loyal.contains(&(cluster, topic)));
+    targets[cluster].filter(|_| !loyal).or(own)
 }

@@ -44,6 +44,9 @@ const SETTLING_AT_END: usize = 10;
 /// and a stream of 44,931 abstracts agrees with these to AMI 0.904 instead of 0.864, they with each other to 0.924.
 const LEAST_BEGINNING: usize = 1000;
 
+/// Votes that a cluster withstands if it is to last.
+const TRIALS: usize = 8;
+
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
@@ -55,6 +58,8 @@ pub struct Fitted {
     pub min_cluster_size: usize,
     /// How much each cluster tells of a new subject, in nats: see [`reconcile`](crate::model::refit::reconcile).
     pub news: Vec<f64>,
+    /// Whether each cluster withstands the vote: see [`lasting`].
+    pub lasting: Vec<bool>,
     /// Share of the votes' weight that a topic must win to hold the outlier share that is asked for, if any is.
     pub vote: Option<f32>,
 }
@@ -142,11 +147,15 @@ pub fn run(
     let voted = voters.needing(vote).on_themselves(&graph);
     let (clusters, count) = without_small(voted, count as usize, least);
     let news = moments.news(&clusters, &before, count as usize);
+    let again = |clusters: &[Option<u32>]| {
+        Voters::new(clusters, &sampled, judging).needing(vote).on_themselves(&graph)
+    };
+    let lasting = lasting(clusters.clone(), count as usize, least, again);
     let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;
     let others = Voters::new(&clusters, &sampled, judging).needing(vote).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
-    Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), news, min_cluster_size) })
+    Ok(Fitted { lasting, vote, ..fitted(snapshot, all.map(Option::flatten), news, min_cluster_size) })
 }
 
 /// For a fit of many with nothing to continue, the topics of `core` that the older half of it makes, which it then
@@ -208,17 +217,38 @@ fn fitted(
         cluster,
         votes: member.core && (cluster.is_some() || member.sampled),
     });
-    Fitted { members: members.collect(), clusters: news.len() as u32, min_cluster_size, news, vote: None }
+    let (members, clusters, lasting) = (members.collect(), news.len() as u32, Vec::new());
+    Fitted { members, clusters, min_cluster_size, news, lasting, vote: None }
+}
+
+/// Which of `count` clusters still have `least` members when the members have voted `again` and again.
+///
+/// The neighbours of a small cluster's members are often of a larger one next to it: so a vote takes some of them, the
+/// next one takes some of those that are left, and after a few refits nothing is left.
+fn lasting(
+    mut clusters: Vec<Option<u32>>,
+    count: usize,
+    least: usize,
+    again: impl Fn(&[Option<u32>]) -> Vec<Option<u32>>,
+) -> Vec<bool> {
+    for _ in 0..TRIALS {
+        clusters = again(&clusters);
+    }
+    sizes(&clusters, count).into_iter().map(|size| size >= least).collect()
+}
+
+fn sizes(clusters: &[Option<u32>], count: usize) -> Vec<usize> {
+    let mut sizes = vec![0; count];
+    clusters.iter().flatten().for_each(|cluster| sizes[*cluster as usize] += 1);
+    sizes
 }
 
 /// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.
 fn without_small(mut clusters: Vec<Option<u32>>, count: usize, least: usize) -> (Vec<Option<u32>>, u32) {
-    let mut sizes = vec![0; count];
-    clusters.iter().flatten().for_each(|cluster| sizes[*cluster as usize] += 1);
     let mut kept = 0;
-    let numbers: Vec<Option<u32>> = (sizes.iter())
+    let numbers: Vec<Option<u32>> = (sizes(&clusters, count).into_iter())
         .map(|size| {
-            (*size >= least).then(|| {
+            (size >= least).then(|| {
                 kept += 1;
                 kept - 1
             })
@@ -272,6 +302,22 @@ mod tests {
         }
         assert!(with_topic * 10 > of * 9, "{with_topic} of {of}");
         assert!(axes.values().all(|axes| axes.len() == 1), "{axes:?}");
+    }
+
+    #[test]
+    fn a_cluster_whose_members_vote_for_another_does_not_last() {
+        // Of cluster 1, every vote takes the first that is left.
+        let again = |clusters: &[Option<u32>]| {
+            let mut after = clusters.to_vec();
+            if let Some(first) = after.iter().position(|cluster| *cluster == Some(1)) {
+                after[first] = Some(0);
+            }
+            after
+        };
+        let clusters: Vec<Option<u32>> = (0..30).map(|row| Some(u32::from(row >= 10))).collect();
+        let left = 20 - TRIALS;
+        assert_eq!(lasting(clusters.clone(), 2, left, again), [true, true]);
+        assert_eq!(lasting(clusters, 2, left + 1, again), [true, false]);
     }
 
     #[test]

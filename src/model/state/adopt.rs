@@ -124,8 +124,8 @@ impl State {
             self.topics.iter().filter(|(_, record)| record.pinned).map(|(id, _)| *id).collect();
         let fitted = &self.up_to_date(fitted);
         let last = told.trigger == Trigger::EndOfStream;
-        let mut plan = reconcile(fitted, &Grounds { suspicions: &self.suspicions, pinned: &pinned, last });
-        plan.restore(&self.returning(fitted, &plan));
+        let (suspicions, returning) = (&self.suspicions, &self.returning(fitted));
+        let plan = reconcile(fitted, &Grounds { suspicions, pinned: &pinned, returning, last });
         let version = self.totals.version + 1;
         let mut draft = Draft::new(self);
         plan.restored.iter().for_each(|id| _ = draft.restore(*id));

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::document::Sequence;
-use crate::model::refit::reconcile::{Plan, Target};
 use crate::model::refit::run::Fitted;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
@@ -14,33 +13,33 @@ const MOST: f64 = 0.5;
 const SOME: f64 = 0.25;
 
 impl State {
-    /// Births of `plan` → topics that they are the return of: such as ended in another topic, for as long as they can be
+    /// Clusters → topics that they would be the return of: such as ended in another topic, for as long as they can be
     /// brought back. O(members · log members of the ended topics).
-    pub(super) fn returning(&self, fitted: &Fitted, plan: &Plan) -> BTreeMap<usize, TopicId> {
-        let mut birth_of: BTreeMap<Sequence, usize> = BTreeMap::new();
-        let mut sizes = vec![0; plan.births.len()];
-        for (fit, label) in fitted.members.iter().zip(&plan.labels) {
-            if let Some(Target::Born(birth)) = *label {
-                sizes[birth] += 1;
-                birth_of.insert(fit.sequence, birth);
+    pub(super) fn returning(&self, fitted: &Fitted) -> BTreeMap<usize, TopicId> {
+        let mut cluster_of: BTreeMap<Sequence, usize> = BTreeMap::new();
+        let mut sizes = vec![0; fitted.clusters as usize];
+        for fit in &fitted.members {
+            if let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) {
+                sizes[cluster] += 1;
+                cluster_of.insert(fit.sequence, cluster);
             }
         }
         let mut found: BTreeMap<usize, (usize, TopicId)> = BTreeMap::new();
         for (id, ended) in self.ended.iter().filter(|(_, ended)| ended.into.is_some()) {
             let mut shared: BTreeMap<usize, usize> = BTreeMap::new();
-            for birth in ended.members.iter().filter_map(|member| birth_of.get(member)) {
-                *shared.entry(*birth).or_insert(0) += 1;
+            for cluster in ended.members.iter().filter_map(|member| cluster_of.get(member)) {
+                *shared.entry(*cluster).or_insert(0) += 1;
             }
-            // No other birth can have most of them.
-            let Some((birth, shared)) = shared.into_iter().max_by_key(|(_, shared)| *shared) else {
+            // No other cluster can have most of them.
+            let Some((cluster, shared)) = shared.into_iter().max_by_key(|(_, shared)| *shared) else {
                 continue;
             };
             let kept = ended.members.iter().filter(|member| self.held.get(**member).is_some()).count();
-            let returns = shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[birth] as f64 * SOME;
-            if returns && found.get(&birth).is_none_or(|(most, _)| shared > *most) {
-                found.insert(birth, (shared, *id));
+            let returns = shared as f64 > kept as f64 * MOST && shared as f64 >= sizes[cluster] as f64 * SOME;
+            if returns && found.get(&cluster).is_none_or(|(most, _)| shared > *most) {
+                found.insert(cluster, (shared, *id));
             }
         }
-        found.into_iter().map(|(birth, (_, id))| (birth, id)).collect()
+        found.into_iter().map(|(cluster, (_, id))| (cluster, id)).collect()
     }
 }

@@ -86,8 +86,8 @@ fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
         })
         .collect();
     let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last + 1);
-    let news = vec![0.0; clusters as usize];
-    Fitted { members, clusters, min_cluster_size: 2, news, vote: None }
+    let (news, lasting) = (vec![0.0; clusters as usize], vec![true; clusters as usize]);
+    Fitted { members, clusters, min_cluster_size: 2, news, lasting, vote: None }
 }
 
 fn axis_of(kept: &Kept) -> u32 {
@@ -228,6 +228,21 @@ fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
     adopt(&mut state, &few);
     assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(2)]);
     check_sums(&state);
+}
+
+#[test]
+fn a_topic_that_ended_comes_back_only_if_it_can_last() {
+    let mut state = two_topics_of(28, bounds());
+    let together = fitted(&state, |_| Some(0));
+    adopt(&mut state, &together);
+    let again = apart(&state);
+    let adoption = adopt(&mut state, &Fitted { lasting: vec![true, false], ..again });
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0)]);
+    assert_eq!(adoption.revisions, [], "its documents stay where they are");
+    check_sums(&state);
+    let again = apart(&state);
+    adopt(&mut state, &again);
+    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
 }
 
 #[test]
