@@ -185,6 +185,7 @@ fn refits(replayed: &Replayed) -> String {
         "born",
         "split",
         "merged",
+        "restored",
         "seconds",
     ]);
     for (report, (documents, _)) in replayed.reports.iter().zip(&replayed.versions) {
@@ -201,6 +202,7 @@ fn refits(replayed: &Replayed) -> String {
             count(report, |fate| matches!(fate, Fate::Born)),
             count(report, |fate| matches!(fate, Fate::SplitFrom(_))),
             count(report, |fate| matches!(fate, Fate::MergedInto(_))),
+            count(report, |fate| matches!(fate, Fate::Restored)),
             format!("{seconds:.1}"),
         ]);
     }

@@ -155,3 +155,107 @@ fn delay(documents: &[Document], replayed: &Replayed, label: &str, from: usize) 
     });
     found.map(|(seen, _)| seen.saturating_sub(from + 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Partition, Position};
+    use crate::model::refit::policy::Comparison;
+    use crate::model::refit::report::Report;
+    use crate::model::refit::trigger::Trigger;
+    use crate::model::state::{Bounds, State};
+
+    fn report(fates: &[(u32, Fate)]) -> Report {
+        let comparison = Comparison {
+            agreement: 1.0,
+            churn: 0.0,
+            coverage_before: 1.0,
+            coverage_after: 1.0,
+            coherence_before: None,
+            coherence_after: None,
+        };
+        Report {
+            number: 1,
+            time_ms: 0,
+            trigger: Trigger::Documents,
+            before: 0,
+            after: 1,
+            members: 0,
+            outliers_before: 0,
+            outliers_after: 0,
+            moved: 0,
+            clusters: 0,
+            topics: 0,
+            min_cluster_size: 2,
+            comparison,
+            rejected: None,
+            stages: Vec::new(),
+            fates: fates.iter().map(|(id, fate)| (TopicId(*id), fate.clone())).collect(),
+        }
+    }
+
+    type Topics = Vec<Option<TopicId>>;
+
+    fn topics(n: usize, topic: impl Fn(usize) -> Option<u32>) -> Topics {
+        (0..n).map(|row| topic(row).map(TopicId)).collect()
+    }
+
+    /// What versions with these documents' topics and their reports come to.
+    fn replayed(versions: Vec<Topics>, reports: Vec<Report>) -> Replayed {
+        let versions: Vec<(usize, Topics)> =
+            versions.into_iter().map(|topics| (topics.len(), topics)).collect();
+        let last = versions.last().map(|(_, topics)| topics.clone()).unwrap_or_default();
+        let state = State::new(2, Bounds::default());
+        Replayed { arrival: last.clone(), last, versions, silent_moves: 0, reports, state }
+    }
+
+    fn documents(n: usize, label: impl Fn(usize) -> &'static str) -> Vec<Document> {
+        let document = |row: usize| Document {
+            id: format!("d{row}").into(),
+            text: String::new(),
+            timestamp_ms: None,
+            label: Some(label(row).into()),
+            embedding: None,
+            position: Position { partition: Partition::new("p"), offset: row as u64 },
+        };
+        (0..n).map(document).collect()
+    }
+
+    #[test]
+    fn a_topic_that_comes_back_under_another_id_is_counted_and_under_its_own_is_not() {
+        let merged = || report(&[(1, Fate::MergedInto(TopicId(0)))]);
+        let returned = |back: u32, fate: Fate, merged: Report| {
+            let with = |topic| topics(20, |row| Some(if row < 10 { 0 } else { topic }));
+            let reports = vec![report(&[]), merged, report(&[(back, fate)])];
+            returned(&replayed([1, 0, back].map(with).to_vec(), reports))
+        };
+        assert_eq!(returned(2, Fate::SplitFrom(TopicId(0)), merged()), 1);
+        assert_eq!(returned(1, Fate::Restored, merged()), 0);
+        let rejected = Report { rejected: Some("churn".to_owned()), ..merged() };
+        assert_eq!(returned(2, Fate::SplitFrom(TopicId(0)), rejected), 0, "it never ended");
+    }
+
+    #[test]
+    fn a_delay_counts_from_the_hundredth_document_of_a_new_label_to_its_topic() {
+        // From document 1,000 on every second is called new: the hundredth is number 1,198.
+        let documents = documents(2000, |row| if row >= 1000 && row % 2 == 0 { "new" } else { "old" });
+        let is_new = |row: usize| row >= 1000 && row.is_multiple_of(2);
+        let hidden = |n: usize| topics(n, |_| Some(0));
+        let found = |n: usize| topics(n, |row| Some(u32::from(is_new(row))));
+        let delay = |versions: Vec<Topics>| delays(&documents, &replayed(versions, Vec::new()));
+        let of = |found: Option<usize>| BTreeMap::from([("new".to_owned(), found)]);
+        assert_eq!(delay(vec![hidden(1100), hidden(1400), found(1700)]), of(Some(501)));
+        assert_eq!(delay(vec![found(1100)]), of(Some(0)), "before the hundredth");
+        assert_eq!(delay(vec![hidden(1400)]), of(None));
+    }
+
+    #[test]
+    fn outliers_count_as_a_topic_or_not_at_all() {
+        let documents = documents(40, |row| ["a", "b"][row % 2]);
+        let topics = topics(40, |row| (row < 30).then_some((row % 2) as u32));
+        let score = score(&documents, &replayed(vec![topics], Vec::new()));
+        assert_eq!((score.topics, score.outliers), (2, 0.25));
+        assert!((score.ami_in.unwrap() - 1.0).abs() < 1e-9 && (score.ari_in.unwrap() - 1.0).abs() < 1e-9);
+        assert!((0.3..0.9).contains(&score.ami_all.unwrap()), "{:?}", score.ami_all);
+    }
+}
