@@ -5,7 +5,7 @@ use crate::checkpoint::{Checkpoint, Partition, Position};
 use crate::keywords::{self, Bag};
 use crate::model::evidence::{Evidence, Kept};
 use crate::model::operate::Action;
-use crate::model::refit::run::{Fit, Fitted};
+use crate::model::refit::run::{Cluster, Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::state::adopt::{Circumstances, Decision, Rules};
@@ -71,10 +71,8 @@ fn adopt(state: &mut State) -> Change {
     });
     let fitted = Fitted {
         members: members.collect(),
-        clusters: 2,
+        clusters: vec![Cluster { news: 0.0, lasts: true }; 2],
         min_cluster_size: 2,
-        news: vec![0.0; 2],
-        lasting: vec![true; 2],
         vote: None,
     };
     let told = Circumstances {

@@ -6,7 +6,7 @@
 //!   others, if most of their members are there, merge into it;
 //! - a cluster that is home to none, but whose members mostly come from one topic, was split off it;
 //! - any other cluster is a new topic, or a topic that had ended and comes back: that only if it withstands the vote
-//!   ([`Fitted::lasting`]). On 44,931 abstracts four topics would have come and gone 24 times otherwise, every third refit;
+//!   ([`Cluster::lasts`]). On 44,931 abstracts four topics would have come and gone 24 times otherwise, every third refit;
 //! - a topic without clustered members stays as it is.
 //!
 //! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::refit::run::{Fit, Fitted};
+use crate::model::refit::run::{Cluster, Fit, Fitted};
 use crate::model::state::Suspicion;
 use crate::model::topic::TopicId;
 
@@ -89,16 +89,13 @@ struct Overlap<'a> {
     sizes: Vec<usize>,
     /// topic → home.
     home: BTreeMap<TopicId, usize>,
-    /// cluster → nats about time.
-    news: &'a [f64],
-    /// cluster → it withstands the vote.
-    lasting: &'a [bool],
+    clusters: &'a [Cluster],
 }
 
 impl<'a> Overlap<'a> {
     fn count(fitted: &'a Fitted) -> Self {
-        let mut shared = vec![BTreeMap::new(); fitted.clusters as usize];
-        let mut sizes = vec![0; fitted.clusters as usize];
+        let mut shared = vec![BTreeMap::new(); fitted.clusters.len()];
+        let mut sizes = vec![0; fitted.clusters.len()];
         let mut clustered: BTreeMap<TopicId, usize> = BTreeMap::new();
         let mut members: BTreeMap<TopicId, usize> = BTreeMap::new();
         for fit in &fitted.members {
@@ -119,7 +116,7 @@ impl<'a> Overlap<'a> {
             let best = (0..shared.len()).max_by(|a, b| of(a).cmp(&of(b)).then(b.cmp(a)));
             home.extend(best.map(|cluster| (*topic, cluster)));
         }
-        Self { shared, members, clustered, sizes, home, news: &fitted.news, lasting: &fitted.lasting }
+        Self { shared, members, clustered, sizes, home, clusters: &fitted.clusters }
     }
 
     fn shared(&self, cluster: usize, topic: TopicId) -> usize {
@@ -196,7 +193,7 @@ fn split_or_birth(
     if let Some(topic) = parent {
         let suspicion = Suspicion::Split { topic };
         let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT
-            || overlap.news[cluster] >= NEWS
+            || overlap.clusters[cluster].news >= NEWS
             || grounds.suffice(&suspicion);
         if grounds.pinned.contains(&topic) || !plain {
             plan.suspicions.push(suspicion);
@@ -204,7 +201,7 @@ fn split_or_birth(
         }
     }
     if let Some(ended) = grounds.returning.get(&cluster) {
-        if !overlap.lasting[cluster] {
+        if !overlap.clusters[cluster].lasts {
             return parent.map(Target::Old);
         }
         plan.restored.push(*ended);

@@ -52,16 +52,21 @@ const TRIALS: usize = 8;
 pub struct Fitted {
     /// The members, as in the snapshot.
     pub members: Vec<Fit>,
-    /// How many clusters.
-    pub clusters: u32,
+    /// The clusters.
+    pub clusters: Vec<Cluster>,
     /// HDBSCAN's `min_cluster_size`.
     pub min_cluster_size: usize,
-    /// How much each cluster tells of a new subject, in nats: see [`reconcile`](crate::model::refit::reconcile).
-    pub news: Vec<f64>,
-    /// Whether each cluster withstands the vote: see [`lasting`].
-    pub lasting: Vec<bool>,
     /// Share of the votes' weight that a topic must win to hold the outlier share that is asked for, if any is.
     pub vote: Option<f32>,
+}
+
+/// What a fit says about one cluster, which [`reconcile`](crate::model::refit::reconcile) weighs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cluster {
+    /// How much it tells of a new subject, in nats.
+    pub news: f64,
+    /// It withstands the vote, however often its members are judged anew.
+    pub lasts: bool,
 }
 
 /// What a fit says about one member.
@@ -71,7 +76,7 @@ pub struct Fit {
     pub sequence: Sequence,
     /// Its topic before.
     pub before: Option<TopicId>,
-    /// Its cluster, numbered from 0 without a gap.
+    /// Its cluster, an index of [`Fitted::clusters`].
     pub cluster: Option<u32>,
     /// It votes on newcomers: the fit took it in, and it has a cluster or speaks for the noise.
     pub votes: bool,
@@ -151,11 +156,12 @@ pub fn run(
         Voters::new(clusters, &sampled, judging).needing(vote).on_themselves(&graph)
     };
     let lasting = lasting(clusters.clone(), count as usize, least, again);
+    let weighed = news.into_iter().zip(lasting).map(|(news, lasts)| Cluster { news, lasts }).collect();
     let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;
     let others = Voters::new(&clusters, &sampled, judging).needing(vote).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
-    Ok(Fitted { lasting, vote, ..fitted(snapshot, all.map(Option::flatten), news, min_cluster_size) })
+    Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), weighed, min_cluster_size) })
 }
 
 /// For a fit of many with nothing to continue, the topics of `core` that the older half of it makes, which it then
@@ -207,18 +213,17 @@ fn tree(
 
 fn fitted(
     snapshot: &Snapshot,
-    clusters: impl Iterator<Item = Option<u32>>,
-    news: Vec<f64>,
+    cluster_of: impl Iterator<Item = Option<u32>>,
+    clusters: Vec<Cluster>,
     min_cluster_size: usize,
 ) -> Fitted {
-    let members = snapshot.members.iter().zip(clusters).map(|(member, cluster)| Fit {
+    let members = snapshot.members.iter().zip(cluster_of).map(|(member, cluster)| Fit {
         sequence: member.sequence,
         before: member.topic,
         cluster,
         votes: member.core && (cluster.is_some() || member.sampled),
     });
-    let (members, clusters, lasting) = (members.collect(), news.len() as u32, Vec::new());
-    Fitted { members, clusters, min_cluster_size, news, lasting, vote: None }
+    Fitted { members: members.collect(), clusters, min_cluster_size, vote: None }
 }
 
 /// Which of `count` clusters still have `least` members when the members have voted `again` and again.

@@ -282,7 +282,7 @@ impl State {
             outliers_before: outliers(|fit| fit.before.is_none()),
             outliers_after: outliers(|fit| fit.cluster.is_none()),
             moved: 0,
-            clusters: fitted.clusters,
+            clusters: fitted.clusters.len() as u32,
             topics: self.topics.len(),
             min_cluster_size: fitted.min_cluster_size,
             comparison,

@@ -17,7 +17,7 @@ impl State {
     /// brought back. O(members · log members of the ended topics).
     pub(super) fn returning(&self, fitted: &Fitted) -> BTreeMap<usize, TopicId> {
         let mut cluster_of: BTreeMap<Sequence, usize> = BTreeMap::new();
-        let mut sizes = vec![0; fitted.clusters as usize];
+        let mut sizes = vec![0; fitted.clusters.len()];
         for fit in &fitted.members {
             if let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) {
                 sizes[cluster] += 1;

@@ -13,7 +13,7 @@ use crate::model::evidence::{Evidence, Kept};
 use crate::model::operate::{Action, Refusal};
 use crate::model::refit::policy;
 use crate::model::refit::report::Fate;
-use crate::model::refit::run::{Fit, Fitted};
+use crate::model::refit::run::{Cluster, Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::{assign, refit};
@@ -85,9 +85,9 @@ fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
             votes: true,
         })
         .collect();
-    let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last + 1);
-    let (news, lasting) = (vec![0.0; clusters as usize], vec![true; clusters as usize]);
-    Fitted { members, clusters, min_cluster_size: 2, news, lasting, vote: None }
+    let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last as usize + 1);
+    let clusters = vec![Cluster { news: 0.0, lasts: true }; clusters];
+    Fitted { members, clusters, min_cluster_size: 2, vote: None }
 }
 
 fn axis_of(kept: &Kept) -> u32 {
@@ -235,8 +235,9 @@ fn a_topic_that_ended_comes_back_only_if_it_can_last() {
     let mut state = two_topics_of(28, bounds());
     let together = fitted(&state, |_| Some(0));
     adopt(&mut state, &together);
-    let again = apart(&state);
-    let adoption = adopt(&mut state, &Fitted { lasting: vec![true, false], ..again });
+    let mut again = apart(&state);
+    again.clusters[1].lasts = false;
+    let adoption = adopt(&mut state, &again);
     assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0)]);
     assert_eq!(adoption.revisions, [], "its documents stay where they are");
     check_sums(&state);
@@ -325,7 +326,7 @@ fn compact(mut fitted: Fitted) -> Fitted {
         fit.cluster =
             fit.cluster.and_then(|cluster| used.iter().position(|one| *one == cluster)).map(|at| at as u32);
     }
-    fitted.clusters = used.len() as u32;
+    fitted.clusters.truncate(used.len());
     fitted
 }
 
