@@ -224,15 +224,18 @@ mod tests {
     #[test]
     fn a_topic_that_comes_back_under_another_id_is_counted_and_under_its_own_is_not() {
         let merged = || report(&[(1, Fate::MergedInto(TopicId(0)))]);
-        let returned = |back: u32, fate: Fate, merged: Report| {
+        // After each refit, the topic of the second ten documents.
+        let returned = |refits: Vec<(u32, Report)>| {
             let with = |topic| topics(20, |row| Some(if row < 10 { 0 } else { topic }));
-            let reports = vec![report(&[]), merged, report(&[(back, fate)])];
-            returned(&replayed([1, 0, back].map(with).to_vec(), reports))
+            let (ids, reports): (Vec<u32>, _) = refits.into_iter().unzip();
+            returned(&replayed(ids.into_iter().map(with).collect(), reports))
         };
-        assert_eq!(returned(2, Fate::SplitFrom(TopicId(0)), merged()), 1);
-        assert_eq!(returned(1, Fate::Restored, merged()), 0);
+        let split = |id: u32, from: u32| (id, report(&[(id, Fate::SplitFrom(TopicId(from)))]));
+        let (begin, back) = (|| (1, report(&[])), (1, report(&[(1, Fate::Restored)])));
+        assert_eq!(returned(vec![begin(), (0, merged()), split(2, 0)]), 1);
+        assert_eq!(returned(vec![begin(), (0, merged()), back, split(2, 1)]), 0, "it is back itself");
         let rejected = Report { rejected: Some("churn".to_owned()), ..merged() };
-        assert_eq!(returned(2, Fate::SplitFrom(TopicId(0)), rejected), 0, "it never ended");
+        assert_eq!(returned(vec![begin(), (1, rejected), split(2, 1)]), 0, "it never ended");
     }
 
     #[test]
