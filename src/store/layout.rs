@@ -4,9 +4,9 @@
 ///
 /// 2: topics that ended, archived versions, histories with sums, the topic that a document's record names. A store of
 /// format 1 was never released; it holds no document's arrival, which the histories rest on, so it is refused.
-/// 3: the vote that the version in force asks for. 4: the documents that voted for ended topics. None of formats 2 and 3
-/// was released either.
-pub const FORMAT: u32 = 4;
+/// 3: the vote that the version in force asks for. 4: the documents that voted for ended topics. 5: whether an operator
+/// ended them. None of formats 2 to 4 was released either.
+pub const FORMAT: u32 = 5;
 
 /// → [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"!format";

@@ -12,7 +12,8 @@
 //! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
 //! that split off came at another time than the rest; until then the members keep their topic ([`Suspicion`]). The last
 //! refit of a stream has none after it that could see the same, so it carries out what it sees: on 2,225 news, 5 seeds
-//! each, its topics and those of a fit of all agree to AMI 0.917 instead of 0.904. Pinned topics neither merge nor split.
+//! each, its topics and those of a fit of all agree to AMI 0.917 instead of 0.904. Pinned topics neither merge nor split,
+//! and what an operator merged or ended stays so until an operator restores it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +65,10 @@ pub struct Grounds<'a> {
     pub suspicions: &'a [Suspicion],
     /// Topics that neither merge nor split.
     pub pinned: &'a BTreeSet<TopicId>,
+    /// Topics that an operator merged others into: none splits.
+    pub joined: &'a BTreeSet<TopicId>,
+    /// Topics that an operator ended: none comes back.
+    pub ended: &'a BTreeSet<TopicId>,
     /// Clusters that would be the return of a topic that had ended → that topic.
     pub returning: &'a BTreeMap<usize, TopicId>,
     /// No refit follows.
@@ -195,14 +200,14 @@ fn split_or_birth(
         let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT
             || overlap.clusters[cluster].news >= NEWS
             || grounds.suffice(&suspicion);
-        if grounds.pinned.contains(&topic) || !plain {
+        if grounds.pinned.contains(&topic) || grounds.joined.contains(&topic) || !plain {
             plan.suspicions.push(suspicion);
             return Some(Target::Old(topic));
         }
     }
     // A new topic need not last yet: it grows. Asked of it too, `rec.autos` came 929 documents after its 100th, not 161.
     if let Some(ended) = grounds.returning.get(&cluster) {
-        if !overlap.clusters[cluster].lasts {
+        if grounds.ended.contains(ended) || !overlap.clusters[cluster].lasts {
             return parent.map(Target::Old);
         }
         plan.restored.push(*ended);

@@ -125,7 +125,9 @@ impl State {
         let fitted = &self.up_to_date(fitted);
         let last = told.trigger == Trigger::EndOfStream;
         let (suspicions, returning) = (&self.suspicions, &self.returning(fitted));
-        let plan = reconcile(fitted, &Grounds { suspicions, pinned: &pinned, returning, last });
+        let [ended, joined] = &self.decided();
+        let grounds = Grounds { suspicions, pinned: &pinned, joined, ended, returning, last };
+        let plan = reconcile(fitted, &grounds);
         let version = self.totals.version + 1;
         let mut draft = Draft::new(self);
         plan.restored.iter().for_each(|id| _ = draft.restore(*id));

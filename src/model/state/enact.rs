@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::model::event::Happened;
 use crate::model::state::change::{Change, Op};
 use crate::model::state::draft::Next;
+use crate::model::state::ended::Ended;
 use crate::model::state::{State, Suspicion, Totals};
 use crate::model::topic::Life;
 
-/// Topics that can come back however long ago they ended: the last ones.
+/// Topics that can come back however long ago they ended: the last ones, and those that an operator ended.
 const MOST_ENDED: usize = 100;
 
 impl State {
@@ -36,13 +37,13 @@ impl State {
         ends.sort_unstable_by(|a, b| b.cmp(a));
         let horizon = totals.version.saturating_sub(self.bounds.versions as u64);
         let horizon = horizon.min(ends.get(MOST_ENDED).copied().unwrap_or(0));
-        let kept = |version: u64| version > horizon;
+        let kept = |ended: &Ended| ended.decided || ended.version > horizon;
         let settled: Vec<_> = (self.ended.keys())
-            .filter(|id| next.ended.get(id).is_none_or(|ended| !kept(ended.version)))
+            .filter(|id| next.ended.get(id).is_none_or(|ended| !kept(ended)))
             .copied()
             .collect();
         settled.into_iter().for_each(|id| self.step(change, Op::Settle(id)));
-        for (id, ended) in next.ended.into_iter().filter(|(_, ended)| kept(ended.version)) {
+        for (id, ended) in next.ended.into_iter().filter(|(_, ended)| kept(ended)) {
             self.step(change, Op::Ended(id, Box::new(ended)));
         }
         self.step(change, Op::Outliers(next.outliers, next.outlier_history));

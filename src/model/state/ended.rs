@@ -33,6 +33,8 @@ pub struct Ended {
     pub version: u64,
     /// The kept documents that voted for it then.
     pub members: BTreeSet<Sequence>,
+    /// An operator ended it, so no refit undoes that.
+    pub decided: bool,
 }
 
 impl Ended {

@@ -91,11 +91,11 @@ impl State {
         match action {
             Action::Merge { from, into } => {
                 self.may_merge(from, *into)?;
-                from.iter().for_each(|id| draft.end(*id, Some(*into), version));
+                from.iter().for_each(|id| draft.end_for_good(*id, Some(*into), version));
             }
             Action::ForgetTopic { topic } => {
                 self.may_end(*topic)?;
-                draft.end(*topic, None, version);
+                draft.end_for_good(*topic, None, version);
             }
             Action::Restore { topic } => {
                 self.may_restore(*topic)?;

@@ -37,8 +37,16 @@ impl Draft<'_> {
             .filter(|(_, standing)| standing.entry && standing.topic == Some(from))
             .map(|(sequence, _)| *sequence)
             .collect();
-        self.next.ended.insert(from, Ended { record, words, into, took, version, members });
+        self.next.ended.insert(from, Ended { record, words, into, took, version, members, decided: false });
         self.follow();
+    }
+
+    /// The same, because an operator said so: no refit brings it back.
+    pub(super) fn end_for_good(&mut self, from: TopicId, into: Option<TopicId>, version: u64) {
+        self.end(from, into, version);
+        if let Some(ended) = self.next.ended.get_mut(&from) {
+            ended.decided = true;
+        }
     }
 
     /// Brings back a topic that ended, with the documents whose records name it. False if that is no longer known.

@@ -1,6 +1,6 @@
 //! Topics that ended in another and that a refit finds again: they come back under the id that people know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::Sequence;
 use crate::model::refit::run::Fitted;
@@ -13,8 +13,14 @@ const MOST: f64 = 0.5;
 const SOME: f64 = 0.25;
 
 impl State {
-    /// Clusters → topics that they would be the return of: such as ended in another topic, for as long as they can be
-    /// brought back. O(members · log members of the ended topics).
+    /// Topics that an operator ended, and topics that took such in.
+    pub(super) fn decided(&self) -> [BTreeSet<TopicId>; 2] {
+        let decided = || self.ended.iter().filter(|(_, ended)| ended.decided);
+        [decided().map(|(id, _)| *id).collect(), decided().filter_map(|(_, ended)| ended.into).collect()]
+    }
+
+    /// Clusters → topics that they would be the return of: such as ended in another topic or by an operator, for as long
+    /// as they can be brought back. O(members · log members of the ended topics).
     pub(super) fn returning(&self, fitted: &Fitted) -> BTreeMap<usize, TopicId> {
         let mut cluster_of: BTreeMap<Sequence, usize> = BTreeMap::new();
         let mut sizes = vec![0; fitted.clusters.len()];
@@ -25,7 +31,7 @@ impl State {
             }
         }
         let mut found: BTreeMap<usize, (usize, TopicId)> = BTreeMap::new();
-        for (id, ended) in self.ended.iter().filter(|(_, ended)| ended.into.is_some()) {
+        for (id, ended) in self.ended.iter().filter(|(_, ended)| ended.into.is_some() || ended.decided) {
             let mut shared: BTreeMap<usize, usize> = BTreeMap::new();
             for cluster in ended.members.iter().filter_map(|member| cluster_of.get(member)) {
                 *shared.entry(*cluster).or_insert(0) += 1;

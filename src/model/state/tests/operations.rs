@@ -227,3 +227,26 @@ fn a_seeded_topic_is_there_from_document_one_and_obeys_the_same_rules() {
     assert_eq!(topics(&ended.model), [None, Some(1), None]);
     check_sums(&state);
 }
+
+#[test]
+fn what_an_operator_merged_or_ended_stays_so_until_it_is_restored() {
+    let mut state = two_topics_of(28, bounds());
+    let ids = |state: &State| -> Vec<u32> { state.topics().keys().map(|id| id.0).collect() };
+    let refit = |state: &mut State| {
+        for _ in 0..3 {
+            let fitted = apart(state);
+            adopt(state, &fitted);
+            check_sums(state);
+        }
+        ids(state)
+    };
+    operate(&mut state, &Action::Merge { from: vec![TopicId(1)], into: TopicId(0) }).unwrap();
+    assert_eq!(refit(&mut state), [0], "no refit parts them");
+    operate(&mut state, &Action::Restore { topic: TopicId(1) }).unwrap();
+    assert_eq!(refit(&mut state), [0, 1]);
+    operate(&mut state, &Action::ForgetTopic { topic: TopicId(1) }).unwrap();
+    assert_eq!((refit(&mut state), state.outliers().documents), (vec![0], 14), "nor finds it again");
+    operate(&mut state, &Action::Restore { topic: TopicId(1) }).unwrap();
+    assert_eq!(refit(&mut state), [0, 1]);
+    assert_eq!(state.totals().topics, 2, "no other id was given");
+}
