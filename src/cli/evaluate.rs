@@ -20,7 +20,7 @@ use crate::document::{Batch, Document};
 use crate::embed::Embedder;
 use crate::kernel::unit::UnitRows;
 use crate::model::refit::report::{Fate, Report};
-use crate::pipeline::replay::{Replayed, replay};
+use crate::pipeline::replay::{Refit, Replayed, replay};
 use crate::pipeline::score::score;
 
 /// Replay a stream through the same code as the daemon, and print how good the topics were.
@@ -161,7 +161,7 @@ fn figures(
         bail!("figures are an object");
     };
     let fits: Vec<f64> =
-        replayed.reports.iter().flat_map(|report| report.stages.iter().map(|stage| stage.1)).collect();
+        replayed.refits.iter().flat_map(|refit| refit.report.stages.iter().map(|stage| stage.1)).collect();
     figures.insert("seed".to_owned(), json!(seed));
     figures.insert("seconds".to_owned(), json!(seconds));
     figures.insert("documents_per_second".to_owned(), json!(documents.len() as f64 / seconds));
@@ -188,11 +188,11 @@ fn refits(replayed: &Replayed) -> String {
         "restored",
         "seconds",
     ]);
-    for (report, (documents, _)) in replayed.reports.iter().zip(&replayed.versions) {
+    for Refit { report, topics } in &replayed.refits {
         let seconds: f64 = report.stages.iter().map(|(_, seconds)| seconds).sum();
         table.add_row([
             report.number.to_string(),
-            documents.to_string(),
+            topics.len().to_string(),
             report.members.to_string(),
             report.min_cluster_size.to_string(),
             report.clusters.to_string(),

@@ -32,14 +32,21 @@ pub struct Replayed {
     pub arrival: Vec<Option<TopicId>>,
     /// Each document's topic at the end: its newest record, redirects followed.
     pub last: Vec<Option<TopicId>>,
-    /// (documents seen, every document's topic then) after each refit.
-    pub versions: Vec<(usize, Vec<Option<TopicId>>)>,
+    /// The refits, in order.
+    pub refits: Vec<Refit>,
     /// Documents whose topic changed while no record and no redirect said so.
     pub silent_moves: usize,
-    /// What each of these refits decided.
-    pub reports: Vec<Report>,
     /// The state at the end.
     pub state: State,
+}
+
+/// A refit, promoted or not.
+#[derive(Debug)]
+pub struct Refit {
+    /// What it decided.
+    pub report: Report,
+    /// The topic, after it, of every document seen so far.
+    pub topics: Vec<Option<TopicId>>,
 }
 
 /// Why a replay stopped.
@@ -86,17 +93,16 @@ struct Player<'a> {
     arrival: Vec<Option<TopicId>>,
     /// The topic of each document's newest record.
     recorded: Vec<Option<TopicId>>,
-    versions: Vec<(usize, Vec<Option<TopicId>>)>,
-    /// Of all refits, of which the state remembers only the last.
-    reports: Vec<Report>,
+    /// All of them; the state remembers only the last.
+    refits: Vec<Refit>,
 }
 
 impl<'a> Player<'a> {
     fn new(dim: usize, parameters: &'a Parameters, bounds: Bounds) -> Result<Self, BrokenEntry> {
         let state = State::new(dim, bounds);
         let model = Arc::new(state.model()?);
-        let (index, arrival, recorded, versions, reports) = Default::default();
-        Ok(Self { parameters, state, model, index, arrival, recorded, versions, reports })
+        let (index, arrival, recorded, refits) = Default::default();
+        Ok(Self { parameters, state, model, index, arrival, recorded, refits })
     }
 
     fn arrive(&mut self, documents: &[Document], rows: &UnitRows, start: usize, tokenizer: &Tokenizer) {
@@ -134,7 +140,6 @@ impl<'a> Player<'a> {
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
         let told = Circumstances { trigger, documents, stages, now_ms: 0 };
         let decision = self.state.adopt(&fitted, &told, self.parameters.rules())?;
-        self.reports.extend(self.state.reports().last().cloned());
         if let Decision::Promoted(adoption) = decision {
             for revision in &adoption.revisions {
                 if let Some(row) = self.index.get(&revision.id) {
@@ -143,7 +148,9 @@ impl<'a> Player<'a> {
             }
             self.model = Arc::new(adoption.model);
         }
-        self.versions.push((self.recorded.len(), self.resolved()));
+        let topics = self.resolved();
+        self.refits
+            .extend(self.state.reports().last().map(|report| Refit { report: report.clone(), topics }));
         Ok(())
     }
 
@@ -161,8 +168,7 @@ impl<'a> Player<'a> {
             silent_moves: silent.count(),
             arrival: self.arrival,
             last,
-            versions: self.versions,
-            reports: self.reports,
+            refits: self.refits,
             state: self.state,
         }
     }
@@ -226,7 +232,7 @@ mod tests {
     /// Everything that a replay says to the outside, byte for byte.
     fn told() -> Vec<u8> {
         let replayed = replayed(600, 150);
-        assert!(replayed.reports.len() > 2 && replayed.state.topics().len() >= 4);
+        assert!(replayed.refits.len() > 2 && replayed.state.topics().len() >= 4);
         let model = replayed.state.model().unwrap();
         let mut bytes: Vec<u8> = (replayed.arrival.iter().chain(&replayed.last))
             .flat_map(|topic| TopicId::to_record(*topic).to_le_bytes())
@@ -246,8 +252,8 @@ mod tests {
     #[test]
     fn each_refit_has_its_report_however_many_there_were() {
         let replayed = replayed(7000, 64);
-        let numbers: Vec<u64> = replayed.reports.iter().map(|report| report.number).collect();
-        assert_eq!(numbers, (1..=replayed.versions.len() as u64).collect::<Vec<_>>());
+        let numbers: Vec<u64> = replayed.refits.iter().map(|refit| refit.report.number).collect();
+        assert_eq!(numbers, (1..=replayed.state.totals().refits).collect::<Vec<_>>());
         assert!(numbers.len() > replayed.state.reports().count());
     }
 

@@ -9,7 +9,7 @@ use crate::cluster::agreement;
 use crate::document::Document;
 use crate::model::refit::report::Fate;
 use crate::model::topic::TopicId;
-use crate::pipeline::replay::Replayed;
+use crate::pipeline::replay::{Refit, Replayed};
 
 /// Documents at a stream's start whose label on arrival is not judged: there are no topics yet.
 const WARM_UP: usize = 5120;
@@ -102,8 +102,7 @@ fn returned(replayed: &Replayed) -> usize {
     let mut before: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
     let mut born = BTreeSet::new();
     let mut returned = 0;
-    let versions = replayed.reports.iter().zip(&replayed.versions);
-    for (report, (_, topics)) in versions.filter(|(report, _)| report.rejected.is_none()) {
+    for Refit { report, topics } in replayed.refits.iter().filter(|refit| refit.report.rejected.is_none()) {
         let mut now: BTreeMap<TopicId, BTreeSet<usize>> = BTreeMap::new();
         for (row, topic) in topics.iter().enumerate() {
             if let Some(topic) = topic {
@@ -143,9 +142,9 @@ fn delays(documents: &[Document], replayed: &Replayed) -> BTreeMap<String, Optio
 
 /// Documents from row `from` to the first version in which most of some topic's documents are called `label`.
 fn delay(documents: &[Document], replayed: &Replayed, label: &str, from: usize) -> Option<usize> {
-    let found = replayed.versions.iter().find(|(_, topics)| {
+    let found = replayed.refits.iter().find(|refit| {
         let mut counts: BTreeMap<TopicId, (usize, usize)> = BTreeMap::new();
-        for (document, topic) in documents.iter().zip(topics) {
+        for (document, topic) in documents.iter().zip(&refit.topics) {
             let Some(topic) = topic else { continue };
             let (ours, all) = counts.entry(*topic).or_insert((0, 0));
             *ours += usize::from(document.label.as_deref() == Some(label));
@@ -153,7 +152,7 @@ fn delay(documents: &[Document], replayed: &Replayed, label: &str, from: usize) 
         }
         counts.values().any(|(ours, all)| ours * 2 > *all)
     });
-    found.map(|(seen, _)| seen.saturating_sub(from + 1))
+    found.map(|refit| refit.topics.len().saturating_sub(from + 1))
 }
 
 #[cfg(test)]
@@ -200,13 +199,15 @@ mod tests {
         (0..n).map(|row| topic(row).map(TopicId)).collect()
     }
 
-    /// What versions with these documents' topics and their reports come to.
-    fn replayed(versions: Vec<Topics>, reports: Vec<Report>) -> Replayed {
-        let versions: Vec<(usize, Topics)> =
-            versions.into_iter().map(|topics| (topics.len(), topics)).collect();
-        let last = versions.last().map(|(_, topics)| topics.clone()).unwrap_or_default();
+    fn refit(topics: Topics) -> Refit {
+        Refit { report: report(&[]), topics }
+    }
+
+    /// What these refits come to.
+    fn replayed(refits: Vec<Refit>) -> Replayed {
+        let last = refits.last().map(|refit| refit.topics.clone()).unwrap_or_default();
         let state = State::new(2, Bounds::default());
-        Replayed { arrival: last.clone(), last, versions, silent_moves: 0, reports, state }
+        Replayed { arrival: last.clone(), last, refits, silent_moves: 0, state }
     }
 
     fn documents(n: usize, label: impl Fn(usize) -> &'static str) -> Vec<Document> {
@@ -227,8 +228,8 @@ mod tests {
         // After each refit, the topic of the second ten documents.
         let returned = |refits: Vec<(u32, Report)>| {
             let with = |topic| topics(20, |row| Some(if row < 10 { 0 } else { topic }));
-            let (ids, reports): (Vec<u32>, _) = refits.into_iter().unzip();
-            returned(&replayed(ids.into_iter().map(with).collect(), reports))
+            let refits = refits.into_iter().map(|(id, report)| Refit { report, topics: with(id) });
+            returned(&replayed(refits.collect()))
         };
         let split = |id: u32, from: u32| (id, report(&[(id, Fate::SplitFrom(TopicId(from)))]));
         let (begin, back) = (|| (1, report(&[])), (1, report(&[(1, Fate::Restored)])));
@@ -245,7 +246,8 @@ mod tests {
         let is_new = |row: usize| row >= 1000 && row.is_multiple_of(2);
         let hidden = |n: usize| topics(n, |_| Some(0));
         let found = |n: usize| topics(n, |row| Some(u32::from(is_new(row))));
-        let delay = |versions: Vec<Topics>| delays(&documents, &replayed(versions, Vec::new()));
+        let delay =
+            |versions: Vec<Topics>| delays(&documents, &replayed(versions.into_iter().map(refit).collect()));
         let of = |found: Option<usize>| BTreeMap::from([("new".to_owned(), found)]);
         assert_eq!(delay(vec![hidden(1100), hidden(1400), found(1700)]), of(Some(501)));
         assert_eq!(delay(vec![found(1100)]), of(Some(0)), "before the hundredth");
@@ -256,7 +258,7 @@ mod tests {
     fn outliers_count_as_a_topic_or_not_at_all() {
         let documents = documents(40, |row| ["a", "b"][row % 2]);
         let topics = topics(40, |row| (row < 30).then_some((row % 2) as u32));
-        let score = score(&documents, &replayed(vec![topics], Vec::new()));
+        let score = score(&documents, &replayed(vec![refit(topics)]));
         assert_eq!((score.topics, score.outliers), (2, 0.25));
         assert!((score.ami_in.unwrap() - 1.0).abs() < 1e-9 && (score.ari_in.unwrap() - 1.0).abs() < 1e-9);
         assert!((0.3..0.9).contains(&score.ami_all.unwrap()), "{:?}", score.ami_all);
