@@ -117,11 +117,14 @@ mod tests {
         Graph { distances: Array2::zeros(indices.dim()), indices }
     }
 
+    /// The subjects of 1,600 rows: eight in turn, and from row 1,200 on, among documents of the first, a ninth.
+    fn subjects() -> Vec<u32> {
+        (0..1600).map(|row| if row >= 1200 && row % 16 == 0 { 8 } else { row % 8 }).collect()
+    }
+
     #[test]
     fn a_new_subject_in_an_old_topic_gets_a_cell_of_its_own() {
-        // The ninth subject begins at row 1,200, among documents of the first.
-        let subject: Vec<u32> =
-            (0..1600).map(|row| if row >= 1200 && row % 16 == 0 { 8 } else { row % 8 }).collect();
+        let subject = subjects();
         let sampled = [true; 1600];
         let before: Vec<_> = subject.iter().map(|subject| Some(TopicId(subject % 8))).collect();
         let clusters: Vec<_> = subject.iter().map(|subject| Some(subject % 8)).collect();
@@ -139,8 +142,7 @@ mod tests {
     #[test]
     fn outliers_of_the_new_subject_are_in_its_cell() {
         // Every second document of the ninth subject is an outlier, as is every tenth of the others.
-        let subject: Vec<u32> =
-            (0..1600).map(|row| if row >= 1200 && row % 16 == 0 { 8 } else { row % 8 }).collect();
+        let subject = subjects();
         let sampled = [true; 1600];
         let outlier = |row: usize| if subject[row] == 8 { row.is_multiple_of(32) } else { row % 10 == 1 };
         let before: Vec<_> =
