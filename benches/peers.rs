@@ -8,13 +8,12 @@
 use std::error::Error;
 use std::time::Instant;
 
-use half::f16;
 use ndarray::Array2;
-use npyz::{AutoSerialize, NpyFile, WriterBuilder};
 use topicd::cluster::hdbscan::{self, Hdbscan};
 use topicd::cluster::knn::{self, Method, Metric};
 use topicd::cluster::umap;
 use topicd::cluster::watch::Unwatched;
+use topicd::npy;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -131,24 +130,18 @@ fn cluster(layout: &Array2<f32>, min_cluster_size: usize) -> Outcome<Hdbscan> {
 
 /// An `n × d` array of `float16` or `float32`.
 fn read(path: &str) -> Outcome<Array2<f32>> {
-    let bytes = fs_err::read(path)?;
-    let file = NpyFile::new(&bytes[..])?;
-    let shape = (file.shape()[0] as usize, file.shape()[1] as usize);
-    let values = if file.dtype().descr().contains("f2") {
-        file.into_vec::<f16>()?.into_iter().map(f16::to_f32).collect()
-    } else {
-        file.into_vec::<f32>()?
-    };
-    Ok(Array2::from_shape_vec(shape, values)?)
+    Ok(npy::parse(&fs_err::read(path)?)?)
 }
 
 fn write_array(path: &str, array: &Array2<f32>) -> Outcome<()> {
-    write(path, &[array.nrows() as u64, array.ncols() as u64], array.iter().copied())
+    let values = array.iter().flat_map(|value| value.to_le_bytes());
+    Ok(fs_err::write(path, npy::write("<f4", array.shape(), values))?)
 }
 
 fn write_labels(path: &str, found: &Hdbscan) -> Outcome<()> {
     let labels = found.labels.iter().map(|label| label.map_or(-1, |label| label as i32));
-    write(path, &[found.labels.len() as u64], labels)
+    let values = labels.flat_map(i32::to_le_bytes);
+    Ok(fs_err::write(path, npy::write("<i4", &[found.labels.len()], values))?)
 }
 
 /// The merges as scipy's linkage matrix.
@@ -156,13 +149,6 @@ fn write_linkage(path: &str, found: &Hdbscan) -> Outcome<()> {
     let values = found.single_linkage.iter().flat_map(|merge| {
         [f64::from(merge.left), f64::from(merge.right), merge.distance, f64::from(merge.size)]
     });
-    write(path, &[found.single_linkage.len() as u64, 4], values)
-}
-
-fn write<T: AutoSerialize>(path: &str, shape: &[u64], values: impl Iterator<Item = T>) -> Outcome<()> {
-    let mut bytes = Vec::new();
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd()?;
-    writer.extend(values)?;
-    writer.finish()?;
-    Ok(fs_err::write(path, bytes)?)
+    let values = values.flat_map(f64::to_le_bytes);
+    Ok(fs_err::write(path, npy::write("<f8", &[found.single_linkage.len(), 4], values))?)
 }

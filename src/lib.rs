@@ -3,6 +3,7 @@
 //! The modules below are the house, floor by floor, lowest first. A floor knows only the floors under it;
 //! `tests/it/architecture.rs` holds the walls.
 
+pub mod built;
 pub mod kernel;
 
 pub mod ann;
@@ -13,9 +14,11 @@ pub mod checkpoint;
 pub mod document;
 pub mod figure;
 pub mod model;
+pub mod npy;
 pub mod record;
 
 pub mod bertopic;
+pub mod client;
 pub mod embed;
 pub mod label;
 pub mod notify;

@@ -1,13 +1,12 @@
 //! The nearest entries of a fixed set of unit rows, by cosine.
 //!
 //! Up to [`CROSSOVER`] entries every query is compared with every entry by a matrix product; above, a graph (HNSW)
-//! proposes entries. Either way what is returned is ranked by [`dot`] of two rows, so that an answer never depends on
+//! proposes entries (feature `hnsw`; without it the comparison stays exact). Either way what is returned is ranked by [`dot`] of two rows, so that an answer never depends on
 //! which other queries came along.
 
 mod exact;
+#[cfg(feature = "hnsw")]
 mod hnsw;
-
-use rayon::prelude::*;
 
 use crate::kernel::dot::dot;
 use crate::kernel::top_k::{Scored, TopK};
@@ -28,6 +27,7 @@ pub const CROSSOVER: usize = 200_000;
 #[derive(Debug)]
 pub struct Index {
     rows: UnitRows,
+    #[cfg(feature = "hnsw")]
     graph: Option<hnsw::Graph>,
 }
 
@@ -45,8 +45,11 @@ impl Index {
     ///
     /// Free below [`CROSSOVER`]; above about `O(n log n)` comparisons on one thread. The same rows give the same index.
     pub fn build(rows: UnitRows) -> Self {
-        let graph = (rows.n() >= CROSSOVER).then(|| hnsw::Graph::build(&rows));
-        Self { rows, graph }
+        Self {
+            #[cfg(feature = "hnsw")]
+            graph: (rows.n() >= CROSSOVER).then(|| hnsw::Graph::build(&rows)),
+            rows,
+        }
     }
 
     /// For each of `m × d` queries its `k` nearest entries, best first, ties to the smaller index; all of them if
@@ -62,12 +65,16 @@ impl Index {
         if k == 0 || queries.n() == 0 {
             return vec![Vec::new(); queries.n()];
         }
-        let Some(graph) = &self.graph else { return exact::nearest(&self.rows, queries, k) };
-        let nearest = |query: usize| {
-            let query = queries.row(query);
-            rank(&self.rows, query, k, graph.propose(query, k))
-        };
-        (0..queries.n()).into_par_iter().map(nearest).collect()
+        #[cfg(feature = "hnsw")]
+        if let Some(graph) = &self.graph {
+            use rayon::prelude::*;
+            let nearest = |query: usize| {
+                let query = queries.row(query);
+                rank(&self.rows, query, k, graph.propose(query, k))
+            };
+            return (0..queries.n()).into_par_iter().map(nearest).collect();
+        }
+        exact::nearest(&self.rows, queries, k)
     }
 }
 

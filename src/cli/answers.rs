@@ -1,13 +1,16 @@
 //! Who answers a question about the topics, or carries out an order: the state on disk, or the daemon that has it open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::bertopic::write::Export;
-use crate::cli::block_on;
+use crate::client::http::header::CONTENT_TYPE;
+use crate::client::http::{HeaderValue, Method, Request};
+use crate::client::{Address, Client, Patience};
 use crate::config::Config;
 use crate::embed::Embedder;
 use crate::model::explain::{Explanation, Subject, explain};
@@ -29,6 +32,10 @@ use crate::transport::embedded::{OutputFile, Outputs};
 
 /// Texts in one question to the daemon.
 const TEXTS: usize = 500;
+/// How long the daemon may say nothing; an order that rewrites the state takes a while.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// Bytes of an answer: the export of a large model.
+const MOST_BYTES: u64 = 4 << 30;
 
 /// The answering party.
 pub(super) enum Answers<'a> {
@@ -106,7 +113,7 @@ impl<'a> Answers<'a> {
                 let mut assigned = Vec::with_capacity(texts.len());
                 for texts in texts.chunks(TEXTS) {
                     let asked = json!({ "texts": texts });
-                    let mut answer = post(format!("{base}/api/assign"), &asked)?;
+                    let mut answer = post(&format!("{base}/api/assign"), &asked)?;
                     assigned
                         .extend(serde_json::from_value::<Vec<AssignedRecord>>(answer["assigned"].take())?);
                 }
@@ -135,7 +142,7 @@ impl<'a> Answers<'a> {
                 here.explain(&Subject { embedding, words, id: None })
             }
             Self::Daemon { base } => {
-                let answer = post(format!("{base}/api/explain"), &json!({ "text": text }))?;
+                let answer = post(&format!("{base}/api/explain"), &json!({ "text": text }))?;
                 Ok(serde_json::from_value(answer)?)
             }
         }
@@ -198,7 +205,7 @@ impl<'a> Answers<'a> {
         match self {
             Self::State(here) => here.operate(action),
             Self::Daemon { base } => {
-                let answer = post(format!("{base}/api/operate"), &serde_json::to_value(action)?)?;
+                let answer = post(&format!("{base}/api/operate"), &serde_json::to_value(action)?)?;
                 Ok(serde_json::from_value(answer)?)
             }
         }
@@ -275,12 +282,9 @@ fn got<T: DeserializeOwned>(
     query: &[(&str, &str)],
     key: Option<&str>,
 ) -> anyhow::Result<T> {
-    let mut url = reqwest::Url::parse(&format!("{base}/api/{path}"))?;
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    let url = String::from(url);
-    let mut answer = block_on(async move { answer_of(&url, reqwest::Client::new().get(&url)).await })?;
+    let url = format!("{base}/api/{path}");
+    let address = Address::parse(&url)?.with_query(query)?;
+    let mut answer = answer_of(&url, &address, Request::new(Vec::new()))?;
     let answer = match key {
         Some(key) => answer[key].take(),
         None => answer,
@@ -288,22 +292,24 @@ fn got<T: DeserializeOwned>(
     Ok(serde_json::from_value(answer)?)
 }
 
-fn post(url: String, body: &Value) -> anyhow::Result<Value> {
-    let request = reqwest::Client::new().post(&url).json(body);
-    block_on(async move { answer_of(&url, request).await })
+fn post(url: &str, body: &Value) -> anyhow::Result<Value> {
+    let mut request = Request::new(body.to_string().into_bytes());
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer_of(url, &Address::parse(url)?, request)
 }
 
-async fn answer_of(url: &str, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+fn answer_of(url: &str, address: &Address, request: Request<Vec<u8>>) -> anyhow::Result<Value> {
     let why = || {
         format!(
             "the state is in use by another process, but no daemon answers at `{url}`; set `http.listen` to the daemon's address"
         )
     };
-    let response = request.send().await.with_context(why)?;
-    let status = response.status();
-    let answer: Value = response.json().await.with_context(why)?;
-    if !status.is_success() {
-        bail!("{}", answer["error"].as_str().unwrap_or("the daemon refused"));
+    let client = Client::new(Patience::Step(PATIENCE));
+    let answer = client.exchange(address, request, MOST_BYTES).with_context(why)?;
+    let told: Value = serde_json::from_slice(&answer.body).with_context(why)?;
+    if !answer.status.is_success() {
+        bail!("{}", told["error"].as_str().unwrap_or("the daemon refused"));
     }
-    Ok(answer)
+    Ok(told)
 }

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::{Settings, block_on, print, print_json};
+use crate::cli::{Settings, print, print_json};
 use crate::config::{self, Config};
-use crate::telemetry::Telemetry;
-use crate::transport::kafka;
+use crate::transport::brokers;
 
 /// Check a configuration and print every mistake, each with its key and where it stands.
 #[derive(Debug, Args)]
@@ -42,9 +41,19 @@ fn connect(config: Config) -> anyhow::Result<Vec<String>> {
     let Some(kafka) = config.kafka else {
         anyhow::bail!("nothing to connect to; `--connect` is for `source.type` = \"kafka\"");
     };
-    let (telemetry, lockstep) = (Telemetry::new()?, config.parameters.refit.lockstep);
-    block_on(async move {
-        let faults = kafka::examine(kafka, lockstep, telemetry).await;
+    examine(kafka, config.parameters.refit.lockstep)
+}
+
+#[cfg(not(feature = "kafka"))]
+fn examine(_: brokers::Checked, _: bool) -> anyhow::Result<Vec<String>> {
+    Err(crate::built::Without("kafka").into())
+}
+
+#[cfg(feature = "kafka")]
+fn examine(kafka: brokers::Checked, lockstep: bool) -> anyhow::Result<Vec<String>> {
+    let telemetry = crate::telemetry::Telemetry::new()?;
+    crate::cli::block_on(async move {
+        let faults = crate::transport::kafka::examine(kafka, lockstep, telemetry).await;
         Ok(faults.iter().map(ToString::to_string).collect())
     })
 }

@@ -1,7 +1,6 @@
 //! `topicd evaluate FILE`: judge settings on data that is known.
 
 use std::fmt::Write;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use half::f16;
 use serde_json::{Map, Value, json};
 
 use crate::cli::progress::Bars;
@@ -115,29 +113,9 @@ fn rows_of_documents(rows: UnitRows, corpus: &Batch) -> Option<UnitRows> {
     (rows.n() == lines.len()).then(|| rows.select(&kept))
 }
 
-/// Rows of a `.npy` file, float16 or float32, `n × d`.
 fn read_npy(path: &Path) -> anyhow::Result<UnitRows> {
     let why = || format!("cannot read embeddings from `{}`", path.display());
-    let mut bytes = Vec::new();
-    fs_err::File::open(path)?.read_to_end(&mut bytes)?;
-    let header = npyz::NpyFile::new(&bytes[..]).with_context(why)?;
-    let &[n, d] = header.shape() else {
-        bail!(
-            "`{}` has {} axes; embeddings have two, documents and numbers",
-            path.display(),
-            header.shape().len()
-        );
-    };
-    let values: Vec<f32> = match header.try_data::<f16>() {
-        Ok(halves) => halves.map(|half| half.map(f16::to_f32)).collect::<Result<_, _>>().with_context(why)?,
-        Err(header) => match header.try_data::<f32>() {
-            Ok(floats) => floats.collect::<Result<_, _>>().with_context(why)?,
-            Err(header) => {
-                bail!("`{}` holds {}, not float16 or float32", path.display(), header.dtype().descr())
-            }
-        },
-    };
-    let rows = ndarray::Array2::from_shape_vec((n as usize, d as usize), values).with_context(why)?;
+    let rows = crate::npy::parse(&fs_err::read(path)?).with_context(why)?;
     UnitRows::normalise(rows).with_context(why)
 }
 

@@ -1,17 +1,17 @@
 //! `topicd model`: fetch an encoder, make it ready, try it.
 
+#[cfg(feature = "hub")]
+mod pull;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::{Settings, print, print_json};
-use crate::embed::hub::{self, Pull, Pulled};
-use crate::embed::{self, Embedder, Engine, export};
+use crate::embed::{Embedder, Engine};
 
 /// Texts that `check` embeds, and how often they are put together to measure speed.
 const TEXTS: [&str; 4] = [
@@ -21,8 +21,6 @@ const TEXTS: [&str; 4] = [
     "Neural topic models find themes in large collections of documents: each document is embedded, the embeddings are \
      reduced and clustered, and each cluster is described by the words that set it apart from all the others.",
 ];
-/// Attempts of a file beside the first.
-const RETRIES: usize = 4;
 /// Documents of the measured run: some seconds for an encoder on two cores.
 const MEASURED: usize = 64;
 
@@ -70,108 +68,15 @@ struct PullArgs {
 impl Model {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Pull(pull) => pull.run(settings)?,
-            Command::Export { folder } => {
-                let path = export::export(&folder)?;
-                if settings.json {
-                    print_json(&serde_json::json!({ "onnx": path }))?;
-                } else {
-                    print(&format!("wrote {}\n", path.display()))?;
-                }
-            }
+            #[cfg(feature = "hub")]
+            Command::Pull(asked) => pull::run(asked, settings)?,
+            #[cfg(feature = "hub")]
+            Command::Export { folder } => pull::export(&folder, settings)?,
+            #[cfg(not(feature = "hub"))]
+            Command::Pull(_) | Command::Export { .. } => return Err(crate::built::Without("hub").into()),
             Command::Check { model } => check(model, settings)?,
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl PullArgs {
-    fn run(self, settings: &Settings) -> anyhow::Result<()> {
-        let into = match self.into {
-            Some(into) => into,
-            None => embed::cached_model(self.name.as_ref()).with_context(|| {
-                format!(
-                    "`{}` is no model's name, or there is no home folder; name a folder with --into",
-                    self.name
-                )
-            })?,
-        };
-        let pull = Pull {
-            name: self.name,
-            endpoint: self.endpoint,
-            token: self.token,
-            revision: self.revision,
-            into,
-            retries: RETRIES,
-        };
-        let bars = Bars { shown: !settings.json, current: Mutex::default() };
-        let pulled = hub::pull(&pull, &bars)?;
-        if settings.json {
-            return print_json(&serde_json::json!({
-                "folder": pulled.folder, "commit": pulled.commit, "files": pulled.files,
-                "verified": pulled.verified, "exported": pulled.exported, "prompts_added": pulled.prompted,
-            }));
-        }
-        print(&told(&pull.name, &pulled))
-    }
-}
-
-fn told(name: &str, pulled: &Pulled) -> String {
-    let Pulled { folder, commit, verified, files, exported, prompted } = pulled;
-    let mut text =
-        format!("{} at commit {commit}: {files} files, {verified} checksums good\n", folder.display());
-    if *exported {
-        text += "made the ONNX file of the weights\n";
-    }
-    if *prompted {
-        text += "wrote the prompts of the model's card into config_sentence_transformers.json\n";
-    }
-    text + &format!("use it with --set embed.model={name}\n")
-}
-
-/// A bar for each file, on stderr.
-struct Bars {
-    shown: bool,
-    current: Mutex<Option<(String, ProgressBar)>>,
-}
-
-impl Bars {
-    fn with(&self, act: impl FnOnce(&mut Option<(String, ProgressBar)>)) {
-        act(&mut self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    }
-}
-
-impl hub::Watch for Bars {
-    fn started(&self, file: &str, bytes: u64) {
-        self.with(|current| {
-            // A file that is resumed starts twice.
-            if self.shown && current.as_ref().is_none_or(|(name, _)| name != file) {
-                let bar = ProgressBar::new(bytes);
-                let style =
-                    "{prefix:<36} {wide_bar} {bytes:>10}/{total_bytes:<10} {bytes_per_sec:>12} {eta:>4}";
-                bar.set_style(
-                    ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
-                );
-                bar.set_prefix(file.to_owned());
-                *current = Some((file.to_owned(), bar));
-            }
-        });
-    }
-
-    fn arrived(&self, bytes: u64) {
-        self.with(|current| {
-            if let Some((_, bar)) = current {
-                bar.set_position(bytes);
-            }
-        });
-    }
-
-    fn finished(&self) {
-        self.with(|current| {
-            if let Some((_, bar)) = current.take() {
-                bar.abandon();
-            }
-        });
     }
 }
 

@@ -11,7 +11,7 @@ use crate::model::state::Bounds;
 use crate::model::state::describe::Wanted;
 use crate::pipeline::modeler::Parameters;
 use crate::telemetry::logs;
-use crate::transport::{embedded, kafka};
+use crate::transport::{brokers, embedded};
 use crate::{embed, keywords, label, model, notify};
 
 /// The whole configuration; every value in it has been checked by the room that uses it.
@@ -20,9 +20,9 @@ pub struct Config {
     /// Where documents come from.
     pub source: embedded::Checked,
     /// The way to Kafka, where documents come from there.
-    pub kafka: Option<kafka::Checked>,
+    pub kafka: Option<brokers::Checked>,
     /// What is promised when something dies.
-    pub guarantee: kafka::Guarantee,
+    pub guarantee: brokers::Guarantee,
     /// Where the state is kept.
     pub state: State,
     /// Where results go.
@@ -61,10 +61,10 @@ impl Config {
 pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake>) -> Option<Config> {
     let mut sections = Sections { schema, given, mistakes };
     let source = sections.judge("source", |s: Source| {
-        let is_kafka = s.is_kafka();
+        let is_kafka = s.is_kafka()?;
         s.into_params().check().map(|checked| (checked, is_kafka)).map_err(text)
     });
-    let kafka = sections.judge("kafka", |p: kafka::Params| p.check().map_err(text));
+    let kafka = sections.judge("kafka", |p: brokers::Params| p.check().map_err(text));
     let processing = sections.judge("processing", Ok::<Processing, String>);
     let state = sections.judge("state", |s: State| s.check().map_err(text));
     let output = sections.judge("output", |s: Output| s.check().map_err(text));

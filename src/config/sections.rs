@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::built::Without;
 use crate::embed;
+use crate::transport::brokers::Guarantee;
 use crate::transport::embedded::{self, Fields, Format, Input};
-use crate::transport::kafka::Guarantee;
 
 /// `[source]`
 #[derive(Debug, Clone, Deserialize)]
@@ -34,8 +35,12 @@ enum SourceType {
 
 impl Source {
     /// Whether documents come from Kafka; then `path`, `follow` and `speed` mean nothing.
-    pub(super) fn is_kafka(&self) -> bool {
-        matches!(self.r#type, SourceType::Kafka)
+    pub(super) fn is_kafka(&self) -> Result<bool, String> {
+        match self.r#type {
+            SourceType::Kafka if cfg!(feature = "kafka") => Ok(true),
+            SourceType::Kafka => Err(format!("`type` is kafka but {}", Without("kafka"))),
+            SourceType::File | SourceType::Stdin => Ok(false),
+        }
     }
 
     pub(super) fn into_params(self) -> embedded::Params {

@@ -2,8 +2,8 @@ use std::path::Path;
 
 use super::*;
 use crate::model::state::Bounds;
+use crate::transport::brokers;
 use crate::transport::embedded::{self, Format, Input};
-use crate::transport::kafka;
 use crate::{embed, keywords, model, notify, telemetry};
 
 /// What loading says of the file `text`, the variables and the flags.
@@ -65,12 +65,12 @@ fn the_defaults_of_notify_are_those_of_its_room() {
 #[test]
 fn the_defaults_of_kafka_are_those_of_its_room() {
     let table: toml::Table = toml::from_str(DEFAULTS).unwrap();
-    let section: kafka::Params = table["kafka"].clone().try_into().unwrap();
-    assert_eq!(section, kafka::Params::default());
+    let section: brokers::Params = table["kafka"].clone().try_into().unwrap();
+    assert_eq!(section, brokers::Params::default());
     assert!(load_layers(&Layers::default()).unwrap().kafka.is_none());
     let text = "source.type = \"kafka\"\nkafka.settings.sasl.password = \"secret\"\n";
     let config = load_all(text, &[], &[]).unwrap();
-    assert_eq!(config.guarantee, kafka::Guarantee::default());
+    assert_eq!(config.guarantee, brokers::Guarantee::default());
     assert_eq!(config.bounds.seen, 0);
     assert!(config.kafka.is_some());
     let wrong = mistakes("[kafka.settings]\n\"group.id\" = \"secret\"\n");

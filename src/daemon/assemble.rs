@@ -13,7 +13,6 @@ use crate::daemon::describe::describer;
 use crate::daemon::supervise::Loops;
 use crate::embed::{self, Embedder};
 use crate::http;
-use crate::label;
 use crate::model::state::State;
 use crate::model::state::overview::Overview;
 use crate::model::version::{BrokenEntry, TopicModel};
@@ -27,6 +26,7 @@ use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{self, Command};
 use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source, ports};
+#[cfg(feature = "kafka")]
 use crate::transport::kafka;
 
 /// A daemon that is running.
@@ -53,6 +53,7 @@ pub enum Error {
     #[error(transparent)]
     Transport(#[from] embedded::Error),
     /// Kafka cannot be used.
+    #[cfg(feature = "kafka")]
     #[error(transparent)]
     Kafka(#[from] kafka::Error),
     /// Parts of a daemon need something to talk over.
@@ -73,15 +74,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The webhook's client cannot be made.
-    #[error(transparent)]
-    Notify(#[from] crate::notify::Error),
     /// Topics cannot be seeded.
     #[error("topics cannot be seeded")]
     Seeds(#[from] super::seeds::Error),
-    /// The client of the chat endpoint cannot be made.
-    #[error(transparent)]
-    Label(#[from] label::Error),
     /// A worker thread panicked while the daemon started.
     #[error("the start was interrupted")]
     Start(#[from] tokio::task::JoinError),
@@ -138,10 +133,11 @@ impl Daemon {
         let embedder = Arc::new(embedder);
         telemetry.encoder_loaded(embedder.name(), embedder.report());
         let site = Site { config, telemetry, stop, listener, embedder };
-        match site.config.kafka.clone() {
-            Some(kafka) => Box::pin(Self::start_in_cluster(site, kafka, role)).await,
-            None => Self::start_embedded(site, exit_at_end),
+        #[cfg(feature = "kafka")]
+        if let Some(kafka) = site.config.kafka.clone() {
+            return Box::pin(Self::start_in_cluster(site, kafka, role)).await;
         }
+        Self::start_embedded(site, exit_at_end)
     }
 
     fn start_embedded(site: Site, exit_at_end: bool) -> Result<Self, Error> {
@@ -158,11 +154,11 @@ impl Daemon {
         let (told, told_last) = watch::channel(opened.state.totals().events);
         let (commands, mut command_queue) = command::queue();
         let mut loops = Loops::new(stop.clone(), telemetry.clone());
-        if let Some(notifier) = notifier(config, &opened.store, &told, telemetry)? {
+        if let Some(notifier) = notifier(config, &opened.store, &told, telemetry) {
             loops.spawn("notifier", notifier.run(loops.late_stop()));
         }
         let (describer, described) =
-            describer(config, embedder.clone(), version.clone(), commands.clone(), telemetry.clone())?;
+            describer(config, embedder.clone(), version.clone(), commands.clone(), telemetry.clone());
         loops.spawn("describer", describer.run(stop.clone()));
         let modeler = Modeler {
             port: modeler_port,
@@ -240,10 +236,10 @@ fn notifier(
     store: &Store,
     told: &watch::Sender<u64>,
     telemetry: &Telemetry,
-) -> Result<Option<Notifier>, Error> {
-    let Some(webhook) = config.webhook.clone() else { return Ok(None) };
+) -> Option<Notifier> {
+    let webhook = config.webhook.clone()?;
     let (outbox, told, telemetry) = (store.outbox(), told.subscribe(), telemetry.clone());
-    Ok(Some(Notifier { outbox, webhook: Webhook::new(webhook)?, told, telemetry }))
+    Some(Notifier { outbox, webhook: Webhook::new(webhook), told, telemetry })
 }
 
 fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {

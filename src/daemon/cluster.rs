@@ -14,9 +14,10 @@ use crate::model::version::{Sampling, TopicModel};
 use crate::pipeline::assigner::{self, Assigner, Judge};
 use crate::store::Identity;
 use crate::telemetry::Telemetry;
+use crate::transport::brokers::{Checked, Guarantee};
 use crate::transport::command::{self, Command};
 use crate::transport::embedded;
-use crate::transport::kafka::{self, Checked, Cluster};
+use crate::transport::kafka::{self, Cluster};
 
 impl Daemon {
     /// Starts the loops of `role`: the model is followed in any case, so that questions about it can be answered.
@@ -78,7 +79,7 @@ impl Daemon {
 /// A member of the assigners' group.
 struct Member {
     cluster: Cluster,
-    guarantee: kafka::Guarantee,
+    guarantee: Guarantee,
     source: embedded::Checked,
     learned: watch::Receiver<Checkpoint>,
     judge: Arc<Judge>,

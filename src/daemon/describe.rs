@@ -6,7 +6,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
 use crate::embed::Embedder;
-use crate::label;
 use crate::label::chat::Chat;
 use crate::model::version::TopicModel;
 use crate::pipeline::describer::{Chains, Describer};
@@ -20,18 +19,18 @@ pub(super) fn describer(
     versions: watch::Receiver<Arc<TopicModel>>,
     commands: mpsc::Sender<Command>,
     telemetry: Telemetry,
-) -> Result<(Describer, watch::Receiver<u64>), label::Error> {
+) -> (Describer, watch::Receiver<u64>) {
     let (describing, described) = watch::channel(0);
     let describer = Describer {
         wanted: Arc::new(config.wanted.clone()),
         chains: Arc::new(chains(config, embedder)),
-        chat: config.label.clone().map(Chat::new).transpose()?,
+        chat: config.label.clone().map(Chat::new),
         versions,
         commands,
         described: describing,
         telemetry,
     };
-    Ok((describer, described))
+    (describer, described)
 }
 
 /// The local chains that describe topics.

@@ -153,13 +153,13 @@ impl Lead {
         let _silence = over.clone().drop_guard();
         if let Some(webhook) = self.config.webhook.clone() {
             let (outbox, told) = (store.outbox(), self.told.subscribe());
-            let (webhook, telemetry) = (Webhook::new(webhook)?, self.telemetry.clone());
+            let (webhook, telemetry) = (Webhook::new(webhook), self.telemetry.clone());
             tokio::spawn(Notifier { outbox, webhook, told, telemetry }.run(over.clone()));
         }
         let (versions, version) = watch::channel(Arc::new(state.model()?));
         let (embedder, orders) = (self.embedder.clone(), self.orders.clone());
         let (describer, described) =
-            describer(&self.config, embedder, version, orders, self.telemetry.clone())?;
+            describer(&self.config, embedder, version, orders, self.telemetry.clone());
         tokio::spawn(describer.run(over));
         self.telemetry.leading(keys, started.elapsed());
         self.telemetry.state_opened(&state.totals());

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::built::Without;
+use crate::client;
 use crate::kernel::unit;
 
 /// Why texts can't be embedded.
@@ -24,7 +26,20 @@ pub enum Error {
         /// What was being done.
         doing: String,
         /// What the client says.
-        source: Box<hf_hub::api::sync::ApiError>,
+        source: client::Error,
+    },
+    /// The hub's address is none.
+    #[error("`{endpoint}` is no address of a hub; write --endpoint as https://HOST")]
+    Endpoint {
+        /// As given.
+        endpoint: String,
+    },
+    /// The folder would be replaced, and holds what no pull has made.
+    #[error("`{}` holds something that `topicd model pull` did not make; name an empty folder with --into, or \
+        delete it yourself", folder.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
     },
     /// What the hub sent is not what it said it would.
     #[error(
@@ -46,6 +61,9 @@ pub enum Error {
         /// The model.
         name: String,
     },
+    /// This binary lacks what the settings or a command ask for.
+    #[error(transparent)]
+    Without(#[from] Without),
     /// A setting is out of its range.
     #[error("`embed.{key}` is {value} but must be {expected}")]
     Setting {
@@ -221,12 +239,17 @@ impl Error {
 
     /// The error with its causes, on one line.
     pub fn in_full(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        in_full(self)
     }
+}
+
+/// `error` with its causes, on one line.
+pub(super) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -5,25 +5,26 @@
 
 use std::{
     fmt::Write as _,
-    io::Read,
+    io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use hf_hub::{
-    Cache, CacheRepo, Repo, RepoType,
-    api::sync::{ApiBuilder, ApiError, ApiRepo},
-};
+use serde::Deserialize;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::{Error, export, folder::Layout, identity::feed};
+use crate::client::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
+use crate::client::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use crate::client::{self, Address, Body, Client, Patience, percent};
 
 /// Which model, and from where.
 #[derive(Clone)]
 pub struct Pull {
     /// `OWNER/NAME`, or a bare name of one of the sentence-transformers' own.
     pub name: String,
-    /// The hub; none for the one that the client knows.
+    /// The hub; none for the public one.
     pub endpoint: Option<String>,
     /// For models that are not public.
     pub token: Option<String>,
@@ -62,6 +63,18 @@ pub trait Watch {
     fn finished(&self);
 }
 
+/// The public hub.
+const PUBLIC: &str = "https://huggingface.co";
+/// How long the hub may say nothing.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Redirections of one request: from the hub to where it stores.
+const MOST_REDIRECTIONS: usize = 5;
+/// Bytes of a list of files.
+const MOST_LIST_BYTES: u64 = 64 << 20;
+/// The checksum of a large file, which is stored elsewhere.
+const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
+/// In a folder that a pull made, and so may replace: the name and the commit.
+const MADE: &str = ".pulled";
 /// Owner of models with a bare name, as in the package sentence-transformers.
 const DEFAULT_OWNER: &str = "sentence-transformers";
 /// Settings that an embedding depends on.
@@ -81,6 +94,9 @@ const WEIGHTS: [&str; 2] = ["0_StaticEmbedding/model.safetensors", "model.safete
 /// Fetches a model and makes it ready: exports it where it has no ONNX file. Blocks.
 pub fn pull(asked: &Pull, watch: &dyn Watch) -> Result<Pulled, Error> {
     let id = full_name(&asked.name)?;
+    if !may_replace(&asked.into) {
+        return Err(Error::Foreign { folder: asked.into.clone() });
+    }
     let work = asked.into.with_file_name(format!(".{}.pull", file_name(&asked.into)));
     fs_err::create_dir_all(&work)?;
     let session = Session::start(asked, &id, &work)?;
@@ -109,12 +125,19 @@ pub fn pull(asked: &Pull, watch: &dyn Watch) -> Result<Pulled, Error> {
         }
         other => drop(other?),
     }
+    fs_err::write(staged.join(MADE), format!("{id}@{}\n", session.commit))?;
     if asked.into.exists() {
         fs_err::remove_dir_all(&asked.into)?;
     }
     fs_err::rename(&staged, &asked.into)?;
     fs_err::remove_dir_all(&work)?;
     Ok(pulled)
+}
+
+/// True if nothing of anybody else's would be lost.
+fn may_replace(folder: &Path) -> bool {
+    let is_empty = || folder.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    !folder.exists() || folder.join(MADE).is_file() || is_empty()
 }
 
 fn file_name(path: &Path) -> String {
@@ -140,44 +163,104 @@ fn full_name(name: &str) -> Result<String, Error> {
 /// One model at one commit.
 struct Session {
     name: String,
-    remote: ApiRepo,
-    /// What was fetched of it already.
-    local: CacheRepo,
+    hub: String,
+    client: Client,
+    token: Option<HeaderValue>,
     commit: String,
     /// What the hub has.
     files: Vec<String>,
-    /// The client's own folder.
-    cache: PathBuf,
+    /// What was fetched of this commit: files, and parts of files.
+    kept: PathBuf,
+    retries: usize,
+}
+
+/// What the hub says of a model.
+#[derive(Deserialize)]
+struct Listing {
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
 }
 
 impl Session {
     fn start(asked: &Pull, id: &str, work: &Path) -> Result<Self, Error> {
-        let failed = |source: ApiError| Error::Hub {
+        let mut session = Self {
             name: id.to_owned(),
-            doing: format!("read the files at revision `{}`", asked.revision),
-            source: Box::new(source),
+            hub: asked.endpoint.as_deref().unwrap_or(PUBLIC).trim_end_matches('/').to_owned(),
+            client: Client::new(Patience::Step(PATIENCE)),
+            token: asked.token.as_deref().and_then(client::bearer),
+            commit: String::new(),
+            files: Vec::new(),
+            kept: work.to_path_buf(),
+            retries: asked.retries,
         };
-        let mut builder = ApiBuilder::from_cache(Cache::new(work.join("hub")))
-            .with_token(asked.token.clone())
-            .with_progress(false)
-            .with_retries(asked.retries)
-            .with_user_agent("topicd", env!("CARGO_PKG_VERSION"));
-        if let Some(endpoint) = &asked.endpoint {
-            builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
-        }
-        let api = builder.build().map_err(failed)?;
-        let at = |revision: &str| Repo::with_revision(id.to_owned(), RepoType::Model, revision.to_owned());
-        let info = api.repo(at(&asked.revision)).info().map_err(failed)?;
+        let listing = session.list(&asked.revision)?;
         // One commit for all files, whatever is pushed to the branch meanwhile.
-        let cache = work.join("hub");
-        Ok(Self {
-            name: id.to_owned(),
-            remote: api.repo(at(&info.sha)),
-            local: Cache::new(cache.clone()).repo(at(&info.sha)),
-            commit: info.sha,
-            files: info.siblings.into_iter().map(|file| file.rfilename).collect(),
-            cache,
+        session.kept = work.join(&listing.sha);
+        session.commit = listing.sha;
+        session.files = listing.siblings.into_iter().map(|file| file.rfilename).collect();
+        Ok(session)
+    }
+
+    fn failed(&self, doing: String) -> impl Fn(client::Error) -> Error {
+        let name = self.name.clone();
+        move |source| Error::Hub { name: name.clone(), doing: doing.clone(), source }
+    }
+
+    fn list(&self, revision: &str) -> Result<Listing, Error> {
+        let failed = self.failed(format!("read the files at revision `{revision}`"));
+        let address = self.address(&format!("api/models/{}/revision/{}", self.name, percent(revision)))?;
+        let (_, response) = self.get(&address, None).map_err(&failed)?;
+        if !response.status().is_success() {
+            return Err(failed(client::Error::Status(response.status())));
+        }
+        let mut listing = Vec::new();
+        let read = response.into_body().as_reader().take(MOST_LIST_BYTES).read_to_end(&mut listing);
+        read.map_err(|error| failed(client::Error::BrokeOff(error)))?;
+        serde_json::from_slice(&listing).map_err(|error| failed(client::Error::NoJson(error)))
+    }
+
+    fn address(&self, path: &str) -> Result<Address, Error> {
+        Address::parse(&format!("{}/{path}", self.hub)).map_err(|error| match error {
+            client::AddressError::NoAddress => Error::Endpoint { endpoint: self.hub.clone() },
+            client::AddressError::NoTls(without) => without.into(),
         })
+    }
+
+    /// The answer to a GET from byte `from` on, after redirections, and the headers of the hub's own answer.
+    fn get(
+        &self,
+        address: &Address,
+        from: Option<u64>,
+    ) -> Result<(HeaderMap, Response<Body>), client::Error> {
+        let mut address = address.clone();
+        let mut told = None;
+        for _ in 0..=MOST_REDIRECTIONS {
+            let mut request = Request::new(Vec::new());
+            let range = from.and_then(|from| HeaderValue::from_str(&format!("bytes={from}-")).ok());
+            request.headers_mut().extend(range.map(|range| (RANGE, range)));
+            // The token is the hub's; a store that the hub redirects to has its own in the address.
+            let token = self.token.clone().filter(|_| address.origin() == origin(&self.hub));
+            request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token)));
+            let response = self.client.open(&address, request)?;
+            let told = told.get_or_insert_with(|| response.headers().clone());
+            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let next = location.filter(|_| response.status().is_redirection()).map(|location| {
+                let absolute =
+                    if location.starts_with('/') { address.origin() + location } else { location.to_owned() };
+                Address::parse(&absolute)
+            });
+            match next {
+                Some(Ok(next)) => address = next,
+                Some(Err(_)) => return Err(client::Error::Status(response.status())),
+                None => return Ok((told.clone(), response)),
+            }
+        }
+        Err(client::Error::Status(StatusCode::LOOP_DETECTED))
     }
 
     /// The files to fetch.
@@ -203,59 +286,162 @@ impl Session {
 
     /// Fetches `file` into `staged`; true if its checksum was told and is right.
     fn fetch(&self, file: &str, staged: &Path, watch: &dyn Watch) -> Result<bool, Error> {
-        let fetched = match self.local.get(file) {
-            Some(pointer) => Ok(pointer),
-            None => self.download(file, watch),
-        };
-        let pointer = fetched.map_err(|source| Error::Hub {
-            name: self.name.clone(),
-            doing: format!("fetch `{file}`"),
-            source: Box::new(source),
-        })?;
-        // The client keeps contents under the name of their checksum and a link to them under the file's.
-        let blob = fs_err::canonicalize(&pointer)?;
-        let expected = file_name(&blob);
-        let found = match expected.len() {
-            64 => Some(sha256(&blob)?),
-            40 => Some(git_blob(&blob)?),
-            _ => None,
-        };
-        if let Some(found) = found.clone().filter(|found| *found != expected) {
-            fs_err::remove_file(&blob)?;
-            fs_err::remove_file(&pointer)?;
-            let (name, file) = (self.name.clone(), file.to_owned());
-            return Err(Error::Checksum { name, file, found, expected });
+        let kept = self.kept.join(file);
+        let checked = beside(&kept, "checked");
+        if !kept.is_file() {
+            let part = beside(&kept, "part");
+            for folder in [&kept, &staged.join(file)].into_iter().filter_map(|path| path.parent()) {
+                fs_err::create_dir_all(folder)?;
+            }
+            let expected = self.download(file, &part, watch)?;
+            if let Some(expected) = &expected {
+                self.verify(file, &part, expected)?;
+                fs_err::write(&checked, expected)?;
+            }
+            fs_err::rename(&part, &kept)?;
         }
         let target = staged.join(file);
         if let Some(parent) = target.parent() {
             fs_err::create_dir_all(parent)?;
         }
         // A copy, so that a later failure does not cost this file again.
-        if fs_err::hard_link(&blob, &target).is_err() {
-            fs_err::copy(&blob, &target)?;
+        if fs_err::hard_link(&kept, &target).is_err() {
+            fs_err::copy(&kept, &target)?;
         }
-        Ok(found.is_some())
+        Ok(checked.is_file())
     }
 
-    fn download(&self, file: &str, watch: &dyn Watch) -> Result<PathBuf, ApiError> {
-        match self.remote.download_with_progress(file, Arriving { watch, seen: 0 }) {
-            // A file that was fetched whole and not renamed, or is longer than it may be.
-            Err(ApiError::InvalidResume) => self.download_anew(file, watch),
-            Err(error) if error.to_string().contains("416") => self.download_anew(file, watch),
-            other => other,
+    /// Throws `part` away if it does not have the checksum `expected`.
+    fn verify(&self, file: &str, part: &Path, expected: &str) -> Result<(), Error> {
+        let found = if expected.len() == 64 { sha256(part)? } else { git_blob(part)? };
+        if found == expected {
+            return Ok(());
         }
+        fs_err::remove_file(part)?;
+        let (name, file, expected) = (self.name.clone(), file.to_owned(), expected.to_owned());
+        Err(Error::Checksum { name, file, found, expected })
     }
 
-    fn download_anew(&self, file: &str, watch: &dyn Watch) -> Result<PathBuf, ApiError> {
-        let blobs = Repo::model(self.name.clone()).folder_name();
-        if let Ok(entries) = fs_err::read_dir(self.cache.join(blobs).join("blobs")) {
-            let parts = entries.filter_map(Result::ok).map(|entry| entry.path());
-            for part in parts.filter(|path| path.extension().is_some_and(|end| end == "part")) {
-                fs_err::remove_file(part)?;
+    /// Fetches what `part` lacks of `file`; the checksum, if the hub tells it.
+    fn download(&self, file: &str, part: &Path, watch: &dyn Watch) -> Result<Option<String>, Error> {
+        let path: Vec<String> = file.split('/').map(percent).collect();
+        let address = self.address(&format!("{}/resolve/{}/{}", self.name, self.commit, path.join("/")))?;
+        let failed = self.failed(format!("fetch `{file}`"));
+        let mut failures = 0;
+        loop {
+            match self.attempt(&address, file, part, watch) {
+                Ok(told) => return Ok(told),
+                Err(Failure::File(error)) => return Err(error.into()),
+                // A part that is as long as the file or longer, and not the file.
+                Err(Failure::Hub(client::Error::Status(StatusCode::RANGE_NOT_SATISFIABLE)))
+                    if length(part) > 0 =>
+                {
+                    fs_err::remove_file(part)?;
+                }
+                Err(Failure::Hub(error)) => {
+                    failures += 1;
+                    if failures > self.retries || !may_pass(&error) {
+                        return Err(failed(error));
+                    }
+                }
             }
         }
-        self.remote.download_with_progress(file, Arriving { watch, seen: 0 })
     }
+
+    /// One request for what `part` lacks.
+    fn attempt(
+        &self,
+        address: &Address,
+        file: &str,
+        part: &Path,
+        watch: &dyn Watch,
+    ) -> Result<Option<String>, Failure> {
+        let have = length(part);
+        let (told, response) = self.get(address, Some(have))?;
+        let status = response.status();
+        let resumed = status == StatusCode::PARTIAL_CONTENT;
+        if !status.is_success() {
+            return Err(client::Error::Status(status).into());
+        }
+        let have = if resumed { have } else { 0 };
+        let whole = size(response.headers(), have);
+        let mut out = fs_err::OpenOptions::new().create(true).append(true).open(part)?;
+        out.set_len(have)?;
+        watch.started(file, whole.unwrap_or_default());
+        let (mut body, mut buffer, mut arrived) = (response.into_body(), vec![0; 1 << 16], have);
+        let mut reader = body.as_reader();
+        loop {
+            let read = reader.read(&mut buffer).map_err(client::Error::BrokeOff)?;
+            if read == 0 {
+                break;
+            }
+            out.write_all(&buffer[..read])?;
+            arrived += read as u64;
+            watch.arrived(arrived);
+        }
+        if whole.is_some_and(|whole| arrived < whole) {
+            return Err(client::Error::BrokeOff(io::ErrorKind::UnexpectedEof.into()).into());
+        }
+        watch.finished();
+        Ok(checksum(&told))
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug)]
+enum Failure {
+    /// The hub or the way to it.
+    Hub(client::Error),
+    /// The disk.
+    File(io::Error),
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        Self::Hub(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// True if the same request may be answered later.
+fn may_pass(error: &client::Error) -> bool {
+    match error {
+        client::Error::Status(status) => status.is_server_error() || matches!(status.as_u16(), 408 | 429),
+        _ => true,
+    }
+}
+
+fn origin(hub: &str) -> String {
+    Address::parse(hub).map(|address| address.origin()).unwrap_or_default()
+}
+
+fn length(file: &Path) -> u64 {
+    file.metadata().map_or(0, |file| file.len())
+}
+
+/// `FILE.end`, beside `FILE`.
+fn beside(file: &Path, end: &str) -> PathBuf {
+    file.with_file_name(format!("{}.{end}", file_name(file)))
+}
+
+/// Bytes of the whole file, of whose answer from byte `from` on these are the headers.
+fn size(headers: &HeaderMap, from: u64) -> Option<u64> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let ranged = text(CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
+    ranged.or_else(|| Some(from + text(CONTENT_LENGTH)?.parse::<u64>().ok()?))
+}
+
+/// The file's SHA-256, or SHA-1 as git's, if these headers of the hub's tell one.
+fn checksum(told: &HeaderMap) -> Option<String> {
+    let etag = told.get(LINKED_ETAG).or_else(|| told.get(ETAG))?.to_str().ok()?;
+    let etag = etag.trim_start_matches("W/").trim_matches('"');
+    let is_checksum = matches!(etag.len(), 40 | 64) && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_checksum.then(|| etag.to_ascii_lowercase())
 }
 
 /// A file of settings, or of a module's settings: `1_Pooling/config.json`.
@@ -263,28 +449,6 @@ fn is_setting(file: &str) -> bool {
     let (folder, name) = file.split_once('/').unwrap_or(("", file));
     let module = folder.starts_with(|first: char| first.is_ascii_digit()) && folder.contains('_');
     SETTINGS.contains(&file) || module && (name == "config.json" || name == "tokenizer.json")
-}
-
-/// Tells the watcher what the client tells.
-struct Arriving<'w> {
-    watch: &'w dyn Watch,
-    seen: usize,
-}
-
-impl hf_hub::api::Progress for Arriving<'_> {
-    fn init(&mut self, size: usize, filename: &str) {
-        self.seen = 0;
-        self.watch.started(filename, size as u64);
-    }
-
-    fn update(&mut self, size: usize) {
-        self.seen += size;
-        self.watch.arrived(self.seen as u64);
-    }
-
-    fn finish(&mut self) {
-        self.watch.finished();
-    }
 }
 
 fn sha256(file: &Path) -> Result<String, Error> {

@@ -15,9 +15,11 @@ mod batch;
 mod cache;
 mod choose;
 mod error;
+#[cfg(feature = "hub")]
 pub mod export;
 mod feed;
 mod folder;
+#[cfg(feature = "hub")]
 pub mod hub;
 mod identity;
 mod local;

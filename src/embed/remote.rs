@@ -12,7 +12,14 @@ use std::{
 use ndarray::ArrayView1;
 use serde::Deserialize;
 
+use super::error::in_full;
 use super::{Backend, Error, Run};
+use crate::client::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use crate::client::http::{HeaderValue, Method, Request};
+use crate::client::{self, Address, AddressError, Client, Patience};
+
+/// Bytes of an answer: 4,096 numbers of 20 digits for each of some hundred texts still fit.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// Where embeddings are made, and how it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +79,7 @@ impl Params {
         let wrong = |key, value: &dyn fmt::Display, expected| {
             Err(Error::Setting { key, value: value.to_string(), expected })
         };
-        if !["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme)) {
-            return wrong(
-                "remote.url",
-                &format!("`{}`", self.url),
-                "a URL that starts with http:// or https://",
-            );
-        }
+        self.address()?;
         if self.batch_texts == 0 {
             return wrong("remote.batch_texts", &0, "at least 1");
         }
@@ -94,6 +95,17 @@ impl Params {
         Ok(())
     }
 
+    fn address(&self) -> Result<Address, Error> {
+        Address::parse(&self.endpoint()).map_err(|error| match error {
+            AddressError::NoAddress => Error::Setting {
+                key: "remote.url",
+                value: format!("`{}`", self.url),
+                expected: "a URL that starts with http:// or https://",
+            },
+            AddressError::NoTls(without) => without.into(),
+        })
+    }
+
     /// The address that is asked.
     fn endpoint(&self) -> String {
         let url = self.url.trim_end_matches('/');
@@ -107,7 +119,8 @@ impl Params {
 
 /// A client of one endpoint and model.
 pub(super) struct Remote {
-    agent: ureq::Agent,
+    client: Client,
+    address: Address,
     url: String,
     model: String,
     params: Params,
@@ -142,12 +155,11 @@ enum Failure {
 impl Remote {
     /// Asks the endpoint for the embedding of one word, and so for the dimension.
     pub(super) fn open(params: &Params, model: &str) -> Result<Self, Error> {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_millis(params.timeout_ms)))
-            .http_status_as_error(false);
-        let agent = config.build().new_agent();
+        let client = Client::new(Patience::Whole(Duration::from_millis(params.timeout_ms)));
         let url = params.endpoint();
-        let mut remote = Self { agent, url, model: model.to_owned(), params: params.clone(), dim: 0 };
+        let address = params.address()?;
+        let mut remote =
+            Self { client, address, url, model: model.to_owned(), params: params.clone(), dim: 0 };
         let answer = remote.ask(&["topicd"])?;
         remote.dim = answer.data.first().map_or(0, |item| item.embedding.len());
         if remote.dim == 0 {
@@ -189,26 +201,25 @@ impl Remote {
     }
 
     fn attempt(&self, texts: &[&str]) -> Result<Answer, Failure> {
-        let passing = |error: ureq::Error| Failure::Passing { detail: error.to_string(), retry_after: None };
-        let mut request = self.agent.post(&self.url);
-        if !self.params.token.0.is_empty() {
-            request = request.header("Authorization", format!("Bearer {}", self.params.token.0));
-        }
+        let passing = |error: client::Error| Failure::Passing { detail: in_full(&error), retry_after: None };
         let asked = serde_json::json!({ "model": self.model, "input": texts, "encoding_format": "float" });
-        let mut response = request.send_json(asked).map_err(passing)?;
-        let status = response.status().as_u16();
+        let mut request = Request::new(asked.to_string().into_bytes());
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(bearer) = client::bearer(&self.params.token.0).filter(|_| !self.params.token.0.is_empty())
+        {
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+        }
+        let answer = self.client.exchange(&self.address, request, MOST_BYTES).map_err(passing)?;
+        let status = answer.status.as_u16();
         if status == 200 {
-            // 4,096 numbers of 20 digits for each of some hundred texts still fit.
-            let body = response.body_mut().with_config().limit(256 << 20).read_to_vec().map_err(passing)?;
-            return serde_json::from_slice(&body).map_err(|error| {
+            return serde_json::from_slice(&answer.body).map_err(|error| {
                 let found = format!("no such JSON ({error})");
                 Failure::Final(self.misfit(&found, "{\"data\": [{\"index\": 0, \"embedding\": […]}]}"))
             });
         }
-        let seconds =
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = response.body_mut().with_config().limit(64 << 10).read_to_string().unwrap_or_default();
-        let detail: String = body.chars().take(300).collect();
+        let seconds = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let detail: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
         match status {
             408 | 425 | 429 | 500.. => Err(Failure::Passing {
                 detail: format!("status {status}, {detail}"),

@@ -3,15 +3,18 @@
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rust_embed::RustEmbed;
 
 /// Documents are untrusted text: the page may run and show nothing but its own files.
 const POLICY: &str =
     "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-#[derive(RustEmbed)]
-#[folder = "src/http/page/"]
-struct Files;
+/// Name, type and contents of each file.
+const FILES: [(&str, &str, &[u8]); 4] = [
+    ("icon.svg", "image/svg+xml", include_bytes!("page/icon.svg")),
+    ("index.html", "text/html; charset=utf-8", include_bytes!("page/index.html")),
+    ("live.js", "text/javascript; charset=utf-8", include_bytes!("page/live.js")),
+    ("style.css", "text/css; charset=utf-8", include_bytes!("page/style.css")),
+];
 
 pub(super) async fn index() -> Response {
     serve("index.html")
@@ -22,21 +25,14 @@ pub(super) async fn file(Path(file): Path<String>) -> Response {
 }
 
 fn serve(name: &str) -> Response {
-    let Some(file) = Files::get(name) else {
+    let Some((_, kind, contents)) = FILES.iter().find(|(file, ..)| *file == name) else {
         return (StatusCode::NOT_FOUND, "no such file\n").into_response();
     };
-    let kind = match name.rsplit_once('.').map(|(_, end)| end) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        _ => "application/octet-stream",
-    };
     let headers = [
-        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_TYPE, *kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    (headers, file.data.into_owned()).into_response()
+    (headers, *contents).into_response()
 }

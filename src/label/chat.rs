@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Checked;
 use super::answer::{self, Labelled, Useless};
 use super::prompt::Question;
-use super::{Checked, Error};
+use crate::client::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use crate::client::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use crate::client::{self, Client, Patience};
 
 /// Bytes of an answer that are read; a label is a thousandth of it.
-const MOST_BYTES: usize = 256 << 10;
+const MOST_BYTES: u64 = 256 << 10;
 /// Tokens that the model may answer with; enough for one that thinks aloud first.
 const MOST_TOKENS: u32 = 1_000;
 
@@ -27,7 +28,7 @@ const MOST_TOKENS: u32 = 1_000;
 #[derive(Debug, Clone)]
 pub struct Chat {
     settings: Checked,
-    client: reqwest::Client,
+    client: Client,
 }
 
 /// Why an attempt failed. Holds no key.
@@ -38,7 +39,7 @@ pub enum Failure {
     Refused(StatusCode),
     /// There was no answer: no connection, a broken one, or too late.
     #[error("no answer from the endpoint")]
-    NoAnswer(#[source] reqwest::Error),
+    NoAnswer(#[source] client::Error),
     /// More than any label needs.
     #[error("the answer is longer than {MOST_BYTES} bytes")]
     TooLong,
@@ -80,13 +81,9 @@ struct Message {
 
 impl Chat {
     /// An endpoint as set; makes the client, opens no connection.
-    pub fn new(settings: Checked) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_millis(settings.timeout_ms))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("topicd/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { settings, client })
+    pub fn new(settings: Checked) -> Self {
+        let client = Client::new(Patience::Whole(Duration::from_millis(settings.timeout_ms)));
+        Self { settings, client }
     }
 
     /// The settings.
@@ -124,24 +121,23 @@ impl Chat {
             "temperature": 0,
             "max_tokens": MOST_TOKENS,
         });
-        let mut request = self.client.post(self.settings.url.clone()).json(&body);
+        let mut request = Request::new(body.to_string().into_bytes());
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(authorization) = &self.settings.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let silent = |error: reqwest::Error| (Failure::NoAnswer(error.without_url()), None);
-        let mut answer = request.send().await.map_err(silent)?;
-        if !answer.status().is_success() {
-            return Err((Failure::Refused(answer.status()), retry_after(answer.headers())));
-        }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(silent)? {
-            if bytes.len() + chunk.len() > MOST_BYTES {
-                return Err((Failure::TooLong, None));
-            }
-            bytes.extend_from_slice(&chunk);
+        let failed = |error| match error {
+            client::Error::TooLong(_) => (Failure::TooLong, None),
+            other => (Failure::NoAnswer(other), None),
+        };
+        let exchange = self.client.exchange_aside(&self.settings.url, request, MOST_BYTES);
+        let answer = exchange.await.map_err(failed)?;
+        if !answer.status.is_success() {
+            return Err((Failure::Refused(answer.status), retry_after(&answer.headers)));
         }
         let completion: Completion =
-            serde_json::from_slice(&bytes).map_err(|error| (Failure::NoCompletion(error), None))?;
+            serde_json::from_slice(&answer.body).map_err(|error| (Failure::NoCompletion(error), None))?;
         let message = completion.choices.into_iter().next().and_then(|choice| choice.message.content);
         message.ok_or((Failure::NoMessage, None))
     }
@@ -164,9 +160,8 @@ impl Failure {
 /// True if the same request may be answered later.
 fn may_pass(failure: &Failure) -> bool {
     match failure {
-        Failure::NoAnswer(error) => !error.is_builder(),
         Failure::Refused(status) => status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429),
-        Failure::TooLong | Failure::NoCompletion(_) | Failure::NoMessage | Failure::Useless(_) => true,
+        _ => true,
     }
 }
 
@@ -229,7 +224,7 @@ mod tests {
             max_wait_ms: 5_000,
             ..Params::default()
         };
-        Chat::new(params.check().unwrap().unwrap()).unwrap()
+        Chat::new(params.check().unwrap().unwrap())
     }
 
     fn question(chat: &Chat, document: &str) -> Question {

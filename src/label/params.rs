@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::built::Without;
+use crate::client::http::HeaderValue;
+use crate::client::{self, Address, AddressError};
+
 /// Settings of labelling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -129,17 +133,17 @@ pub enum Error {
         /// The greatest value allowed.
         most: u64,
     },
-    /// No HTTP client can be made here.
-    #[error("no HTTP client for labels; is the package `ca-certificates` installed?")]
-    Client(#[from] reqwest::Error),
+    /// An address of https, and no TLS in this binary.
+    #[error("`label.url` is an address of `https`")]
+    NoTls(#[from] Without),
 }
 
 /// Settings that have passed [`Params::check`].
 #[derive(Debug, Clone)]
 pub struct Checked {
     pub(super) params: Params,
-    pub(super) url: reqwest::Url,
-    pub(super) authorization: Option<reqwest::header::HeaderValue>,
+    pub(super) url: Address,
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 impl std::ops::Deref for Checked {
@@ -181,17 +185,15 @@ impl Params {
         if !self.prompt.contains("[KEYWORDS]") && !self.prompt.contains("[DOCUMENTS]") {
             return Err(Error::Prompt);
         }
-        let bearer = format!("Bearer {}", self.api_key.reveal());
-        let mut authorization = reqwest::header::HeaderValue::from_str(&bearer).map_err(|_| Error::ApiKey)?;
-        authorization.set_sensitive(true);
+        let authorization = client::bearer(self.api_key.reveal()).ok_or(Error::ApiKey)?;
         let authorization = Some(authorization).filter(|_| !self.api_key.reveal().is_empty());
         if self.url.is_empty() {
             return Ok(None);
         }
-        let url = reqwest::Url::parse(&self.url).map_err(|_| Error::Url)?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err(Error::Url);
-        }
+        let url = Address::parse(&self.url).map_err(|error| match error {
+            AddressError::NoAddress => Error::Url,
+            AddressError::NoTls(without) => without.into(),
+        })?;
         Ok(Some(Checked { params: self, url, authorization }))
     }
 }

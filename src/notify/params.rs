@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+
+use crate::built::Without;
+use crate::client::http::{HeaderMap, HeaderName, HeaderValue};
+use crate::client::{Address, AddressError};
 
 /// Settings of the webhook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,15 +101,15 @@ pub enum Error {
         /// The greatest value allowed.
         most: u64,
     },
-    /// No HTTP client can be made here.
-    #[error("no HTTP client for the webhook; is the package `ca-certificates` installed?")]
-    Client(#[from] reqwest::Error),
+    /// An address of https, and no TLS in this binary.
+    #[error("`notify.url` is an address of `https`")]
+    NoTls(#[from] Without),
 }
 
 /// Settings that have passed [`Params::check`].
 #[derive(Debug, Clone)]
 pub struct Checked {
-    pub(super) url: reqwest::Url,
+    pub(super) url: Address,
     pub(super) secret: Secret,
     pub(super) headers: HeaderMap,
     pub(super) timeout: Duration,
@@ -140,10 +143,10 @@ impl Params {
         if self.url.reveal().is_empty() {
             return Ok(None);
         }
-        let url = reqwest::Url::parse(self.url.reveal()).map_err(|_| Error::Url)?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err(Error::Url);
-        }
+        let url = Address::parse(self.url.reveal()).map_err(|error| match error {
+            AddressError::NoAddress => Error::Url,
+            AddressError::NoTls(without) => without.into(),
+        })?;
         Ok(Some(Checked {
             url,
             secret: self.secret.clone(),

@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 /// The header that carries a [`signature`].
-pub const HEADER: &str = "X-Topicd-Signature";
+pub const HEADER: &str = "x-topicd-signature";
 
 /// `sha256=` and the HMAC-SHA256 of `body` under `secret` in lower-case hexadecimal: the scheme of GitHub's webhooks,
 /// so that a receiver can use their libraries.

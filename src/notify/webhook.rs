@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 
-use super::{Checked, Error, sign};
+use super::{Checked, sign};
+use crate::client::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use crate::client::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use crate::client::{self, Client, Patience};
+
+/// Bytes of an answer that are read; nothing in it counts but its status.
+const MOST_BYTES: u64 = 64 << 10;
+const SIGNATURE: HeaderName = HeaderName::from_static(sign::HEADER);
 
 /// A receiver of events.
 ///
@@ -20,7 +25,7 @@ use super::{Checked, Error, sign};
 #[derive(Debug, Clone)]
 pub struct Webhook {
     settings: Checked,
-    client: reqwest::Client,
+    client: Client,
 }
 
 /// How a delivery ended.
@@ -48,7 +53,7 @@ pub enum Failure {
     Refused(StatusCode),
     /// There was no answer: no connection, a broken one, or too late.
     #[error("no answer from the receiver")]
-    NoAnswer(#[source] reqwest::Error),
+    NoAnswer(#[source] client::Error),
 }
 
 impl fmt::Display for Outcome {
@@ -70,14 +75,9 @@ impl fmt::Display for Outcome {
 
 impl Webhook {
     /// A receiver as set; makes the client, opens no connection.
-    pub fn new(settings: Checked) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
-            .default_headers(settings.headers.clone())
-            .timeout(settings.timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("topicd/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { settings, client })
+    pub fn new(settings: Checked) -> Self {
+        let client = Client::new(Patience::Whole(settings.timeout));
+        Self { settings, client }
     }
 
     /// Posts `body` until it is taken, refused for good, or the attempts are used up.
@@ -103,16 +103,21 @@ impl Webhook {
 
     /// One attempt; if it fails, with the wait that the receiver asks for.
     async fn post(&self, body: &[u8]) -> Result<(), (Failure, Option<Duration>)> {
-        let mut request = self.client.post(self.settings.url.clone()).body(body.to_vec());
-        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/cloudevents+json"));
+        let mut request = Request::new(body.to_vec());
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        headers.extend(self.settings.headers.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/cloudevents+json"));
         if let Some(signature) = sign::signature(self.settings.secret.reveal(), body) {
-            request = request.header(sign::HEADER, signature);
+            headers.extend(HeaderValue::from_str(&signature).ok().map(|signature| (SIGNATURE, signature)));
         }
-        let answer = request.send().await.map_err(|error| (Failure::NoAnswer(error.without_url()), None))?;
-        if answer.status().is_success() {
-            return Ok(());
+        match self.client.exchange_aside(&self.settings.url, request, MOST_BYTES).await {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            // A success all the same, with a long body.
+            Err(client::Error::TooLong(_)) => Ok(()),
+            Ok(answer) => Err((Failure::Refused(answer.status), retry_after(&answer.headers))),
+            Err(error) => Err((Failure::NoAnswer(error), None)),
         }
-        Err((Failure::Refused(answer.status()), retry_after(answer.headers())))
     }
 
     /// The wait after `attempts` failed ones, shortened by up to a half as `random` in 0..1 says.
@@ -125,7 +130,7 @@ impl Webhook {
 /// True if the same request may be taken later.
 fn may_pass(failure: &Failure) -> bool {
     match failure {
-        Failure::NoAnswer(error) => !error.is_builder(),
+        Failure::NoAnswer(_) => true,
         Failure::Refused(status) => status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429),
     }
 }
@@ -187,7 +192,7 @@ mod tests {
             first_wait_ms: 20,
             max_wait_ms: 1_500,
         };
-        Webhook::new(params.check().unwrap().unwrap()).unwrap()
+        Webhook::new(params.check().unwrap().unwrap())
     }
 
     #[tokio::test]

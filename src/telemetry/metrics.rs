@@ -1,11 +1,12 @@
 //! Every metric family once: its name, its help and its buckets.
 
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+
+use super::process::Process;
 
 /// Upper bounds of a batch's stages, in seconds: from one document on a fast machine to 64 long ones on a slow.
 const BATCH_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -166,7 +167,7 @@ impl Metrics {
         made.gauges("build_info", "1, labelled with the version of topicd", "version")?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        self.registry.register(Box::new(ProcessCollector::for_self()))?;
+        self.registry.register(Box::new(Process::new(jiff::Timestamp::now().as_second())?))?;
         for (family, values) in [
             (&self.documents, &["assigned", "outlier", "rejected"][..]),
             (&self.embed.cache, &["hit", "miss"]),

@@ -1,10 +1,12 @@
 //! The seams between the roles. A port receives, and commits what became of it: all of it or nothing.
 //!
-//! The loops of `pipeline` know these traits only; [`embedded`] implements them over files and channels,
-//! [`kafka`] over topics.
+//! The loops of `pipeline` know these traits only; [`embedded`] implements them over files and channels, `kafka` over
+//! topics, as [`brokers`] says.
 
+pub mod brokers;
 pub mod command;
 pub mod embedded;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 
 use std::sync::Arc;

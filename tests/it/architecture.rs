@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 /// A room's folder or file in `src/`, the rooms that it may name, and the outside things that it must not.
 const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
+    (&["built"], &["built"], PURE),
     (&["kernel"], &["kernel"], PURE),
     (&["cluster"], &["kernel", "cluster"], PURE),
     (&["ann"], &["kernel", "ann"], PURE),
     (&["keywords"], &["kernel", "keywords"], PURE),
     (&["document", "checkpoint"], &["kernel", "document", "checkpoint"], PURE),
+    (&["npy"], &["npy"], PURE),
     (&["model"], MODEL, PURE),
     (
         &["record", "figure"],
@@ -17,8 +19,13 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
     ),
     (
         &["telemetry"],
-        &["document", "checkpoint", "model", "embed", "telemetry"],
+        &["built", "document", "checkpoint", "model", "embed", "telemetry"],
         &["sled::", "rdkafka::", "axum::"],
+    ),
+    (
+        &["client"],
+        &["built", "client"],
+        &["sled::", "rdkafka::", "ort::", "axum::", "clap::", "prometheus::"],
     ),
     (&["transport"], &with_records("transport"), &["sled::", "ort::", "axum::", "clap::", "prometheus::"]),
     (
@@ -48,12 +55,37 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
 
 const MODEL: &[&str] = &["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model"];
 
-const fn with_model(room: &'static str) -> [&'static str; 9] {
-    ["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "telemetry", room]
+const fn with_model(room: &'static str) -> [&'static str; 11] {
+    [
+        "built",
+        "kernel",
+        "ann",
+        "cluster",
+        "keywords",
+        "document",
+        "checkpoint",
+        "model",
+        "telemetry",
+        "client",
+        room,
+    ]
 }
 
-const fn with_records(room: &'static str) -> [&'static str; 10] {
-    ["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model", "record", "telemetry", room]
+const fn with_records(room: &'static str) -> [&'static str; 12] {
+    [
+        "built",
+        "kernel",
+        "ann",
+        "cluster",
+        "keywords",
+        "document",
+        "checkpoint",
+        "model",
+        "record",
+        "telemetry",
+        "client",
+        room,
+    ]
 }
 
 const UP_TO_PIPELINE: [&str; 15] = [

@@ -10,6 +10,7 @@ mod crash;
 mod describe;
 mod encoder;
 mod http;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod operations;
 mod outcome;

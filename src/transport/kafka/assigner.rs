@@ -14,13 +14,13 @@ use super::client::{Clients, Place};
 use super::consume::{Item, Receiving, join};
 use super::envelope::Envelopes;
 use super::error::Error;
-use super::params::Guarantee;
 use super::thread::spawn;
 use super::transact::{self, Handed, Transactor};
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
 use crate::transport::AssignerPort;
+use crate::transport::brokers::Guarantee;
 use crate::transport::embedded::{self, Parser};
 
 /// Judged batches on their way to the producer's thread: filled here, where the loop waits while it is full. As many as
@@ -96,7 +96,7 @@ impl Assigner {
             max_document_bytes: source.max_document_bytes,
             dimension: Some(dimension),
         };
-        let receiving = Receiving::new(clients, consumer.clone(), told, epoch.clone(), parser, read)?;
+        let receiving = Receiving::new(clients, consumer.clone(), told, epoch.clone(), parser, read);
         let (stop, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());
         let stopped = stop.clone();
         let polling = spawn("documents", move || receiving.run(&runtime, &stopped))?;

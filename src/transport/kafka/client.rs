@@ -14,9 +14,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::error::{Error, code};
 use super::log::passes;
-use super::params::Checked;
 use crate::checkpoint::Partition;
 use crate::telemetry::Telemetry;
+use crate::transport::brokers::Checked;
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

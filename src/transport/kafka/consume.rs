@@ -129,13 +129,13 @@ impl Receiving {
         epoch: Arc<AtomicU64>,
         parser: Parser,
         items: mpsc::Sender<Item>,
-    ) -> Result<Self, Error> {
-        let registry = Registry::new(&clients.params.params().registry)?;
+    ) -> Self {
+        let registry = Registry::new(&clients.params.params().registry);
         let documents = clients.params.params().topics.documents.clone();
         let label = epoch.load(Ordering::SeqCst);
         let (waiting, names, starts, ends) = Default::default();
         let (paused, lost) = (false, false);
-        Ok(Self {
+        Self {
             consumer,
             told,
             documents,
@@ -150,7 +150,7 @@ impl Receiving {
             names,
             starts,
             ends,
-        })
+        }
     }
 
     /// Polls until `stop`, or until nobody takes documents any more.

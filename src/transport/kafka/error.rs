@@ -2,19 +2,11 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
+use crate::client;
+
 /// What can go wrong between the daemon and Kafka.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A parameter has a value that it cannot have.
-    #[error("`kafka.{key}` is {value} but must be {must}")]
-    Parameter {
-        /// The parameter's name below `kafka`.
-        key: String,
-        /// The value found.
-        value: String,
-        /// What it must be.
-        must: String,
-    },
     /// librdkafka or a broker refused; `reason` is what the client's log said last.
     #[error("cannot {doing} `{subject}`: {source}{}; {}", said(reason.as_deref()), way_out(source))]
     Kafka {
@@ -116,7 +108,7 @@ pub enum Error {
         url: String,
         /// The reason.
         #[source]
-        source: reqwest::Error,
+        source: client::Error,
     },
     /// A record in one of topicd's own topics cannot be read.
     #[error(

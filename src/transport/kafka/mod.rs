@@ -20,7 +20,6 @@ mod error;
 mod follow;
 mod log;
 mod modeler;
-mod params;
 mod produce;
 mod registry;
 mod thread;
@@ -35,11 +34,11 @@ pub use assigner::Assigner;
 pub use error::Error;
 pub use follow::Follower;
 pub use modeler::{Modeler, Reign};
-pub use params::{Checked, Guarantee, Params, Setting, Topics};
 
 use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
 use crate::telemetry::Telemetry;
+use crate::transport::brokers::{Checked, Guarantee};
 use crate::transport::embedded;
 
 /// The way to one cluster, for one process.

@@ -12,13 +12,17 @@ use std::time::{Duration, Instant};
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lru::LruCache;
-use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::error::Error;
-use super::params;
+use crate::client::http::header::AUTHORIZATION;
+use crate::client::http::{HeaderValue, Request, StatusCode};
+use crate::client::{self, Address, Client, Patience, percent};
 use crate::document::Reason;
+use crate::transport::brokers;
 
 /// Schemas that are remembered.
 const SCHEMAS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
@@ -28,12 +32,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_secs(30);
 /// Schemas that a schema may rest on, all in all.
 const MOST_REFERENCES: usize = 100;
+/// Bytes of a schema.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// Knows schemas by their numbers.
 pub(super) struct Registry {
-    params: params::Registry,
-    client: reqwest::Client,
-    runtime: tokio::runtime::Handle,
+    params: brokers::Registry,
+    client: Client,
     /// Schemas, or why one cannot be used, by number.
     known: LruCache<u32, Known>,
 }
@@ -77,21 +82,17 @@ fn avro() -> String {
 /// Why a schema cannot be had.
 enum Failure {
     /// Asking again may help.
-    Away(reqwest::Error),
+    Away(client::Error),
     /// The registry has none, or one that is of no use.
     Useless(String),
 }
 
 impl Registry {
-    /// The registry of `params`, if there is one; needs a tokio runtime around it.
-    pub(super) fn new(params: &params::Registry) -> Result<Option<Self>, Error> {
-        if params.url.is_empty() {
-            return Ok(None);
-        }
-        let failed = |source| Error::Registry { url: params.url.clone(), source };
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(failed)?;
-        let (params, runtime) = (params.clone(), tokio::runtime::Handle::current());
-        Ok(Some(Self { params, client, runtime, known: LruCache::new(SCHEMAS) }))
+    /// The registry of `params`, if there is one.
+    pub(super) fn new(params: &brokers::Registry) -> Option<Self> {
+        let client = Client::new(Patience::Whole(PATIENCE));
+        let registry = Self { params: params.clone(), client, known: LruCache::new(SCHEMAS) };
+        Some(registry).filter(|registry| !registry.params.url.is_empty())
     }
 
     /// `message` as JSON; as it is, if it is not framed. Blocks while the registry is asked.
@@ -117,8 +118,7 @@ impl Registry {
         {
             return Ok(kind.clone());
         }
-        let runtime = self.runtime.clone();
-        let kind = match runtime.block_on(self.fetch(id)) {
+        let kind = match self.fetch(id) {
             Ok(kind) => Ok(Arc::new(kind)),
             Err(Failure::Useless(why)) => Err(why),
             Err(Failure::Away(source)) => {
@@ -129,8 +129,8 @@ impl Registry {
         Ok(kind)
     }
 
-    async fn fetch(&self, id: u32) -> Result<Kind, Failure> {
-        let told = self.ask(&format!("schemas/ids/{id}")).await?;
+    fn fetch(&self, id: u32) -> Result<Kind, Failure> {
+        let told = self.ask(&format!("schemas/ids/{id}"))?;
         match told.schema_type.as_str() {
             "JSON" => return Ok(Kind::Json),
             "AVRO" => {}
@@ -146,7 +146,7 @@ impl Registry {
                 return Err(Failure::Useless(format!("it rests on more than {MOST_REFERENCES} others")));
             }
             let subject_path = percent(&subject);
-            let other = self.ask(&format!("subjects/{subject_path}/versions/{version}")).await?;
+            let other = self.ask(&format!("subjects/{subject_path}/versions/{version}"))?;
             wanted.extend(other.references);
             texts.insert((subject, version), other.schema);
         }
@@ -156,26 +156,27 @@ impl Registry {
         Ok(Kind::Avro(schemas))
     }
 
-    async fn ask(&self, path: &str) -> Result<Told, Failure> {
-        let url = format!("{}/{path}", self.params.url.trim_end_matches('/'));
-        let mut request = self.client.get(url);
-        if !self.params.username.is_empty() {
-            request = request.basic_auth(&self.params.username, Some(&self.params.password.0));
-        }
-        let answer = request.send().await.map_err(Failure::Away)?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Err(Failure::Useless(format!("the registry has no {path}")));
-        }
-        let answer = answer.error_for_status().map_err(Failure::Away)?;
-        answer.json().await.map_err(Failure::Away)
+    /// The header of basic authentication; `None` for none.
+    fn authorization(&self) -> Option<HeaderValue> {
+        let pair = format!("{}:{}", self.params.username, self.params.password.0);
+        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
+        value.set_sensitive(true);
+        Some(value).filter(|_| !self.params.username.is_empty())
     }
-}
 
-/// A registry's subject may hold any character.
-fn percent(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let written = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(written).collect()
+    fn ask(&self, path: &str) -> Result<Told, Failure> {
+        let url = format!("{}/{path}", self.params.url.trim_end_matches('/'));
+        let address = Address::parse(&url).map_err(|error| Failure::Useless(error.to_string()))?;
+        let mut request = Request::new(Vec::new());
+        request.headers_mut().extend(self.authorization().map(|value| (AUTHORIZATION, value)));
+        let answer = self.client.exchange(&address, request, MOST_BYTES).map_err(Failure::Away)?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Err(Failure::Useless(format!("the registry has no {path}"))),
+            status if !status.is_success() => Err(Failure::Away(client::Error::Status(status))),
+            _ => serde_json::from_slice(&answer.body)
+                .map_err(|error| Failure::Away(client::Error::NoJson(error))),
+        }
+    }
 }
 
 /// The JSON of an Avro datum whose schema is the last of `schemas`.
@@ -207,10 +208,5 @@ mod tests {
         assert_eq!(json, serde_json::json!({ "text": "hi", "author": { "name": "Me" }, "embedding": [0.5] }));
         assert!(decode(&schemas, &bytes[..5]).is_err());
         assert!(decode(&schemas, &[&bytes[..], b"x"].concat()).unwrap_err().contains("left over"));
-    }
-
-    #[test]
-    fn subjects_are_written_into_a_path() {
-        assert_eq!(percent("a/b c-ü"), "a%2Fb%20c-%C3%BC");
     }
 }

@@ -24,13 +24,13 @@ use super::client::{Clients, Consumer, Place, Producer, Refused, Told};
 use super::consume::Share;
 use super::envelope::Envelopes;
 use super::error::{Error, is_final};
-use super::params::Guarantee;
 use super::produce::{Out, at_most, produce, until};
 use crate::checkpoint::Checkpoint;
 use crate::model::evidence::{Evidence, Outcome};
 use crate::record::assignment::AssignmentRecord;
 use crate::record::evidence::EvidenceRecord;
 use crate::record::line;
+use crate::transport::brokers::Guarantee;
 
 /// Bytes of evidence in a record, before it is compressed; topics take a million by default.
 const EVIDENCE_BYTES: usize = 512 << 10;

@@ -42,8 +42,9 @@ impl Registry {
     /// The number under which it knows `schema`.
     fn register(&self, subject: &str, schema: &Value, kind: &str) -> u32 {
         let body = json!({ "schema": schema.to_string(), "schemaType": kind });
-        let answer = ureq::post(self.url(&format!("subjects/{subject}/versions"))).send_json(body);
-        let answer: Value = answer.unwrap().body_mut().read_json().unwrap();
+        let url = self.url(&format!("subjects/{subject}/versions"));
+        let answer = ureq::post(url).content_type("application/json").send(body.to_string());
+        let answer: Value = serde_json::from_reader(answer.unwrap().body_mut().as_reader()).unwrap();
         u32::try_from(answer["id"].as_u64().unwrap()).unwrap()
     }
 }

@@ -4,7 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
+use crate::client::{Address, AddressError};
+
+/// A parameter has a value that it cannot have.
+#[derive(Debug, thiserror::Error)]
+#[error("`kafka.{key}` is {value} but must be {must}")]
+pub struct Error {
+    /// The parameter's name below `kafka`.
+    key: String,
+    /// The value found.
+    value: String,
+    /// What it must be.
+    must: String,
+}
 
 /// How to reach Kafka.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,6 +187,7 @@ impl Checked {
     }
 
     /// librdkafka's settings, flat.
+    #[cfg(feature = "kafka")]
     pub(super) fn settings(&self) -> Vec<(String, String)> {
         flat(&self.0.settings)
     }
@@ -184,10 +197,10 @@ impl Params {
     /// Checks every parameter; that brokers answer, only `check --connect` does.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for the first that is wrong.
+    /// The first that is wrong.
     pub fn check(self) -> Result<Checked, Error> {
         let refuse = |key: &str, value: String, must: &str| {
-            Err(Error::Parameter { key: key.to_owned(), value, must: must.to_owned() })
+            Err(Error { key: key.to_owned(), value, must: must.to_owned() })
         };
         if self.brokers.split(',').any(|broker| broker.trim().is_empty()) {
             return refuse("brokers", format!("\"{}\"", self.brokers), "a list of host:port");
@@ -205,12 +218,15 @@ impl Params {
             return refuse("timeout_ms", self.timeout_ms.to_string(), "1000 to 900000");
         }
         let url = &self.registry.url;
-        if !url.is_empty() && !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return refuse(
-                "registry.url",
-                format!("\"{url}\""),
-                "a URL that starts with http:// or https://",
-            );
+        match Address::parse(url) {
+            Err(AddressError::NoAddress) if !url.is_empty() => {
+                let must = "a URL that starts with http:// or https://";
+                return refuse("registry.url", format!("\"{url}\""), must);
+            }
+            Err(AddressError::NoTls(without)) => {
+                return refuse("registry.url", format!("\"{url}\""), &format!("one of http: {without}"));
+            }
+            _ => {}
         }
         let topics = self.topics.named();
         for (at, (key, name)) in topics.iter().enumerate() {
