@@ -14,6 +14,7 @@ use crate::kernel::unit::UnitRows;
 use crate::model::event::Event;
 use crate::record::answer;
 use crate::record::topic::TopicsRecord;
+use crate::telemetry::Progress;
 use crate::transport::command::Command;
 
 /// Events in one answer, at most.
@@ -48,8 +49,17 @@ pub(super) async fn metrics(State(sources): State<Sources>) -> Response {
     (kind, sources.telemetry.render()).into_response()
 }
 
-pub(super) async fn topics(State(sources): State<Sources>) -> Json<TopicsRecord> {
-    Json(all(&sources))
+/// The topics, and how far the daemon is.
+#[derive(Serialize)]
+pub(super) struct Known {
+    #[serde(flatten)]
+    topics: TopicsRecord,
+    #[serde(flatten)]
+    progress: Progress,
+}
+
+pub(super) async fn topics(State(sources): State<Sources>) -> Json<Known> {
+    Json(Known { topics: all(&sources), progress: sources.telemetry.progress() })
 }
 
 fn all(sources: &Sources) -> TopicsRecord {

@@ -273,7 +273,8 @@ impl<P: ModelerPort> Modeler<P> {
     }
 
     fn publish_counts(&self) {
-        let overview = self.state.overview();
+        let mut overview = self.state.overview();
+        overview.refit_at = trigger::due_at(&overview.totals, &self.parameters.refit);
         let live = overview.lives.values().filter(|life| **life == Life::Live).count();
         self.telemetry.topics_changed(live, overview.lives.len() - live, overview.totals.version);
         self.telemetry.buffers_changed(overview.buffered, overview.sampled);

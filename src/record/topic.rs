@@ -64,6 +64,9 @@ pub struct TopicsRecord {
     pub documents: u64,
     /// Of those, documents without a topic.
     pub outliers: u64,
+    /// The number of documents at which the next refit is due; left out where nobody refits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refit_at: Option<u64>,
     /// Topics, largest first.
     pub topics: Vec<TopicRecord>,
 }
@@ -108,6 +111,12 @@ impl TopicsRecord {
             })
             .collect();
         topics.sort_by_key(|topic| (std::cmp::Reverse(topic.size), topic.id));
-        Self { version: model.number, documents: overview.documents, outliers: overview.outliers, topics }
+        Self {
+            version: model.number,
+            documents: overview.documents,
+            outliers: overview.outliers,
+            refit_at: Some(overview.refit_at).filter(|at| *at > 0),
+            topics,
+        }
     }
 }

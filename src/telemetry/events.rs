@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
 use super::metrics::Metrics;
@@ -17,6 +18,15 @@ use crate::model::state::Totals;
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     window: Arc<Mutex<Window>>,
+}
+
+/// How far the daemon is, for people who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// A refit is at work.
+    pub refitting: bool,
+    /// Bytes of the source that are not read yet; 0 also where nobody knows.
+    pub unread_bytes: u64,
 }
 
 /// The metrics cannot be set up.
@@ -39,6 +49,14 @@ impl Telemetry {
             error!(%error, "metrics cannot be written");
             String::new()
         })
+    }
+
+    /// How far the daemon is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            refitting: self.metrics.refit_running.get() > 0,
+            unread_bytes: self.metrics.source.lag_bytes.get().max(0) as u64,
+        }
     }
 
     /// The encoder is ready; `report` says what it runs on.

@@ -7,4 +7,4 @@ pub mod logs;
 mod metrics;
 mod process;
 
-pub use events::{Error, Telemetry};
+pub use events::{Error, Progress, Telemetry};

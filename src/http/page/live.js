@@ -56,25 +56,35 @@ async function poll() {
   setTimeout(poll, wait);
 }
 
+/** A time as people say it. */
+function duration(seconds) {
+  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
 function showStatus() {
   const lost = failures >= 2 || (failures > 0 && lastSeen === null);
   document.body.classList.toggle("lost", lost);
   at("status").dataset.state = lost ? "lost" : lastSeen === null ? "waiting" : "live";
   const since = lastSeen === null ? "" : `; as of ${new Date(lastSeen).toLocaleTimeString()}`;
-  say(at("status-text"), lost ? `disconnected${since}` : lastSeen === null ? "connecting" : "live");
+  say(at("status-text"), lost ? `disconnected${since}` : lastSeen === null ? "connecting" : remaining ? `live; ${remaining}` : "live");
 }
 
 // --------------------------------------------------------------------------------------------------------- figures
 
-const samples = []; // [ms, documents] of the last ten seconds
+const samples = []; // [ms, documents, unread bytes] of the last ten seconds
+let rate = 0, remaining = "";
 
-function showFigures({ version, documents, outliers, topics }) {
+function showFigures({ version, documents, outliers, topics, unread_bytes }) {
   const now = performance.now();
   if (samples.length && documents < samples[samples.length - 1][1]) samples.length = 0;
-  samples.push([now, documents]);
+  samples.push([now, documents, unread_bytes]);
   while (now - samples[0][0] > 10000 && samples.length > 2) samples.shift();
-  const [then, before] = samples[0];
-  const rate = now > then ? (documents - before) / ((now - then) / 1000) : 0;
+  const [then, before, unread] = samples[0];
+  const seconds = (now - then) / 1000;
+  rate = seconds > 0 ? (documents - before) / seconds : 0;
+  const bytes = seconds > 0 ? (unread - unread_bytes) / seconds : 0;
+  remaining = unread_bytes && bytes > 0 ? `${duration(unread_bytes / bytes)} until the end of the file` : "";
   say(at("documents"), number.format(documents));
   say(at("rate"), rate >= 10 ? number.format(Math.round(rate)) : rate.toFixed(1));
   const asleep = topics.filter((topic) => topic.state === "dormant").length;
@@ -251,8 +261,16 @@ function arrange() {
     }
   }
   at("empty").hidden = visible > 0;
-  say(at("empty"), latest.topics.length ? "No topic has this word; press Enter to find topics by meaning." : "No topics yet. They appear after the first refit, once enough documents have come.");
+  say(at("empty"), latest.topics.length ? "No topic has this word; press Enter to find topics by meaning." : waitingFor(latest));
   body.parentElement.hidden = visible === 0;
+}
+
+/** What the first topics wait for, and how long yet. */
+function waitingFor({ documents, refit_at, refitting }) {
+  if (refitting) return `Finding the first topics in ${number.format(documents)} documents. This takes some seconds.`;
+  if (!refit_at || documents >= refit_at) return "No topics yet. They appear after the first refit.";
+  const soon = rate > 0 ? `, in about ${duration((refit_at - documents) / rate)}` : "";
+  return `Reading: ${number.format(documents)} of the ${number.format(refit_at)} documents that the first refit needs. The first topics appear then${soon}.`;
 }
 
 function flash(element, kind) {

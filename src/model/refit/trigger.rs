@@ -36,14 +36,19 @@ impl Trigger {
 /// found at 393, with 60.
 const NEW_SHARE: u64 = 60;
 
-/// The refit that `totals` ask for, if any.
-pub fn due(totals: &Totals, params: &Checked) -> Option<Trigger> {
+/// The number of documents at which the next refit is due.
+pub fn due_at(totals: &Totals, params: &Checked) -> u64 {
     if totals.refitted_at == 0 {
-        return (totals.documents >= params.first_documents).then_some(Trigger::FirstDocuments);
+        return params.first_documents;
     }
     let fitted = totals.documents.min(params.sample as u64);
-    let every = params.every_documents.max(fitted / NEW_SHARE);
-    (totals.documents >= totals.refitted_at + every).then_some(Trigger::Documents)
+    totals.refitted_at + params.every_documents.max(fitted / NEW_SHARE)
+}
+
+/// The refit that `totals` ask for, if any.
+pub fn due(totals: &Totals, params: &Checked) -> Option<Trigger> {
+    let trigger = if totals.refitted_at == 0 { Trigger::FirstDocuments } else { Trigger::Documents };
+    (totals.documents >= due_at(totals, params)).then_some(trigger)
 }
 
 /// The refit that the end of the stream asks for: if documents came that no refit has seen, and enough in all.

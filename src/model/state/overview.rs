@@ -25,6 +25,8 @@ pub struct Overview {
     pub signals: BTreeMap<TopicId, Signal>,
     /// Topics that are neither merged nor split.
     pub pinned: BTreeSet<TopicId>,
+    /// The number of documents at which the next refit is due; 0 where nobody refits.
+    pub refit_at: u64,
     /// Outliers that wait for a refit.
     pub buffered: usize,
     /// Documents in the uniform sample.
