@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
-use super::metrics::Metrics;
+use super::metrics::{Family, Metrics};
 use crate::document::Rejection;
 use crate::embed::{self, Counts};
 use crate::model::state::Totals;
@@ -57,6 +57,11 @@ impl Telemetry {
             refitting: self.metrics.refit_running.get() > 0,
             unread_bytes: self.metrics.source.lag_bytes.get().max(0) as u64,
         }
+    }
+
+    /// Every family of metrics, those too that nothing was counted for.
+    pub fn families(&self) -> &[Family] {
+        self.metrics.families()
     }
 
     /// The encoder is ready; `report` says what it runs on.
@@ -112,7 +117,7 @@ impl Telemetry {
         self.metrics.documents.with_label_values(&["outlier"]).inc_by(outliers as u64);
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = window.share_after(assigned, outliers) {
-            self.metrics.outlier_share.set(share);
+            self.metrics.outliers.share.set(share);
         }
     }
 
@@ -179,13 +184,13 @@ impl Telemetry {
 
     /// How many outliers wait for a refit, and how many documents the sample holds.
     pub fn buffers_changed(&self, outliers: usize, sample: usize) {
-        self.metrics.outlier_buffer_documents.set(outliers as i64);
+        self.metrics.outliers.buffer_documents.set(outliers as i64);
         self.metrics.sample_documents.set(sample as i64);
     }
 
     /// Outliers left the buffer for good; their last records say so.
     pub fn outliers_settled(&self, outliers: usize) {
-        self.metrics.final_outliers.inc_by(outliers as u64);
+        self.metrics.outliers.final_ones.inc_by(outliers as u64);
     }
 
     /// How many batches wait for the room `queue`.

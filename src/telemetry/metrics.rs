@@ -1,6 +1,9 @@
 //! Every metric family once: its name, its help and its buckets.
 
+use std::cell::RefCell;
+
 use prometheus::core::Collector;
+use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
     Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -13,9 +16,44 @@ const BATCH_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 /// Upper bounds of a refit's stages, in seconds.
 const REFIT_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
+/// What is known of a family before anything is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Family {
+    /// Its full name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+    /// What it says.
+    pub help: String,
+}
+
+impl Family {
+    /// The families of `collector`.
+    fn of(collector: &impl Collector) -> Vec<Self> {
+        let labels = |name: &str| {
+            let desc = collector.desc().into_iter().find(|desc| desc.fq_name == name);
+            desc.map(|desc| desc.variable_labels.clone()).unwrap_or_default()
+        };
+        let family = |family: &MetricFamily| Self {
+            name: family.name().to_owned(),
+            kind: match family.get_field_type() {
+                MetricType::COUNTER => "counter",
+                MetricType::HISTOGRAM => "histogram",
+                _ => "gauge",
+            },
+            labels: labels(family.name()),
+            help: family.help().to_owned(),
+        };
+        collector.collect().iter().map(family).collect()
+    }
+}
+
 /// All families, registered under one registry. Labels have the values named here, and no others but where said.
 pub(super) struct Metrics {
     registry: Registry,
+    families: Vec<Family>,
     /// `outcome`: `assigned`, `outlier`, `rejected`.
     pub documents: IntCounterVec,
     pub embed_seconds: Histogram,
@@ -25,10 +63,8 @@ pub(super) struct Metrics {
     /// `queue`: the name of the room that takes from it.
     pub queue_batches: IntGaugeVec,
     pub source: SourceMetrics,
-    pub outlier_share: Gauge,
-    pub outlier_buffer_documents: IntGauge,
+    pub outliers: OutlierMetrics,
     pub sample_documents: IntGauge,
-    pub final_outliers: IntCounter,
     /// `result`: `promoted`, `rejected`, `failed`.
     pub refits: IntCounterVec,
     /// `stage`: the papers' names of the stages, in snake case.
@@ -47,6 +83,27 @@ pub(super) struct Metrics {
     pub dead_letters: IntCounterVec,
 }
 
+/// Documents without a topic.
+pub(super) struct OutlierMetrics {
+    pub share: Gauge,
+    pub buffer_documents: IntGauge,
+    pub final_ones: IntCounter,
+}
+
+impl OutlierMetrics {
+    fn new(made: &Maker<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            share: made.fraction("outlier_share", "Share of outliers among the last 1000 documents")?,
+            buffer_documents: made
+                .gauge("outlier_buffer_documents", "Outliers that wait for the next refit")?,
+            final_ones: made.counter(
+                "final_outliers_total",
+                "Outliers that left the buffer; no refit looks at them again",
+            )?,
+        })
+    }
+}
+
 /// What waits to be read.
 pub(super) struct SourceMetrics {
     pub lag_bytes: IntGauge,
@@ -57,10 +114,11 @@ pub(super) struct SourceMetrics {
 impl SourceMetrics {
     fn new(made: &Maker<'_>) -> Result<Self, Error> {
         Ok(Self {
-            lag_bytes: made.gauge("source_lag_bytes", "Bytes of the source that are not read yet")?,
+            lag_bytes: made
+                .gauge("source_lag_bytes", "Bytes of the source file that topicd has not read yet")?,
             kafka_lag: made.gauges_by(
                 "kafka_lag_records",
-                "Records of a partition that this process has not read yet",
+                "Records of a Kafka partition that this process has not read yet",
                 &["topic", "partition"],
             )?,
         })
@@ -80,20 +138,24 @@ pub(super) struct EmbedMetrics {
 impl EmbedMetrics {
     fn new(made: &Maker<'_>) -> Result<Self, Error> {
         Ok(Self {
-            truncated: made
-                .counter("embed_truncated_documents_total", "Documents with more tokens than were read")?,
+            truncated: made.counter(
+                "embed_truncated_documents_total",
+                "Documents with more tokens than the encoder read",
+            )?,
             cache: made.counters(
                 "embed_cache_texts_total",
-                "Texts to embed, by whether they were known from before",
+                "Texts to embed: hit if the embedding was remembered, miss if not",
                 "result",
             )?,
             tokens: made.counters(
                 "embed_tokens_total",
-                "Tokens that went through the model, by whether they were text or filled a batch up",
+                "Tokens that went through the model: text, or padding that filled a batch up",
                 "kind",
             )?,
-            postponed: made
-                .counter("embed_postponed_total", "Batches that waited for an encoder out of reach")?,
+            postponed: made.counter(
+                "embed_postponed_total",
+                "Batches that waited for an encoder that was out of reach",
+            )?,
         })
     }
 }
@@ -106,18 +168,19 @@ impl Metrics {
     /// Never for the names that stand here.
     pub(super) fn new() -> Result<Self, Error> {
         let registry = Registry::new();
-        let made = Maker { registry: &registry };
-        let metrics = Self {
+        let made = Maker { registry: &registry, families: RefCell::default() };
+        let mut metrics = Self {
+            families: Vec::new(),
             documents: made.counters(
                 "documents_total",
-                "Documents done, by what became of them",
+                "Documents processed: assigned to a topic, outlier, or rejected as no document",
                 "outcome",
             )?,
             embed_seconds: made.histogram("embed_seconds", "Seconds to embed a batch", BATCH_SECONDS)?,
             embed: EmbedMetrics::new(&made)?,
             assign_seconds: made.histogram(
                 "assign_seconds",
-                "Seconds to find a batch's topics",
+                "Seconds to find the topics of a batch",
                 BATCH_SECONDS,
             )?,
             commit_seconds: made.histogram(
@@ -127,38 +190,39 @@ impl Metrics {
             )?,
             queue_batches: made.gauges(
                 "queue_batches",
-                "Batches that wait in a queue, by who takes them",
+                "Batches that wait in a queue; the label is the stage that takes them",
                 "queue",
             )?,
             source: SourceMetrics::new(&made)?,
-            outlier_share: made
-                .fraction("outlier_share", "Share of outliers among the last 1000 documents")?,
-            outlier_buffer_documents: made
-                .gauge("outlier_buffer_documents", "Outliers that wait for the next refit")?,
-            final_outliers: made
-                .counter("final_outliers_total", "Outliers that left the buffer and stay outliers")?,
-            sample_documents: made.gauge("sample_documents", "Documents in the sample of the stream")?,
-            refits: made.results("refits_total", "Refits that ended, by what became of them")?,
+            outliers: OutlierMetrics::new(&made)?,
+            sample_documents: made
+                .gauge("sample_documents", "Documents that are kept in the sample of the stream")?,
+            refits: made
+                .results("refits_total", "Refits: promoted into force, rejected by the policy, or failed")?,
             refit_stage_seconds: made.histograms(
                 "refit_stage_seconds",
-                "Seconds of a refit's stage",
+                "Seconds of a stage of a refit",
                 "stage",
             )?,
             refit_running: made.gauge("refit_running", "1 while a refit runs")?,
-            topics: made.gauges("topics", "Topics of the version in force", "state")?,
+            topics: made.gauges("topics", "Topics of the version in force: live or dormant", "state")?,
             model_version: made.gauge("model_version", "Number of the version in force")?,
-            events: made.counters("events_total", "Events that topics had", "type")?,
+            events: made.counters("events_total", "Events, by their type", "type")?,
             webhook_deliveries: made
-                .results("webhook_deliveries_total", "Events posted, by how that ended")?,
-            label_requests: made.results("label_requests_total", "Requests for labels, by how they ended")?,
+                .results("webhook_deliveries_total", "Events posted to the webhook: delivered or gave_up")?,
+            label_requests: made.results(
+                "label_requests_total",
+                "Requests for labels: answered, failed and asked again, or gave_up",
+            )?,
             dead_letters: made.counters(
                 "dead_letters_total",
-                "Input that was refused, by its reason",
+                "Lines or messages that were refused, by reason",
                 "reason",
             )?,
             registry: registry.clone(),
         };
         metrics.start(&made)?;
+        metrics.families = made.families.into_inner();
         Ok(metrics)
     }
 
@@ -167,7 +231,9 @@ impl Metrics {
         made.gauges("build_info", "1, labelled with the version of topicd", "version")?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        self.registry.register(Box::new(Process::new(jiff::Timestamp::now().as_second())?))?;
+        let process = Process::new(jiff::Timestamp::now().as_second())?;
+        made.families.borrow_mut().extend(Family::of(&process));
+        self.registry.register(Box::new(process))?;
         for (family, values) in [
             (&self.documents, &["assigned", "outlier", "rejected"][..]),
             (&self.embed.cache, &["hit", "miss"]),
@@ -183,6 +249,11 @@ impl Metrics {
         Ok(())
     }
 
+    /// Every family, in the order in which it was made.
+    pub(super) fn families(&self) -> &[Family] {
+        &self.families
+    }
+
     /// Everything in Prometheus's text format.
     ///
     /// # Errors
@@ -195,12 +266,14 @@ impl Metrics {
 /// Makes families and registers them; the prefix stands here only.
 struct Maker<'a> {
     registry: &'a Registry,
+    families: RefCell<Vec<Family>>,
 }
 
 impl Maker<'_> {
     fn register<C: Collector + Clone + 'static>(&self, family: Result<C, Error>) -> Result<C, Error> {
         let family = family?;
         self.registry.register(Box::new(family.clone()))?;
+        self.families.borrow_mut().extend(Family::of(&family));
         Ok(family)
     }
 

@@ -8,3 +8,4 @@ mod metrics;
 mod process;
 
 pub use events::{Error, Progress, Telemetry};
+pub use metrics::Family;

@@ -15,5 +15,6 @@ mod kafka;
 mod operations;
 mod outcome;
 mod prometheus;
+mod reference;
 mod schemas;
 mod topicd;
