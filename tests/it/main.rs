@@ -15,6 +15,7 @@ mod kafka;
 mod operations;
 mod outcome;
 mod prometheus;
+mod readme;
 mod reference;
 mod schemas;
 mod topicd;
