@@ -3,21 +3,19 @@
 //! What is fetched lies in a folder of its own until everything is there and its checksums are right; then the model
 //! appears under its name at once. A run that was interrupted goes on where it stopped.
 
+pub(super) mod fetch;
+
 use std::{
-    fmt::Write as _,
-    io::{self, Read, Write},
+    io::Read,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::Deserialize;
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
-use super::{Error, export, folder::Layout, identity::feed};
-use crate::client::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
-use crate::client::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use crate::client::{self, Address, Body, Client, Patience, percent};
+use super::{Error, export, folder::Layout};
+use crate::client::http::HeaderValue;
+use crate::client::{self, Address, Client, Patience, percent};
 
 /// Which model, and from where.
 #[derive(Clone)]
@@ -67,12 +65,8 @@ pub trait Watch {
 const PUBLIC: &str = "https://huggingface.co";
 /// How long the hub may say nothing.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Redirections of one request: from the hub to where it stores.
-const MOST_REDIRECTIONS: usize = 5;
 /// Bytes of a list of files.
 const MOST_LIST_BYTES: u64 = 64 << 20;
-/// The checksum of a large file, which is stored elsewhere.
-const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
 /// In a folder that a pull made, and so may replace: the name and the commit.
 const MADE: &str = ".pulled";
 /// Owner of models with a bare name, as in the package sentence-transformers.
@@ -231,38 +225,6 @@ impl Session {
         })
     }
 
-    /// The answer to a GET from byte `from` on, after redirections, and the headers of the hub's own answer.
-    fn get(
-        &self,
-        address: &Address,
-        from: Option<u64>,
-    ) -> Result<(HeaderMap, Response<Body>), client::Error> {
-        let mut address = address.clone();
-        let mut told = None;
-        for _ in 0..=MOST_REDIRECTIONS {
-            let mut request = Request::new(Vec::new());
-            let range = from.and_then(|from| HeaderValue::from_str(&format!("bytes={from}-")).ok());
-            request.headers_mut().extend(range.map(|range| (RANGE, range)));
-            // The token is the hub's; a store that the hub redirects to has its own in the address.
-            let token = self.token.clone().filter(|_| address.origin() == origin(&self.hub));
-            request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token)));
-            let response = self.client.open(&address, request)?;
-            let told = told.get_or_insert_with(|| response.headers().clone());
-            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next = location.filter(|_| response.status().is_redirection()).map(|location| {
-                let absolute =
-                    if location.starts_with('/') { address.origin() + location } else { location.to_owned() };
-                Address::parse(&absolute)
-            });
-            match next {
-                Some(Ok(next)) => address = next,
-                Some(Err(_)) => return Err(client::Error::Status(response.status())),
-                None => return Ok((told.clone(), response)),
-            }
-        }
-        Err(client::Error::Status(StatusCode::LOOP_DETECTED))
-    }
-
     /// The files to fetch.
     fn wanted(&self) -> Result<Vec<String>, Error> {
         let has = |name: &str| self.files.iter().any(|file| file == name);
@@ -283,165 +245,6 @@ impl Session {
         }
         Ok(wanted)
     }
-
-    /// Fetches `file` into `staged`; true if its checksum was told and is right.
-    fn fetch(&self, file: &str, staged: &Path, watch: &dyn Watch) -> Result<bool, Error> {
-        let kept = self.kept.join(file);
-        let checked = beside(&kept, "checked");
-        if !kept.is_file() {
-            let part = beside(&kept, "part");
-            for folder in [&kept, &staged.join(file)].into_iter().filter_map(|path| path.parent()) {
-                fs_err::create_dir_all(folder)?;
-            }
-            let expected = self.download(file, &part, watch)?;
-            if let Some(expected) = &expected {
-                self.verify(file, &part, expected)?;
-                fs_err::write(&checked, expected)?;
-            }
-            fs_err::rename(&part, &kept)?;
-        }
-        let target = staged.join(file);
-        if let Some(parent) = target.parent() {
-            fs_err::create_dir_all(parent)?;
-        }
-        // A copy, so that a later failure does not cost this file again.
-        if fs_err::hard_link(&kept, &target).is_err() {
-            fs_err::copy(&kept, &target)?;
-        }
-        Ok(checked.is_file())
-    }
-
-    /// Throws `part` away if it does not have the checksum `expected`.
-    fn verify(&self, file: &str, part: &Path, expected: &str) -> Result<(), Error> {
-        let found = if expected.len() == 64 { sha256(part)? } else { git_blob(part)? };
-        if found == expected {
-            return Ok(());
-        }
-        fs_err::remove_file(part)?;
-        let (name, file, expected) = (self.name.clone(), file.to_owned(), expected.to_owned());
-        Err(Error::Checksum { name, file, found, expected })
-    }
-
-    /// Fetches what `part` lacks of `file`; the checksum, if the hub tells it.
-    fn download(&self, file: &str, part: &Path, watch: &dyn Watch) -> Result<Option<String>, Error> {
-        let path: Vec<String> = file.split('/').map(percent).collect();
-        let address = self.address(&format!("{}/resolve/{}/{}", self.name, self.commit, path.join("/")))?;
-        let failed = self.failed(format!("fetch `{file}`"));
-        let mut failures = 0;
-        loop {
-            match self.attempt(&address, file, part, watch) {
-                Ok(told) => return Ok(told),
-                Err(Failure::File(error)) => return Err(error.into()),
-                // A part that is as long as the file or longer, and not the file.
-                Err(Failure::Hub(client::Error::Status(StatusCode::RANGE_NOT_SATISFIABLE)))
-                    if length(part) > 0 =>
-                {
-                    fs_err::remove_file(part)?;
-                }
-                Err(Failure::Hub(error)) => {
-                    failures += 1;
-                    if failures > self.retries || !may_pass(&error) {
-                        return Err(failed(error));
-                    }
-                }
-            }
-        }
-    }
-
-    /// One request for what `part` lacks.
-    fn attempt(
-        &self,
-        address: &Address,
-        file: &str,
-        part: &Path,
-        watch: &dyn Watch,
-    ) -> Result<Option<String>, Failure> {
-        let have = length(part);
-        let (told, response) = self.get(address, Some(have))?;
-        let status = response.status();
-        let resumed = status == StatusCode::PARTIAL_CONTENT;
-        if !status.is_success() {
-            return Err(client::Error::Status(status).into());
-        }
-        let have = if resumed { have } else { 0 };
-        let whole = size(response.headers(), have);
-        let mut out = fs_err::OpenOptions::new().create(true).append(true).open(part)?;
-        out.set_len(have)?;
-        watch.started(file, whole.unwrap_or_default());
-        let (mut body, mut buffer, mut arrived) = (response.into_body(), vec![0; 1 << 16], have);
-        let mut reader = body.as_reader();
-        loop {
-            let read = reader.read(&mut buffer).map_err(client::Error::BrokeOff)?;
-            if read == 0 {
-                break;
-            }
-            out.write_all(&buffer[..read])?;
-            arrived += read as u64;
-            watch.arrived(arrived);
-        }
-        if whole.is_some_and(|whole| arrived < whole) {
-            return Err(client::Error::BrokeOff(io::ErrorKind::UnexpectedEof.into()).into());
-        }
-        watch.finished();
-        Ok(checksum(&told))
-    }
-}
-
-/// Why an attempt failed.
-#[derive(Debug)]
-enum Failure {
-    /// The hub or the way to it.
-    Hub(client::Error),
-    /// The disk.
-    File(io::Error),
-}
-
-impl From<client::Error> for Failure {
-    fn from(error: client::Error) -> Self {
-        Self::Hub(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::File(error)
-    }
-}
-
-/// True if the same request may be answered later.
-fn may_pass(error: &client::Error) -> bool {
-    match error {
-        client::Error::Status(status) => status.is_server_error() || matches!(status.as_u16(), 408 | 429),
-        _ => true,
-    }
-}
-
-fn origin(hub: &str) -> String {
-    Address::parse(hub).map(|address| address.origin()).unwrap_or_default()
-}
-
-fn length(file: &Path) -> u64 {
-    file.metadata().map_or(0, |file| file.len())
-}
-
-/// `FILE.end`, beside `FILE`.
-fn beside(file: &Path, end: &str) -> PathBuf {
-    file.with_file_name(format!("{}.{end}", file_name(file)))
-}
-
-/// Bytes of the whole file, of whose answer from byte `from` on these are the headers.
-fn size(headers: &HeaderMap, from: u64) -> Option<u64> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let ranged = text(CONTENT_RANGE).and_then(|range| range.rsplit('/').next()?.parse().ok());
-    ranged.or_else(|| Some(from + text(CONTENT_LENGTH)?.parse::<u64>().ok()?))
-}
-
-/// The file's SHA-256, or SHA-1 as git's, if these headers of the hub's tell one.
-fn checksum(told: &HeaderMap) -> Option<String> {
-    let etag = told.get(LINKED_ETAG).or_else(|| told.get(ETAG))?.to_str().ok()?;
-    let etag = etag.trim_start_matches("W/").trim_matches('"');
-    let is_checksum = matches!(etag.len(), 40 | 64) && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_checksum.then(|| etag.to_ascii_lowercase())
 }
 
 /// A file of settings, or of a module's settings: `1_Pooling/config.json`.
@@ -449,29 +252,6 @@ fn is_setting(file: &str) -> bool {
     let (folder, name) = file.split_once('/').unwrap_or(("", file));
     let module = folder.starts_with(|first: char| first.is_ascii_digit()) && folder.contains('_');
     SETTINGS.contains(&file) || module && (name == "config.json" || name == "tokenizer.json")
-}
-
-fn sha256(file: &Path) -> Result<String, Error> {
-    let mut hash = Sha256::new();
-    feed(&mut hash, file)?;
-    Ok(hexadecimal(&hash.finalize()))
-}
-
-/// What git calls a file's contents: SHA-1 over `blob LENGTH\0` and the contents.
-fn git_blob(file: &Path) -> Result<String, Error> {
-    let mut bytes = Vec::new();
-    fs_err::File::open(file)?.read_to_end(&mut bytes)?;
-    let mut hash = Sha1::new();
-    hash.update(format!("blob {}\0", bytes.len()));
-    hash.update(&bytes);
-    Ok(hexadecimal(&hash.finalize()))
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _never_fails = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Prompts that a family's model cards ask for: a part of the name, the document's, the query's.

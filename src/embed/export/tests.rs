@@ -5,7 +5,7 @@ use crate::embed::tests::tiny;
 use crate::embed::{Embedder, Params, Precision};
 
 fn hash(path: &Path) -> String {
-    crate::embed::hub::hexadecimal(&Sha256::digest(fs_err::read(path).unwrap()))
+    crate::embed::hub::fetch::hexadecimal(&Sha256::digest(fs_err::read(path).unwrap()))
 }
 
 #[test]

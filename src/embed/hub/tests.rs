@@ -5,8 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+use super::fetch::hexadecimal;
 use super::*;
 use crate::embed::tests::server::{Answer, Request, Server};
 use crate::embed::tests::tiny;
