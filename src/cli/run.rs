@@ -33,6 +33,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// The daemon that prints its events.
+    pub(super) fn with_events(exit_at_end: bool) -> Self {
+        Self { exit_at_end, role: Role::All, events: true }
+    }
+
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
         logs::init(&config.log)?;

@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// Neither a folder nor a model in the cache.
     #[error("there is no model `{}`{}; fetch it with `topicd model pull`, or point `embed.model` at a folder in the \
-        Hugging Face layout (deploy/setup fetches all-MiniLM-L6-v2)",
+        Hugging Face layout (`topicd setup` fetches all-MiniLM-L6-v2)",
         model.display(), cached.as_ref().map(|path| format!(" (nor {})", path.display())).unwrap_or_default())]
     NoModel {
         /// The model asked for.
@@ -143,14 +143,14 @@ pub enum Error {
         source: Option<tokenizers::Error>,
     },
     /// ONNX Runtime is nowhere.
-    #[error("there is no ONNX Runtime at `{}`; run deploy/setup, or set `embed.onnxruntime` or ORT_DYLIB_PATH to \
+    #[error("there is no ONNX Runtime at `{}`; run `topicd setup`, or set `embed.onnxruntime` or ORT_DYLIB_PATH to \
         libonnxruntime.so (1.24 or later)", place.display())]
     NoRuntime {
         /// The last place looked at.
         place: PathBuf,
     },
     /// The library was found but is not a usable ONNX Runtime.
-    #[error("`{}` can't be loaded as ONNX Runtime; run deploy/setup for one that works", path.display())]
+    #[error("`{}` can't be loaded as ONNX Runtime; run `topicd setup` for one that works", path.display())]
     Load {
         /// The library.
         path: PathBuf,

@@ -57,7 +57,7 @@ pub use self::{
     choose::Note,
     error::Error,
     folder::{Folder, Layout, Pooling, Prompts, StaticFolder},
-    locate::{cache, cached_model},
+    locate::{cache, cached_model, onnxruntime, packaged_runtime},
     params::{Checked, Choice, LongDocuments, Params, Precision},
     report::{Engine, Report},
     runtime::Provider,
@@ -179,7 +179,7 @@ impl Embedder {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             some => some,
         };
-        let library = locate::library(params.onnxruntime.as_deref())?;
+        let library = locate::onnxruntime(params.onnxruntime.as_deref())?;
         let tokenizer = Tokenizer::open(&folder.tokenizer, max_tokens, true)?;
         let cutter = cutter(&tokenizer, params)?;
         let chosen = Local::open(folder, tokenizer, &library, params, threads)?;

@@ -177,12 +177,12 @@ fn a_missing_model_or_runtime_names_the_way_out() {
     let model = Params { model: PathBuf::from("no-such-model"), ..Params::default() }.check().unwrap();
     let error = Embedder::open(&model).err().unwrap().to_string();
     assert!(
-        error.starts_with("there is no model `no-such-model`") && error.contains("deploy/setup"),
+        error.starts_with("there is no model `no-such-model`") && error.contains("`topicd setup`"),
         "{error}"
     );
 
     let runtime = Some(PathBuf::from("/nowhere/libonnxruntime.so"));
     let runtime = Params { onnxruntime: runtime, ..Params::default() }.check().unwrap();
     let error = Embedder::open(&runtime).err().unwrap().to_string();
-    assert!(error.contains("`/nowhere/libonnxruntime.so`; run deploy/setup"), "{error}");
+    assert!(error.contains("`/nowhere/libonnxruntime.so`; run `topicd setup`"), "{error}");
 }
