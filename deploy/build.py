@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -114,6 +113,12 @@ def follow_compiler(process, progress):
             progress.say(line.rstrip())
 
 
+def follow(how, process, progress):
+    thread = threading.Thread(target=how, args=(process, progress))
+    thread.start()
+    return thread
+
+
 def start(command, **streams):
     return subprocess.Popen(command, text=True, errors="replace", stdin=subprocess.DEVNULL, **streams)
 
@@ -121,7 +126,9 @@ def start(command, **streams):
 def main(arguments):
     progress = Progress()
     setup = start([DEPLOY / "setup"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    progress.total = max(len(crates(arguments)), 1)
+    threads = [follow(follow_setup, setup, progress)]
+    progress.show()
+    progress.total = max(len(crates(arguments)), 1)  # fetches them
     colour = {"CARGO_TERM_COLOR": "always"} if TERMINAL else {}
     build = start(
         ["cargo", "build", "--locked", "--message-format=json-render-diagnostics", *arguments],
@@ -129,25 +136,25 @@ def main(arguments):
         stderr=subprocess.PIPE,
         env={**colour, **os.environ},
     )
-    followers = [(follow_setup, setup), (follow_cargo, build), (follow_compiler, build)]
-    threads = [threading.Thread(target=follow, args=(process, progress)) for follow, process in followers]
-    for thread in threads:
-        thread.start()
-    told = time.monotonic()
+    threads += [follow(follow_cargo, build, progress), follow(follow_compiler, build, progress)]
+    told, status = time.monotonic(), 0
     while any(thread.is_alive() for thread in threads):
-        threads[1].join(0.2) if threads[1].is_alive() else threads[0].join(0.2)
-        failed = [process for process in (setup, build) if process.poll()]
-        if failed:
+        next((thread for thread in threads if thread.is_alive()), threads[0]).join(0.2)
+        status = status or setup.poll() or build.poll() or 0
+        if status:
             # What was made stays made: the next run goes on from there.
             for process in (setup, build):
                 if process.poll() is None:
-                    process.send_signal(signal.SIGTERM)
+                    process.terminate()
         elif build.poll() is None and time.monotonic() - told >= PAUSE:
             progress.show()
             told = time.monotonic()
-    status = setup.wait() or build.wait()
-    progress.say(f"topicd is built, {time.monotonic() - progress.started:.0f} s") if not status else progress.wipe()
-    return status if status >= 0 else 128 - status
+    status = status or setup.wait() or build.wait()
+    progress.wipe()
+    if status:
+        return abs(status)
+    print(f"topicd is built, {time.monotonic() - progress.started:.0f} s", flush=True)
+    return 0
 
 
 if __name__ == "__main__":

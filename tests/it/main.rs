@@ -7,6 +7,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod crash;
+mod deploy;
 mod describe;
 mod encoder;
 mod http;
