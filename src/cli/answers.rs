@@ -74,9 +74,7 @@ impl<'a> Answers<'a> {
                 let model = state.model()?;
                 Ok(Self::State(Box::new(Here { config, store, state, model, encoder: identity.encoder })))
             }
-            Err(store::Error::Locked { .. }) => {
-                Ok(Self::Daemon { base: format!("http://{}", config.http.listen) })
-            }
+            Err(store::Error::Locked { .. }) => Ok(Self::Daemon { base: config.http.base() }),
             Err(error) => Err(error.into()),
         }
     }

@@ -1,12 +1,20 @@
 //! `topicd check`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::{Settings, print, print_json};
+use crate::client::http::Request;
+use crate::client::{Address, Client, Patience};
 use crate::config::{self, Config};
 use crate::transport::brokers;
+
+/// How long a daemon that is ready may take to say so.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Of its answer.
+const MOST_BYTES: u64 = 1024;
 
 /// Check a configuration and print every mistake, each with its key and where it stands.
 #[derive(Debug, Args)]
@@ -14,13 +22,19 @@ pub(super) struct Check {
     /// Also connect to Kafka, and try rights and topics; nothing is left behind
     #[arg(long)]
     connect: bool,
+    /// Also ask the daemon at `http.listen` whether it is ready
+    #[arg(long)]
+    ready: bool,
 }
 
 impl Check {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let mistakes = match settings.load() {
-            Ok(config) if self.connect => connect(config)?,
-            Ok(_) => Vec::new(),
+            Ok(config) => {
+                let mut mistakes = if self.ready { unready(&config.http) } else { Vec::new() };
+                mistakes.extend(if self.connect { connect(config)? } else { Vec::new() });
+                mistakes
+            }
             Err(config::Error::Mistakes(mistakes)) => mistakes.0.iter().map(ToString::to_string).collect(),
             Err(error) => return Err(error.into()),
         };
@@ -33,6 +47,22 @@ impl Check {
             mistakes.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
         }
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Why the daemon is not ready, if it is not.
+fn unready(http: &config::Http) -> Vec<String> {
+    let url = format!("{}/readyz", http.base());
+    let answer = Address::parse(&url).map_err(|error| error.to_string()).and_then(|address| {
+        let client = Client::new(Patience::Whole(PATIENCE));
+        client.exchange(&address, Request::new(Vec::new()), MOST_BYTES).map_err(|error| error.to_string())
+    });
+    match answer {
+        Ok(answer) if answer.status.is_success() => Vec::new(),
+        Ok(answer) => vec![format!("the daemon at `{url}` answers {}; it is stopping", answer.status)],
+        Err(error) => {
+            vec![format!("the daemon at `{url}`: {error}; start it, or set `http.listen` to its address")]
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::{self, Store};
 /// Find the topics of the news of early 2017, article by article.
 ///
 /// Each demo starts from nothing and stays up after the last article, until Ctrl-C. Its configuration and its topics
-/// stay in ~/.cache/topicd/demo, or TOPICD_CACHE, for all other commands. Fetches first what `topicd setup` would.
+/// stay in ~/.cache/topicd/demo, or `TOPICD_CACHE`, for all other commands. Fetches first what `topicd setup` would.
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Articles a second, or `max` for as fast as possible

@@ -68,7 +68,7 @@ struct Settings {
 enum Command {
     /// Fetch what the daemon needs: ONNX Runtime, the model all-MiniLM-L6-v2, the demo's news
     ///
-    /// Everything lands in ~/.cache/topicd, or TOPICD_CACHE, checked against pinned checksums. What is there already is
+    /// Everything lands in ~/.cache/topicd, or `TOPICD_CACHE`, checked against pinned checksums. What is there already is
     /// not fetched again. It needs bash, Python 3 with venv, and a package registry.
     Setup,
     /// Find the topics of the news of early 2017, article by article

@@ -1,6 +1,6 @@
 //! The sections whose keys in the file differ from their room's parameters, or that belong to no room.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -245,4 +245,19 @@ impl Seeds {
 pub struct Http {
     /// Address and port to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+}
+
+impl Http {
+    /// Where a command on the same machine reaches the daemon: `http://HOST:PORT`.
+    pub fn base(&self) -> String {
+        let mut address = self.listen;
+        if address.ip().is_unspecified() {
+            // "Any address" is one to listen on, and a proxy would be asked for it.
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("http://{address}")
+    }
 }

@@ -87,7 +87,7 @@ fn a_demo_does_not_empty_the_state_of_another_that_runs() {
     let cache = cache_with_news(&documents(10));
     let mut first = topicd(cache.path(), &DEMO).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
-    lines.find(|line| line.as_ref().unwrap().starts_with("live page: ")).expect("it starts");
+    assert!(lines.any(|line| line.unwrap().starts_with("live page: ")), "it starts");
     let second = topicd(cache.path(), &DEMO).output().unwrap();
     first.kill().unwrap();
     first.wait().unwrap();

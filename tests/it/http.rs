@@ -41,3 +41,23 @@ fn topics_events_answers_and_health() {
     let metrics = daemon.get("/metrics").unwrap();
     assert!(metrics.contains("topicd_model_version"), "{metrics}");
 }
+
+#[test]
+fn check_asks_whether_the_daemon_is_ready() {
+    let home = Home::new("");
+    let daemon = home.start();
+    let port = daemon.base.rsplit_once(':').unwrap().1.to_owned();
+    let check = || {
+        let mut command =
+            home.command(&["check", "--ready", "--set", &format!("http.listen=0.0.0.0:{port}")]);
+        // Nobody but the daemon is asked.
+        command.env("http_proxy", "http://127.0.0.1:1").output().unwrap()
+    };
+    let ready = check();
+    assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stdout));
+    drop(daemon);
+    let gone = check();
+    let told = String::from_utf8_lossy(&gone.stdout);
+    assert_eq!(gone.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("`http://127.0.0.1:{port}/readyz`: no answer; start it")), "{told}");
+}
