@@ -48,8 +48,8 @@ fn check_asks_whether_the_daemon_is_ready() {
     let daemon = home.start();
     let port = daemon.base.rsplit_once(':').unwrap().1.to_owned();
     let check = || {
-        let mut command =
-            home.command(&["check", "--ready", "--set", &format!("http.listen=0.0.0.0:{port}")]);
+        let mut command = home.command(&["check", "--ready"]);
+        command.args(["--set", &format!("http.listen=0.0.0.0:{port}")]);
         // Nobody but the daemon is asked.
         command.env("http_proxy", "http://127.0.0.1:1").output().unwrap()
     };
