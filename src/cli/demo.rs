@@ -23,7 +23,7 @@ pub(super) struct Demo {
     /// Stop after the last article
     #[arg(long)]
     exit_at_end: bool,
-    /// How a user calls this program, if that sets the demo's configuration by itself
+    /// What a user calls in place of this program, if it sets the demo's configuration by itself
     #[arg(long, hide = true)]
     called: Option<String>,
 }
@@ -49,7 +49,13 @@ impl Demo {
         let config = prepare(&cache.join("demo"), &news, self.speed)?;
         let (before, called) = match self.called {
             Some(called) => (String::new(), called),
-            None => (format!("  export TOPICD_CONFIG={}\n", config.display()), "topicd".to_owned()),
+            None => {
+                let called = std::env::args_os().next().unwrap_or_else(|| "topicd".into());
+                (
+                    format!("  export TOPICD_CONFIG={}\n", config.display()),
+                    called.to_string_lossy().into_owned(),
+                )
+            }
         };
         let commands = format!(
             "{before}  {called} topics\n  {called} topic 3\n  {called} find \"climate change\"\n  {called} --help\n"

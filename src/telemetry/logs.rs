@@ -1,5 +1,7 @@
 //! The log: one line an event, to standard error.
 
+use std::io::IsTerminal as _;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -78,6 +80,7 @@ pub fn init(Checked(params): &Checked) -> Result<(), Error> {
     let level = &params.level;
     let filter = level.parse::<EnvFilter>().map_err(|_| Error::Level { level: level.clone() })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal());
     match params.format {
         Format::Text => lines.with_target(false).finish().try_init()?,
         Format::Json => lines.json().flatten_event(true).finish().try_init()?,

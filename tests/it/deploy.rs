@@ -73,6 +73,8 @@ fn the_demo_leaves_topics_that_the_commands_show() {
         let told = good(&topicd(cache.path(), &[&DEMO[..], &["--exit-at-end"]].concat()).output().unwrap());
         assert!(told.contains(&format!("export TOPICD_CONFIG={}\n", config.display())), "{told}");
         assert!(told.contains("live page: http://127.0.0.1:"), "{told}");
+        // As it was called, so that it can be typed.
+        assert!(told.contains(&format!("  {} topics\n", env!("CARGO_BIN_EXE_topicd"))), "{told}");
         let topics = good(
             &topicd(cache.path(), &["topics", "--json"]).env("TOPICD_CONFIG", &config).output().unwrap(),
         );
