@@ -47,19 +47,7 @@ impl Demo {
             setup::fetch()?;
         }
         let config = prepare(&cache.join("demo"), &news, self.speed)?;
-        let (before, called) = match self.called {
-            Some(called) => (String::new(), called),
-            None => {
-                let called = std::env::args_os().next().unwrap_or_else(|| "topicd".into());
-                (
-                    format!("  export TOPICD_CONFIG={}\n", config.display()),
-                    called.to_string_lossy().into_owned(),
-                )
-            }
-        };
-        let commands = format!(
-            "{before}  {called} topics\n  {called} topic 3\n  {called} find \"climate change\"\n  {called} --help\n"
-        );
+        let commands = commands(self.called.as_deref(), &config);
         let tell = |text: String| if settings.json { Ok(()) } else { print(&text) };
         tell(format!("ask it in another terminal, during the demo and after it:\n{commands}"))?;
         let settings = Settings { config: Some(config), set: settings.set.clone(), json: settings.json };
@@ -67,6 +55,19 @@ impl Demo {
         tell(format!("the demo has ended, its topics stay:\n{commands}"))?;
         Ok(code)
     }
+}
+
+/// What a user may type next, a line each.
+fn commands(called: Option<&str>, config: &Path) -> String {
+    let typed = std::env::args_os().next().unwrap_or_default();
+    let typed = typed.to_string_lossy();
+    let (export, topicd) = match called {
+        Some(called) => (String::new(), called),
+        None => (format!("  export TOPICD_CONFIG={}\n", config.display()), typed.as_ref()),
+    };
+    format!(
+        "{export}  {topicd} topics\n  {topicd} topic 3\n  {topicd} find \"climate change\"\n  {topicd} --help\n"
+    )
 }
 
 /// Empties `folder` and writes the demo's configuration there; its path.
