@@ -4,11 +4,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::cli::exit::{MISTAKE, Usage};
 use crate::cli::{Settings, print, print_json};
 use crate::config::{self, Config};
 use crate::transport::brokers;
 
 /// Check a configuration and print every mistake, each with its key and where it stands.
+///
+/// Ends with status 2 if there is one, with 1 if Kafka refuses something.
+///
+/// Example: topicd check --config topicd.toml
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Also connect to Kafka, and try rights and topics; nothing is left behind
@@ -18,10 +23,12 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let mistakes = match settings.load() {
-            Ok(config) if self.connect => connect(config)?,
-            Ok(_) => Vec::new(),
-            Err(config::Error::Mistakes(mistakes)) => mistakes.0.iter().map(ToString::to_string).collect(),
+        let (mistakes, bad) = match settings.load() {
+            Ok(config) if self.connect => (connect(config)?, ExitCode::FAILURE),
+            Ok(_) => (Vec::new(), ExitCode::SUCCESS),
+            Err(config::Error::Mistakes(mistakes)) => {
+                (mistakes.0.iter().map(ToString::to_string).collect(), ExitCode::from(MISTAKE))
+            }
             Err(error) => return Err(error.into()),
         };
         let good = mistakes.is_empty();
@@ -32,14 +39,16 @@ impl Check {
         } else {
             mistakes.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
         }
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if good { ExitCode::SUCCESS } else { bad })
     }
 }
 
 /// What Kafka refuses.
 fn connect(config: Config) -> anyhow::Result<Vec<String>> {
     let Some(kafka) = config.kafka else {
-        anyhow::bail!("nothing to connect to; `--connect` is for `source.type` = \"kafka\"");
+        let why =
+            "nothing to connect to; `--connect` is for documents from Kafka, such as --set source.type=kafka";
+        anyhow::bail!(Usage(why.to_owned()));
     };
     examine(kafka, config.parameters.refit.lockstep)
 }
