@@ -15,16 +15,17 @@ use crate::config::Config;
 use crate::embed::Embedder;
 use crate::model::explain::{Explanation, Subject, explain};
 use crate::model::hierarchy::{Node, hierarchy};
-use crate::model::operate::Action;
+use crate::model::operate::{Action, Refusal};
 use crate::model::over_time::OverTime;
 use crate::model::refit::report::Report;
 use crate::model::state::State;
 use crate::model::state::diff::Diff;
+use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 use crate::pipeline::operator;
 use crate::record::Keyed;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
-use crate::record::topic::TopicsRecord;
+use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
 use crate::transport::command::Operated;
@@ -86,6 +87,19 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// The topic `id`, or the one that took it in.
+    pub(super) fn topic(&self, id: TopicId) -> anyhow::Result<TopicRecord> {
+        match self {
+            Self::State(here) => {
+                let living = here.state.whereabouts(id)?;
+                let topics = TopicsRecord::new(&here.model, &here.state.overview()).topics;
+                let found = topics.into_iter().find(|topic| topic.id == living.0);
+                Ok(found.ok_or(Refusal::NoTopic { topic: id })?)
+            }
+            Self::Daemon { base } => got(base, &format!("topics/{id}"), &[], None),
+        }
+    }
+
     pub(super) fn nearest(&self, asked: &Asked, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
         match self {
             Self::State(here) => here.nearest(asked, limit),
@@ -124,7 +138,7 @@ impl<'a> Answers<'a> {
         match self {
             Self::State(here) => {
                 let subject = here.state.subject(id).with_context(|| {
-                    format!("document `{id}` is not kept; give its text to `topicd explain -` instead")
+                    format!("document `{id}` is not kept; give its text instead: echo \"its text\" | topicd explain -")
                 })?;
                 here.explain(&subject)
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::exit::{MISTAKE, Usage};
 use crate::cli::{Settings, print, print_json};
 use crate::client::http::Request;
 use crate::client::{Address, Client, Patience};
@@ -17,6 +18,10 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const MOST_BYTES: u64 = 1024;
 
 /// Check a configuration and print every mistake, each with its key and where it stands.
+///
+/// Ends with status 2 if there is one, with 1 if Kafka refuses something.
+///
+/// Example: topicd check --config topicd.toml
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Also connect to Kafka, and try rights and topics; nothing is left behind
@@ -29,13 +34,15 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let mistakes = match settings.load() {
+        let (mistakes, bad) = match settings.load() {
             Ok(config) => {
                 let mut mistakes = if self.ready { unready(&config.http) } else { Vec::new() };
                 mistakes.extend(if self.connect { connect(config)? } else { Vec::new() });
-                mistakes
+                (mistakes, ExitCode::FAILURE)
             }
-            Err(config::Error::Mistakes(mistakes)) => mistakes.0.iter().map(ToString::to_string).collect(),
+            Err(config::Error::Mistakes(mistakes)) => {
+                (mistakes.0.iter().map(ToString::to_string).collect(), ExitCode::from(MISTAKE))
+            }
             Err(error) => return Err(error.into()),
         };
         let good = mistakes.is_empty();
@@ -46,7 +53,7 @@ impl Check {
         } else {
             mistakes.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
         }
-        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if good { ExitCode::SUCCESS } else { bad })
     }
 }
 
@@ -69,7 +76,9 @@ fn unready(http: &config::Http) -> Vec<String> {
 /// What Kafka refuses.
 fn connect(config: Config) -> anyhow::Result<Vec<String>> {
     let Some(kafka) = config.kafka else {
-        anyhow::bail!("nothing to connect to; `--connect` is for `source.type` = \"kafka\"");
+        let why =
+            "nothing to connect to; `--connect` is for documents from Kafka, such as --set source.type=kafka";
+        anyhow::bail!(Usage(why.to_owned()));
     };
     examine(kafka, config.parameters.refit.lockstep)
 }

@@ -6,7 +6,9 @@ use anyhow::bail;
 use serde_json::json;
 
 use crate::cli::answers::Answers;
-use crate::cli::{Settings, print, print_json, table};
+use crate::cli::exit::Usage;
+use crate::cli::table::{Cell, Column, Table};
+use crate::cli::{Settings, print_json};
 use crate::keywords::Keyword;
 use crate::keywords::representation::{CTFIDF, MAIN};
 use crate::record::topic::{TopicRecord, TopicsRecord};
@@ -21,19 +23,28 @@ pub(super) fn compare(
     answers: &Answers<'_>,
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    let [before, after] = sides else { bail!("two things are compared; write --compare A B") };
+    let [before, after] = sides else {
+        bail!(Usage(
+            "two things are compared; write e.g. --compare main c-tf-idf, or --compare 3 4".to_owned()
+        ))
+    };
     let (left, right) = (side(before, record, answers)?, side(after, record, answers)?);
     let ids: BTreeSet<u32> = left.keys().chain(right.keys()).copied().collect();
     if settings.json {
         let rows = ids.iter().map(|id| json!({ "id": id, "before": left.get(id), "after": right.get(id) }));
         return print_json(&json!({ "before": before, "after": after, "topics": rows.collect::<Vec<_>>() }));
     }
-    let mut rows = table::table(&["id", before, after, "in both"]);
+    let mut table = Table::new([
+        Column::number("id"),
+        Column::text(before.clone()),
+        Column::text(after.clone()),
+        Column::number("in both"),
+    ]);
     for id in &ids {
-        let cell = |side: &Side| side.get(id).map_or_else(|| "–".to_owned(), |words| table::words(words));
-        rows.add_row([id.to_string(), cell(&left), cell(&right), shared(left.get(id), right.get(id))]);
+        let cell = |side: &Side| Cell::maybe(side.get(id), |words| Cell::words(words));
+        table.row([Cell::of(id), cell(&left), cell(&right), Cell::of(shared(left.get(id), right.get(id)))]);
     }
-    print(&format!("{rows}\n"))
+    table.print()
 }
 
 /// How many terms two lists share, of how many in the longer one.

@@ -15,6 +15,8 @@ use crate::store::{self, Store};
 ///
 /// Each demo starts from nothing and stays up after the last article, until Ctrl-C. Its configuration and its topics
 /// stay in ~/.cache/topicd/demo, or `TOPICD_CACHE`, for all other commands. Fetches first what `topicd setup` would.
+///
+/// Example: topicd demo --speed max
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Articles a second, or `max` for as fast as possible

@@ -1,6 +1,5 @@
 //! `topicd evaluate FILE`: judge settings on data that is known.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,14 +10,14 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use crate::cli::progress::Bars;
-use crate::cli::{Settings, block_on, fit, print, print_json, table};
+use crate::cli::table::{Cell, Column, Table, terminal};
+use crate::cli::{Settings, arguments, block_on, fit, print_json, refits};
 use crate::config::Config;
 use crate::daemon;
 use crate::document::{Batch, Document};
 use crate::embed::Embedder;
 use crate::kernel::unit::UnitRows;
-use crate::model::refit::report::{Fate, Report};
-use crate::pipeline::replay::{Refit, Replayed, replay};
+use crate::pipeline::replay::{Replayed, replay};
 use crate::pipeline::score::score;
 
 /// Replay a stream through the same code as the daemon, and print how good the topics were.
@@ -35,8 +34,8 @@ pub(super) struct Evaluate {
     #[arg(long, value_name = "FILE.npy")]
     embeddings: Option<PathBuf>,
     /// Replays, each with a seed of its own
-    #[arg(long, default_value_t = 5)]
-    seeds: u64,
+    #[arg(long, value_name = "N", default_value = "5", value_parser = arguments::count, allow_negative_numbers = true)]
+    seeds: usize,
     /// Write each document's last topic, one a line, to this file (with --seeds 1)
     #[arg(long, value_name = "FILE")]
     topics: Option<PathBuf>,
@@ -46,11 +45,12 @@ impl Evaluate {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let set = fit::source_settings(settings, &self.file);
         let config = settings.load_with(&set)?;
+        fit::exists(&self.file)?;
         let bars = Bars::new(!settings.json);
         let (documents, rows) = self.documents(&config, &bars)?;
         let mut all = Vec::new();
-        for round in 0..self.seeds.max(1) {
-            let seed = config.parameters.refit.seed + round;
+        for round in 0..self.seeds {
+            let seed = config.parameters.refit.seed + round as u64;
             let mut set = set.clone();
             set.push(format!("refit.seed={seed}"));
             let config = settings.load_with(&set)?;
@@ -62,13 +62,13 @@ impl Evaluate {
                 write_topics(path, &replayed)?;
             }
             let figures = figures(&documents, &replayed, seed, started.elapsed().as_secs_f64())?;
-            if !settings.json {
-                print(&refits(&replayed))?;
+            if !settings.json && terminal().is_some() {
+                refits::table(replayed.refits.iter().map(|refit| &refit.report)).print()?;
             }
-            show(&figures, settings.json)?;
+            show(&figures, settings.json, round > 0)?;
             all.push(figures);
         }
-        show(&mean(&all), settings.json)?;
+        show(&mean(&all), settings.json, true)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -84,6 +84,7 @@ impl Evaluate {
                     self.file.display(),
                 );
             };
+            fit::not_empty(&corpus, &self.file)?;
             if let Some(first) = corpus.rejections.first() {
                 let refused = corpus.rejections.len();
                 bars.say(&format!(
@@ -95,6 +96,7 @@ impl Evaluate {
         }
         let embedder = Arc::new(Embedder::open(&config.embed)?);
         let corpus = block_on(fit::read(config, embedder.dim()))?;
+        fit::not_empty(&corpus, &self.file)?;
         let judge = daemon::judge(config, embedder);
         let judged = crate::pipeline::fit::embed(corpus.documents, &judge, &mut Vec::new(), bars)?;
         let rows = UnitRows::from_rows(judge.embedder.dim(), judged.iter().map(|judged| &*judged.embedding))?;
@@ -149,48 +151,6 @@ fn figures(
     Ok(figures)
 }
 
-/// A line for each refit.
-fn refits(replayed: &Replayed) -> String {
-    let mut table = table::table(&[
-        "refit",
-        "documents",
-        "fitted",
-        "min_cluster_size",
-        "clusters",
-        "topics",
-        "outliers",
-        "moved",
-        "born",
-        "split",
-        "merged",
-        "restored",
-        "seconds",
-    ]);
-    for Refit { report, topics } in &replayed.refits {
-        let seconds: f64 = report.stages.iter().map(|(_, seconds)| seconds).sum();
-        table.add_row([
-            report.number.to_string(),
-            topics.len().to_string(),
-            report.members.to_string(),
-            report.min_cluster_size.to_string(),
-            report.clusters.to_string(),
-            report.topics.to_string(),
-            format!("{} → {}", report.outliers_before, report.outliers_after),
-            report.moved.to_string(),
-            count(report, |fate| matches!(fate, Fate::Born)),
-            count(report, |fate| matches!(fate, Fate::SplitFrom(_))),
-            count(report, |fate| matches!(fate, Fate::MergedInto(_))),
-            count(report, |fate| matches!(fate, Fate::Restored)),
-            format!("{seconds:.1}"),
-        ]);
-    }
-    format!("{table}\n")
-}
-
-fn count(report: &Report, is: impl Fn(&Fate) -> bool) -> String {
-    report.fates.iter().filter(|(_, fate)| is(fate)).count().to_string()
-}
-
 /// The most memory that this process ever had, in MiB; 0 where the system doesn't say.
 fn peak_mib() -> f64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
@@ -219,17 +179,27 @@ fn mean(all: &[Map<String, Value>]) -> Map<String, Value> {
     mean
 }
 
-fn show(figures: &Map<String, Value>, json: bool) -> anyhow::Result<()> {
+/// A row for each figure; `continues` where others were shown before.
+fn show(figures: &Map<String, Value>, json: bool, continues: bool) -> anyhow::Result<()> {
     if json {
         return print_json(figures);
     }
-    let title = figures.get("seed").map_or("mean".to_owned(), |seed| format!("seed {seed}"));
-    let mut text = format!("{title}\n");
+    let seed = figures.get("seed").map_or("mean".to_owned(), ToString::to_string);
+    let mut table = Table::new([Column::number("seed"), Column::text("figure"), Column::number("value")]);
+    let mut row = |name: &str, value: &Value| {
+        let value = match value.as_f64() {
+            Some(_) if value.is_u64() => Cell::of(value),
+            number => Cell::maybe(number, |number| Cell::real(number, 3)),
+        };
+        table.row([Cell::of(&seed), Cell::of(name), value]);
+    };
     for (key, value) in figures.iter().filter(|(key, _)| *key != "seed") {
-        let value = value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number:.3}"));
-        writeln!(text, "  {key:<22} {value}")?;
+        match value {
+            Value::Object(each) => each.iter().for_each(|(name, value)| row(&format!("{key} {name}"), value)),
+            value => row(key, value),
+        }
     }
-    print(&text)
+    if continues { table.continues().print() } else { table.print() }
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::Args;
 
 use crate::cli::progress::Bars;
-use crate::cli::{Settings, block_on, print, print_json, table};
+use crate::cli::{Settings, arguments, block_on, print_json, topics};
 use crate::config::Config;
 use crate::daemon;
 use crate::document::Batch;
@@ -21,7 +21,7 @@ use crate::record::event::EventRecord;
 use crate::record::line;
 use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::store::{Identity, Store};
-use crate::transport::embedded::{OutputFile, Outputs, Seen, Source};
+use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source};
 
 /// Fit a whole corpus at once: JSON Lines or plain lines, also .gz and .zst.
 ///
@@ -37,13 +37,14 @@ pub(super) struct Fit {
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// The smallest group of documents that is a topic
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = arguments::count, allow_negative_numbers = true)]
     min_cluster_size: Option<usize>,
 }
 
 impl Fit {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let mut set = source_settings(settings, &self.file);
+        exists(&self.file)?;
         if let Some(folder) = &self.state {
             set.push(format!("state.directory={}", folder.display()));
             set.push(format!("output.directory={}", folder.join("output").display()));
@@ -65,6 +66,7 @@ impl Fit {
         let checkpoint = store.checkpoint()?;
         let mut outputs = Outputs::open(&config.output.directory, &checkpoint)?;
         let corpus = block_on(read(&config, embedder.dim()))?;
+        not_empty(&corpus, &self.file)?;
         let seeds = daemon::seeds(&config.seeds, &embedder)?;
         let judge = daemon::judge(&config, embedder);
         let mut fitted = fit(corpus, &judge, &config.parameters, config.bounds, seeds, &bars)?;
@@ -88,6 +90,29 @@ pub(super) fn source_settings(settings: &Settings, file: &Path) -> Vec<String> {
     set.push("source.follow=false".to_owned());
     set.push("source.speed=0.0".to_owned());
     set
+}
+
+/// Refuses a file that is not there, before anything takes time. A pipe can be opened once only, so nothing is.
+pub(super) fn exists(file: &Path) -> Result<(), embedded::Error> {
+    file.metadata().map(drop).map_err(|source| embedded::Error::Read { path: file.to_owned(), source })
+}
+
+/// Refuses a corpus of nothing.
+pub(super) fn not_empty(corpus: &Batch, file: &Path) -> anyhow::Result<()> {
+    let file = file.display();
+    let why = match corpus.rejections.first() {
+        None => format!(
+            "`{file}` is empty; write a document a line, such as {{\"id\": \"1\", \"text\": \"a text\"}}"
+        ),
+        Some(first) => format!(
+            "`{file}` holds no document; all of its {} lines are refused, the first because: {}; see `source.fields` \
+             and `source.format`",
+            corpus.rejections.len(),
+            first.reason
+        ),
+    };
+    ensure!(!corpus.documents.is_empty(), why);
+    Ok(())
 }
 
 /// Everything that the source holds.
@@ -127,12 +152,8 @@ fn report(fitted: &Fitted, settings: &Settings, started: Instant) -> anyhow::Res
             "model": record, "rejected": fitted.rejections.len(), "stages": stages, "seconds": seconds,
         }));
     }
-    print(&table::topics(&record))?;
     let stages: Vec<String> =
         fitted.stages.iter().map(|(stage, seconds)| format!("{stage} {seconds:.1} s")).collect();
-    print(&format!(
-        "{seconds:.1} s in all: {}; {} lines refused\n",
-        stages.join(", "),
-        fitted.rejections.len()
-    ))
+    let took = format!("{seconds:.1} s: {}; {} lines refused", stages.join(", "), fitted.rejections.len());
+    topics::table(&record, record.topics.len()).note(took).print()
 }

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::answers::Answers;
-use crate::cli::{Settings, print, print_json, table};
+use crate::cli::table::{Cell, Column, Table};
+use crate::cli::visible::one_line;
+use crate::cli::{Settings, arguments, print_json};
 use crate::model::hierarchy::Node;
+use crate::model::over_time::{Course, OverTime as Windows};
 
-/// Windows in a row of the table.
-const WINDOWS: usize = 12;
+/// Windows of a line that draws a topic's course.
+const WINDOWS: usize = 24;
 
 /// Show the topics as a tree: the nearest are joined first.
 ///
@@ -17,17 +20,19 @@ const WINDOWS: usize = 12;
 #[derive(Debug, Args)]
 pub(super) struct Hierarchy {
     /// Show branches further apart than this side by side, without their common root; cosine distance, 0 to 2
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value = "2", value_parser = arguments::distance, allow_negative_numbers = true)]
     distance: f64,
 }
 
 /// Show each topic's documents per window of the stream, its trend, and how far it has drifted.
 ///
-/// Example: topicd over-time --json
+/// Drift is 1 − cosine of the topic's documents of the last windows to all of its documents: 0 where it stands still.
+///
+/// Example: topicd over-time -n 10
 #[derive(Debug, Args)]
 pub(super) struct OverTime {
     /// Show the largest so many topics; 0 for all
-    #[arg(long, short = 'n', default_value_t = 30)]
+    #[arg(long, short = 'n', value_name = "N", default_value = "30", value_parser = arguments::limit, allow_negative_numbers = true)]
     limit: usize,
 }
 
@@ -39,25 +44,40 @@ impl Hierarchy {
             print_json(&tree)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let mut lines = Vec::new();
+        let mut table = Table::new([
+            Column::number("depth").in_pipe(),
+            Column::number("distance"),
+            Column::number("id"),
+            Column::number("size"),
+            Column::text("name"),
+        ]);
         if let Some(tree) = &tree {
-            draw(tree, 0, self.distance, &mut lines);
+            draw(tree, 0, self.distance, &mut table);
         }
-        print(&lines.concat())?;
+        table.print()?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn draw(node: &Node, depth: usize, apart: f64, lines: &mut Vec<String>) {
-    let indent = "  ".repeat(depth);
+/// A row for `node`, and one for each node below it.
+fn draw(node: &Node, depth: usize, apart: f64, table: &mut Table) {
+    let mut row = |distance: Option<f64>, id: Option<u32>, size: u64, name: &str| {
+        table.row([
+            Cell::of(depth),
+            distance.map_or_else(|| Cell::of(""), |distance| Cell::real(distance, 3)),
+            id.map_or_else(|| Cell::of(""), Cell::of),
+            Cell::of(size),
+            Cell::short(format!("{}{}", "·".repeat(depth), one_line(name)), name),
+        ]);
+    };
     match node {
-        Node::Topic { id, name, size } => lines.push(format!("{indent}topic {id} ({name}), {size}\n")),
+        Node::Topic { id, name, size } => row(None, Some(id.0), *size, name),
         Node::Branch { name, size, distance, children } => {
             let shown = *distance <= apart;
             if shown {
-                lines.push(format!("{indent}┬ {distance:.3}  {name}, {size}\n"));
+                row(Some(*distance), None, *size, name);
             }
-            children.iter().for_each(|child| draw(child, depth + usize::from(shown), apart, lines));
+            children.iter().for_each(|child| draw(child, depth + usize::from(shown), apart, table));
         }
     }
 }
@@ -66,37 +86,74 @@ impl OverTime {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
         let mut found = Answers::find(&config)?.over_time()?;
-        if self.limit > 0 {
-            found.topics.truncate(self.limit);
-        }
+        let all = found.topics.len();
+        found.topics.truncate(self.limit);
         if settings.json {
             print_json(&found)?;
-            return Ok(ExitCode::SUCCESS);
+        } else {
+            courses(&found, all).print()?;
         }
-        let from = found.windows.len().saturating_sub(WINDOWS);
-        let row =
-            |counts: &[u64]| -> Vec<String> { counts[from..].iter().map(ToString::to_string).collect() };
-        let windows: Vec<String> = found.windows[from..].iter().map(|window| format!("w{window}")).collect();
-        let mut header = vec!["id", "name", "trend", "drift", "earlier"];
-        header.extend(windows.iter().map(String::as_str));
-        let mut table = table::table(&header);
-        for topic in &found.topics {
-            let earlier: u64 = topic.earlier + topic.documents[..from].iter().sum::<u64>();
-            let mut cells = vec![
-                topic.id.to_string(),
-                table::one_line(&topic.name, 32),
-                format!("{:?}", topic.trend).to_lowercase(),
-                topic.drift.map_or_else(|| "–".to_owned(), |drift| format!("{drift:.2}")),
-                earlier.to_string(),
-            ];
-            cells.extend(row(&topic.documents));
-            table.add_row(cells);
-        }
-        let mut outliers = vec![String::new(), "outliers".to_owned(), String::new(), String::new()];
-        outliers.push(found.outliers[..from].iter().sum::<u64>().to_string());
-        outliers.extend(row(&found.outliers));
-        table.add_row(outliers);
-        print(&format!("{table}\na window is {} documents of the stream\n", found.window_documents))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The topics of `found`, of `all` that there are, and the outliers.
+fn courses(found: &Windows, all: usize) -> Table {
+    let fixed = [
+        Column::number("id"),
+        Column::text("name"),
+        Column::number("trend"),
+        Column::number("drift"),
+        Column::number("documents").where_room(),
+        Column::number("latest").on_terminal().where_room(),
+        Column::number("course").on_terminal(),
+        Column::number("earlier").in_pipe(),
+    ];
+    let windows = found.windows.iter().map(|window| Column::number(format!("w{window}")).in_pipe());
+    let mut table = Table::new(fixed.into_iter().chain(windows));
+    for topic in &found.topics {
+        let Course { id, name, trend, documents, earlier, drift, .. } = topic;
+        let start = [
+            Cell::of(id),
+            Cell::of(name),
+            Cell::of(format!("{trend:?}").to_lowercase()),
+            Cell::maybe(*drift, |drift| Cell::real(drift, 2)),
+        ];
+        table.row(start.into_iter().chain(counts(*earlier, documents)));
+    }
+    let start = [Cell::of(""), Cell::of("outliers"), Cell::of(""), Cell::of("")];
+    table.row(start.into_iter().chain(counts(0, &found.outliers)));
+    let shown = found.topics.len();
+    let topics = if shown < all { format!("{shown} of {all} topics; ") } else { String::new() };
+    table.note(format!("{topics}a window is {} documents of the stream", found.window_documents))
+}
+
+/// Documents before the windows and in each: all, the last, their course, and one by one.
+fn counts(earlier: u64, windows: &[u64]) -> impl Iterator<Item = Cell> {
+    let all: u64 = earlier + windows.iter().sum::<u64>();
+    let last = windows.last().copied().unwrap_or(0);
+    let start = [Cell::of(all), Cell::of(last), Cell::short(course(windows), ""), Cell::of(earlier)];
+    start.into_iter().chain(windows.iter().map(Cell::of))
+}
+
+/// The last windows as bars, the highest of them as high as a line.
+fn course(windows: &[u64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let last = &windows[windows.len().saturating_sub(WINDOWS)..];
+    let highest = last.iter().copied().max().unwrap_or(0).max(1);
+    // The lowest bar is for none at all.
+    last.iter().map(|count| BARS[(count * 7).div_ceil(highest) as usize]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_is_as_high_as_its_highest_window() {
+        assert_eq!(course(&[0, 1, 35, 70, 0]), "▁▂▅█▁");
+        assert_eq!(course(&[0, 0]), "▁▁");
+        assert_eq!(course(&[]), "");
+        assert_eq!(course(&[1; 100]).chars().count(), WINDOWS);
     }
 }

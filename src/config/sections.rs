@@ -1,9 +1,9 @@
 //! The sections whose keys in the file differ from their room's parameters, or that belong to no room.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::built::Without;
 use crate::embed;
@@ -244,6 +244,7 @@ impl Seeds {
 #[serde(deny_unknown_fields)]
 pub struct Http {
     /// Address and port to listen on; port 0 takes a free one.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
 }
 
@@ -260,4 +261,16 @@ impl Http {
         }
         format!("http://{address}")
     }
+}
+
+/// An address and a port, or a host's name and a port. Of several addresses the first of IPv4, which is there wherever
+/// IPv6 is switched off.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let found = text.to_socket_addrs().ok().and_then(|found| found.min_by_key(SocketAddr::is_ipv6));
+    found.ok_or_else(|| {
+        serde::de::Error::custom(
+            " but must be an address and a port, such as 127.0.0.1:9464 or localhost:9464",
+        )
+    })
 }

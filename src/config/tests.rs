@@ -141,7 +141,7 @@ path = \"x\"
   `source.speed` is -1.0 (t.toml:3) but must be 0 or a positive number of documents a second
   `refit.min_cluster_size` is 1 (t.toml:5) but must be at least 2, or \"auto\"
   `refit.continuity` is 2.0 (t.toml:8) but must be from 0 to 1
-  `refit.seed` ($TOPICD_REFIT__SEED): invalid value: integer `-1`, expected u64
+  `refit.seed` is -1 ($TOPICD_REFIT__SEED) but must be a whole number from 0
   `log.level` is \"loud\" (--set) but must be error, warn, info, debug or trace, or one for each module; \
 for example \"info,topicd::pipeline=debug\"";
     assert_eq!(found, expected);
@@ -170,7 +170,14 @@ fn each_kind_of_mistake_reads_well() {
         ),
         ("seed = 5", "`seed` is unknown (t.toml:1); did you mean `refit.seed`?"),
         ("zzz = 5", "`zzz` is unknown (t.toml:1); config/topicd.toml lists every key"),
-        ("[http]\nlisten = \"9464\"", "`http.listen` (t.toml:2): invalid socket address syntax"),
+        (
+            "[http]\nlisten = \"9464\"",
+            "`http.listen` is \"9464\" (t.toml:2) but must be an address and a port, such as 127.0.0.1:9464 or localhost:9464",
+        ),
+        (
+            "[source]\nbatch_documents = -1",
+            "`source.batch_documents` is -1 (t.toml:2) but must be a whole number from 0",
+        ),
         (
             "[notify]\nurl = \"https://h.example\"\nmax_attempts = 0",
             "`notify.max_attempts` is 0 (t.toml:3) but must be from 1 to 1000; leave it out for the default",
@@ -199,6 +206,13 @@ fn each_kind_of_mistake_reads_well() {
 fn what_is_no_toml_is_named_with_its_line() {
     let found = mistakes("[source]\npath = \n[refit]\nseed = 1\nseed = 2\n");
     assert!(found.contains("t.toml:2: not toml:") && found.contains("t.toml:5: not toml:"), "{found}");
+}
+
+#[test]
+fn a_host_may_be_listened_on_by_its_name() {
+    let config = load_all("", &[], &["http.listen=localhost:9464"]).unwrap();
+    assert!(config.http.listen.ip().is_loopback(), "{}", config.http.listen);
+    assert_eq!(config.http.listen.port(), 9464);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The handlers of the API. Errors are JSON with one key, `error`.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -62,16 +62,9 @@ pub(super) async fn topics(State(sources): State<Sources>) -> Json<Known> {
     Json(Known { topics: all(&sources), progress: sources.telemetry.progress() })
 }
 
-fn all(sources: &Sources) -> TopicsRecord {
+pub(super) fn all(sources: &Sources) -> TopicsRecord {
     let (model, overview) = (sources.versions.borrow().clone(), sources.overviews.borrow().clone());
     TopicsRecord::new(&model, &overview)
-}
-
-pub(super) async fn topic(State(sources): State<Sources>, Path(id): Path<u32>) -> Answer<Value> {
-    let id = sources.versions.borrow().resolve(crate::model::topic::TopicId(id)).0;
-    let found = all(&sources).topics.into_iter().find(|topic| topic.id == id);
-    let found = found.ok_or_else(|| Failure(StatusCode::NOT_FOUND, format!("no topic `{id}`")))?;
-    Ok(Json(json!(found)))
 }
 
 #[derive(Deserialize)]

@@ -57,7 +57,7 @@ fn router(sources: Sources) -> Router {
         .route("/readyz", get(api::readyz))
         .route("/metrics", get(api::metrics))
         .route("/api/topics", get(api::topics))
-        .route("/api/topics/{id}", get(api::topic))
+        .route("/api/topics/{id}", get(questions::topic))
         .route("/api/events", get(api::events))
         .route("/api/refits", get(api::refits))
         .route("/api/refit", post(api::refit))

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use crate::bertopic::write::Export;
 use crate::embed::Embedder;
 use crate::http::Sources;
-use crate::http::api::{Answer, Failure, ask, embed};
+use crate::http::api::{Answer, Failure, all, ask, embed};
 use crate::model::explain::{Subject, explain};
 use crate::model::hierarchy::hierarchy;
 use crate::model::operate::{Action, Refusal};
 use crate::model::state::State as Model;
+use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 use crate::record::answer;
+use crate::record::topic::TopicRecord;
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::transport::command::{Command, Operated, Question};
 
@@ -33,6 +35,16 @@ async fn look<T: Send + 'static>(
     let (question, answer) = Question::new(question);
     sources.commands.send(Command::Ask(question)).await.map_err(|_| stopping())?;
     answer.await.map_err(|_| stopping())
+}
+
+/// A topic, or the one that took it in.
+pub(super) async fn topic(State(sources): State<Sources>, Path(id): Path<u32>) -> Answer<TopicRecord> {
+    let id = TopicId(id);
+    let living = look(&sources, move |state, _| state.whereabouts(id)).await?;
+    let missing = |refusal: Refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string());
+    let living = living.map_err(missing)?;
+    let found = all(&sources).topics.into_iter().find(|topic| topic.id == living.0);
+    found.map(Json).ok_or_else(|| missing(Refusal::NoTopic { topic: id }))
 }
 
 pub(super) async fn operate(

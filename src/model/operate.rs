@@ -83,6 +83,12 @@ pub enum Refusal {
         /// The topic that it redirects to.
         into: TopicId,
     },
+    /// The topic ended, and no other took it in.
+    #[error("topic `{topic}` has ended; bring it back with `topicd restore {topic}`")]
+    Ended {
+        /// The id asked for.
+        topic: TopicId,
+    },
     /// A topic cannot be merged into itself.
     #[error("topic `{topic}` cannot be merged into itself; name another topic")]
     Itself {
@@ -90,13 +96,13 @@ pub enum Refusal {
         topic: TopicId,
     },
     /// Nothing to merge.
-    #[error("no topic to merge into `{into}`; name at least one")]
+    #[error("no topic to merge into `{into}`; name at least one, as in `topicd merge 5 6 --into {into}`")]
     Nothing {
         /// The topic that stays.
         into: TopicId,
     },
     /// A pinned topic.
-    #[error("topic `{topic}` is pinned; unpin it first")]
+    #[error("topic `{topic}` is pinned; unpin it first: `topicd unpin {topic}`")]
     Pinned {
         /// The topic.
         topic: TopicId,
@@ -116,7 +122,9 @@ pub enum Refusal {
         versions: usize,
     },
     /// A label of nothing.
-    #[error("the label of topic `{topic}` is empty; leave it out to go back to the keywords")]
+    #[error(
+        "the label of topic `{topic}` is empty; leave it out to go back to the keywords: `topicd rename {topic}`"
+    )]
     EmptyLabel {
         /// The topic.
         topic: TopicId,

@@ -43,7 +43,7 @@ pub struct Course {
     /// In each window the words that set it apart from the topic's other windows, by c-TF-IDF over the documents that
     /// are kept; empty where none is.
     pub words: Vec<Vec<String>>,
-    /// Cosine of its documents of the last windows to all of them: how far it has drifted; none for a silent topic.
+    /// 1 − cosine of its documents of the last windows to all of them: how far it has drifted; none for a silent topic.
     pub drift: Option<f32>,
     /// Mean cosine of its documents to their centroid, in [0, 1].
     pub cohesion: f64,
@@ -71,7 +71,8 @@ impl State {
                     earlier: record.sums.documents.saturating_sub(documents.iter().sum()),
                     documents,
                     words: windows.iter().map(|window| words.remove(window).unwrap_or_default()).collect(),
-                    drift: recent.map(|(recent, all)| crate::kernel::dot::dot(&recent, &all)),
+                    drift: recent
+                        .map(|(recent, all)| (1.0 - crate::kernel::dot::dot(&recent, &all)).max(0.0)),
                     cohesion: record.sums.cohesion(),
                 }
             })

@@ -112,7 +112,7 @@ pub enum Error {
         directory: PathBuf,
     },
     /// There is no state yet.
-    #[error("state `{}` holds no model; run `topicd run` or `topicd fit` first", directory.display())]
+    #[error("state `{}` holds no model; run `topicd run` or `topicd fit` first, or set `state.directory` to where a model is", directory.display())]
     Empty {
         /// The state's folder.
         directory: PathBuf,

@@ -123,8 +123,8 @@ fn aspects_stand_side_by_side_and_labels_name_topics_once() {
         }
     }
     assert!(endpoint.question.lock().unwrap().contains("<<<"));
-    let table = home.good(&["topics", "--compare", "main", "KeyBERT"]);
-    assert!(table.contains("KeyBERT") && table.contains("/10"), "{table}");
+    let table = home.table(&["topics", "--compare", "main", "KeyBERT"]);
+    assert!(table[0].contains_key("KeyBERT") && table[0]["in_both"].contains('/'), "{table:?}");
     let versions = home.good(&["topics", "--compare", "1", "2", "--json"]);
     assert!(versions.contains("\"before\":\"1\""), "{versions}");
 

@@ -56,10 +56,19 @@ fn every_action_is_undone_by_its_opposite() {
     assert_eq!(merged.len(), before.len() - 1);
     assert_eq!(merged[0].1, before[0].1 + before[1].1);
     refused(&home, &["rename", &b, "x"], &format!("topic `{b}` ended in topic {a}"));
+    assert!(
+        home.good(&["topic", &b]).starts_with(&format!("topic {b} was merged into topic {a}\ntopic {a}: "))
+    );
+    assert_eq!(json(&home, &["topic", &b])["id"].to_string(), a);
     home.good(&["restore", &b]);
     assert_eq!(sizes(&home), before);
 
     home.good(&["forget-topic", &b]);
+    refused(
+        &home,
+        &["topic", &b],
+        &format!("topic `{b}` has ended; bring it back with `topicd restore {b}`"),
+    );
     assert_eq!(json(&home, &["topics"])["outliers"], before[1].1 + outliers(&home, &before));
     home.good(&["restore", &b]);
     assert_eq!(sizes(&home), before);
@@ -73,28 +82,32 @@ fn every_action_is_undone_by_its_opposite() {
     let diff = json(&home, &["diff"]);
     assert_eq!(diff["appeared"][0]["id"].to_string(), b, "{diff}");
     assert_eq!(diff["appeared"][0]["mostly"].to_string(), a, "{diff}");
-    assert!(home.good(&["diff"]).contains(&format!("+ appeared {b}")));
+    let changes = home.table(&["diff"]);
+    assert_eq!((&*changes[0]["change"], &changes[0]["id"], &changes[0]["mostly"]), ("appeared", &b, &a));
 
-    let kinds: Vec<String> = (home.records("events.jsonl").iter())
+    assert_eq!(told(&home), TOLD);
+}
+
+/// What consumers hear of all that.
+const TOLD: [&str; 11] = [
+    "topic.renamed",
+    "topic.renamed",
+    "topic.pinned",
+    "topic.unpinned",
+    "topic.merged",
+    "topic.restored",
+    "topic.forgotten",
+    "topic.restored",
+    "topic.merged",
+    "model.rolled_back",
+    "topic.restored",
+];
+
+fn told(home: &Home) -> Vec<String> {
+    (home.records("events.jsonl").iter())
         .map(|event| event["type"].as_str().unwrap().to_owned())
         .filter(|kind| kind.starts_with("topic.") && kind != "topic.created" || kind == "model.rolled_back")
-        .collect();
-    assert_eq!(
-        kinds,
-        [
-            "topic.renamed",
-            "topic.renamed",
-            "topic.pinned",
-            "topic.unpinned",
-            "topic.merged",
-            "topic.restored",
-            "topic.forgotten",
-            "topic.restored",
-            "topic.merged",
-            "model.rolled_back",
-            "topic.restored",
-        ]
-    );
+        .collect()
 }
 
 fn outliers(home: &Home, before: &[(u64, u64)]) -> u64 {
@@ -138,7 +151,10 @@ fn a_forgotten_document_leaves_counts_texts_and_files() {
 fn the_state_tells_of_itself() {
     let home = fitted();
     let topics = sizes(&home).len();
-    assert_eq!(home.good(&["hierarchy"]).matches("topic ").count(), topics);
+    // Two topics are joined by one branch, three by two.
+    let tree = home.table(&["hierarchy"]);
+    assert_eq!(tree.len(), 2 * topics - 1);
+    assert!(tree[0]["depth"] == "0" && tree[1..].iter().all(|node| node["depth"] != "0"), "{tree:?}");
     let over_time = json(&home, &["over-time"]);
     let first = &over_time["topics"][0];
     let counted: u64 =
@@ -147,9 +163,17 @@ fn the_state_tells_of_itself() {
         counted + first["earlier"].as_u64().unwrap(),
         sizes(&home).iter().map(|(_, size)| *size).max().unwrap()
     );
-    assert!(home.good(&["over-time"]).contains("a window is 500 documents"));
-    let refits = home.good(&["refits"]);
-    assert!(refits.contains("refit 1 (request") && refits.contains(": new"), "{refits}");
+    // Every document is one of the last windows: nothing has drifted.
+    assert!(first["drift"].as_f64().unwrap() < 0.01, "{first}");
+    let courses = home.table(&["over-time"]);
+    assert_eq!(courses.len(), topics + 1);
+    assert_eq!(courses[0]["w0"], courses[0]["documents"]);
+    assert_eq!(courses[topics]["name"], "outliers");
+    let refits = home.table(&["refits"]);
+    assert_eq!((refits.len(), &*refits[0]["refit"], &*refits[0]["asked_by"]), (1, "1", "request"));
+    let refit = home.good(&["refits", "1"]);
+    assert!(refit.starts_with("refit 1 (request") && refit.contains("  new"), "{refit}");
+    refused(&home, &["refits", "7"], "refit `7` is not remembered");
     assert_eq!(json(&home, &["refits"])[0]["after"], 1);
 }
 
@@ -175,8 +199,11 @@ fn a_daemon_carries_out_orders_and_they_survive_its_death() {
     {
         assert!(!order(asked).is_empty(), "{asked:?}");
     }
-    let missing = home.command(&["pin", "99"]).args(["--set", &listen]).output().unwrap();
-    assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no topic `99`"));
+    for missing in [["pin", "99"], ["topic", "99"]] {
+        let missing = home.command(&missing).args(["--set", &listen]).output().unwrap();
+        assert!(String::from_utf8_lossy(&missing.stderr).contains("there is no topic `99`"), "{missing:?}");
+    }
+    assert!(order(&["topic", &id]).starts_with(&format!("topic {id}: Renamed over HTTP")));
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
     let topics = json(&home, &["topics"]);

@@ -1,5 +1,6 @@
 //! The real binary in a folder of its own.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -88,6 +89,18 @@ impl Home {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The rows that `topicd` prints into a pipe, each cell by the name of its column.
+    pub(crate) fn table(&self, arguments: &[&str]) -> Vec<BTreeMap<String, String>> {
+        let text = self.good(arguments);
+        let mut lines = text.lines().map(|line| line.split('\t').map(ToOwned::to_owned).collect::<Vec<_>>());
+        let header = lines.next().unwrap();
+        let row = |cells: Vec<String>| {
+            assert_eq!(cells.len(), header.len(), "{text}");
+            header.iter().cloned().zip(cells).collect()
+        };
+        lines.map(row).collect()
     }
 
     /// Starts `topicd run --events` and waits for its address.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::PullArgs;
+use crate::cli::visible::one_line;
 use crate::cli::{Settings, print, print_json};
 use crate::embed::hub::{self, Pull, Pulled};
 
@@ -86,7 +87,7 @@ impl hub::Watch for Bars {
                 bar.set_style(
                     ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
                 );
-                bar.set_prefix(file.to_owned());
+                bar.set_prefix(one_line(file));
                 *current = Some((file.to_owned(), bar));
             }
         });

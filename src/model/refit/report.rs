@@ -50,7 +50,7 @@ pub enum Fate {
     /// It goes on.
     Kept {
         /// Cosine of its centroid before and after, in [-1, 1].
-        drift: f32,
+        similarity: f32,
     },
     /// No cluster held its members; it stays as it was.
     Unseen,

@@ -240,7 +240,7 @@ impl<'a> Draft<'a> {
                 match (plan.merges.get(id), after) {
                     (Some(into), _) => Fate::MergedInto(*into),
                     (None, Some(after)) if plan.continued.contains(id) => {
-                        Fate::Kept { drift: dot(&before.topic.centroid, &after.topic.centroid) }
+                        Fate::Kept { similarity: dot(&before.topic.centroid, &after.topic.centroid) }
                     }
                     _ => Fate::Unseen,
                 },

@@ -118,11 +118,26 @@ impl State {
         Ok(())
     }
 
+    /// The topic that `topic` is today: itself, or the one that took it in.
+    ///
+    /// # Errors
+    /// It ended, or never was.
+    pub fn whereabouts(&self, topic: TopicId) -> Result<TopicId, Refusal> {
+        self.living(topic).ok_or_else(|| {
+            if self.ended.contains_key(&topic) {
+                Refusal::Ended { topic }
+            } else if topic.0 < self.totals.topics {
+                Refusal::TooLongAgo { topic, versions: self.bounds.versions }
+            } else {
+                Refusal::NoTopic { topic }
+            }
+        })
+    }
+
     fn need(&self, topic: TopicId) -> Result<(), Refusal> {
-        match self.living(topic) {
-            Some(living) if living == topic => Ok(()),
-            Some(into) => Err(Refusal::EndedIn { topic, into }),
-            None => Err(Refusal::NoTopic { topic }),
+        match self.whereabouts(topic)? {
+            living if living == topic => Ok(()),
+            into => Err(Refusal::EndedIn { topic, into }),
         }
     }
 

@@ -20,7 +20,7 @@ pub enum Error {
     #[error("`source.path` is empty; set it to the file to read, or `source.type` to \"stdin\"")]
     NoInput,
     /// The source cannot be opened or read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`; check that it is a file, that you may read it, and that it is complete", path.display())]
     Read {
         /// The file, or `stdin`.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// An output file cannot be opened, written or synced.
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot write `{}`; check that you may write to its folder, and that the disk has room", path.display())]
     Write {
         /// The file.
         path: PathBuf,
