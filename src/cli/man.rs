@@ -1,12 +1,10 @@
 //! `topicd man DIR`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory};
-
-use crate::cli::Cli;
+use clap::Args;
 
 /// Write a manual page for each command: `topicd.1`, `topicd-topics.1`, and so on.
 ///
@@ -19,9 +17,19 @@ pub(super) struct Man {
 
 impl Man {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        fs_err::create_dir_all(&self.folder)?;
-        clap_mangen::generate_to(Cli::command(), &self.folder)
+        write(&self.folder)
             .with_context(|| format!("cannot write manual pages to `{}`", self.folder.display()))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+#[cfg(not(feature = "shell"))]
+fn write(_: &Path) -> anyhow::Result<()> {
+    Err(crate::built::Without("shell").into())
+}
+
+#[cfg(feature = "shell")]
+fn write(folder: &Path) -> anyhow::Result<()> {
+    fs_err::create_dir_all(folder)?;
+    Ok(clap_mangen::generate_to(<crate::cli::Cli as clap::CommandFactory>::command(), folder)?)
 }

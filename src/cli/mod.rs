@@ -5,7 +5,6 @@ mod arguments;
 mod assign;
 mod check;
 mod compare;
-#[cfg(feature = "shell")]
 mod completions;
 mod demo;
 mod evaluate;
@@ -15,7 +14,6 @@ mod export;
 mod find;
 mod fit;
 mod hierarchy;
-#[cfg(feature = "shell")]
 mod man;
 mod model;
 mod operate;
@@ -111,9 +109,7 @@ enum Command {
     Model(model::Model),
     Reembed(reembed::Reembed),
     Check(check::Check),
-    #[cfg(feature = "shell")]
     Completions(completions::Completions),
-    #[cfg(feature = "shell")]
     Man(man::Man),
 }
 
@@ -148,9 +144,7 @@ impl Cli {
             Command::Model(command) => command.run(&self.settings),
             Command::Reembed(command) => command.run(&self.settings),
             Command::Check(command) => command.run(&self.settings),
-            #[cfg(feature = "shell")]
             Command::Completions(command) => command.run(),
-            #[cfg(feature = "shell")]
             Command::Man(command) => command.run(),
         }
     }
