@@ -5,6 +5,7 @@
 
 pub mod built;
 pub mod kernel;
+pub mod secret;
 
 pub mod ann;
 pub mod cluster;

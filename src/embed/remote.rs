@@ -17,6 +17,7 @@ use super::{Backend, Error, Run};
 use crate::client::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use crate::client::http::{HeaderValue, Method, Request};
 use crate::client::{self, Address, AddressError, Client, Patience};
+use crate::secret::Secret;
 
 /// Bytes of an answer: 4,096 numbers of 20 digits for each of some hundred texts still fit.
 const MOST_BYTES: u64 = 256 << 20;
@@ -27,7 +28,7 @@ pub struct Params {
     /// `http://gpu:8080`, `http://gpu:8080/v1` or the whole `http://gpu:8080/v1/embeddings`.
     pub url: String,
     /// Sent as a bearer token; empty for none.
-    pub token: Token,
+    pub token: Secret,
     /// Texts in one request, at most. At least 1.
     pub batch_texts: usize,
     /// Requests under way at once, at most. At least 1.
@@ -50,7 +51,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             url: String::new(),
-            token: Token(String::new()),
+            token: Secret::default(),
             batch_texts: 32,
             concurrency: 4,
             timeout_ms: 30_000,
@@ -60,16 +61,6 @@ impl Default for Params {
             document_prompt: String::new(),
             query_prompt: String::new(),
         }
-    }
-}
-
-/// A secret that no log shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(pub String);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "none" } else { "…" })
     }
 }
 
@@ -206,7 +197,8 @@ impl Remote {
         let mut request = Request::new(asked.to_string().into_bytes());
         *request.method_mut() = Method::POST;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(bearer) = client::bearer(&self.params.token.0).filter(|_| !self.params.token.0.is_empty())
+        if let Some(bearer) =
+            client::bearer(self.params.token.reveal()).filter(|_| !self.params.token.is_empty())
         {
             request.headers_mut().insert(AUTHORIZATION, bearer);
         }

@@ -14,4 +14,4 @@ pub mod chat;
 mod params;
 pub mod prompt;
 
-pub use params::{Checked, Error, Key, Params};
+pub use params::{Checked, Error, Params};

@@ -1,6 +1,5 @@
 //! What a user may set about labels, and its check.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::built::Without;
 use crate::client::http::HeaderValue;
 use crate::client::{self, Address, AddressError};
+use crate::secret::Secret;
 
 /// Settings of labelling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,7 +16,7 @@ pub struct Params {
     /// The endpoint, `http` or `https`, up to and with `/chat/completions`; empty for no labels.
     pub url: String,
     /// Sent as a bearer token; empty for none.
-    pub api_key: Key,
+    pub api_key: Secret,
     /// The model's name, as the endpoint knows it.
     pub model: String,
     /// What the model is told it is.
@@ -57,7 +57,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             url: String::new(),
-            api_key: Key::default(),
+            api_key: Secret::default(),
             model: String::new(),
             system_prompt: SYSTEM.to_owned(),
             prompt: PROMPT.to_owned(),
@@ -72,36 +72,6 @@ impl Default for Params {
             first_wait_ms: 1_000,
             max_wait_ms: 60_000,
         }
-    }
-}
-
-/// A text that is never shown: not in logs, not where settings are printed.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Key(String);
-
-impl Key {
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Key {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"***\"" })
-    }
-}
-
-impl Serialize for Key {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a user may set about the webhook, and its check.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::built::Without;
 use crate::client::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::client::{Address, AddressError};
+use crate::secret::Secret;
 
 /// Settings of the webhook.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,37 +41,6 @@ impl Default for Params {
             first_wait_ms: 1_000,
             max_wait_ms: 300_000,
         }
-    }
-}
-
-/// A text that is never shown: not in logs, not where settings are printed. The URL is one as well, as many receivers
-/// put their token into it.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "\"\"" } else { "\"***\"" })
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Address, AddressError};
+use crate::secret::Secret;
 
 /// A parameter has a value that it cannot have.
 #[derive(Debug, thiserror::Error)]
@@ -75,18 +76,7 @@ pub struct Registry {
     /// For basic authentication; empty for none.
     pub username: String,
     /// Its password.
-    pub password: Password,
-}
-
-/// A secret that no log shows.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Password(pub String);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_empty() { "none" } else { "…" })
-    }
+    pub password: Secret,
 }
 
 /// A value of librdkafka's, or a table of them: `ssl.ca.location` may be written with or without quotes.

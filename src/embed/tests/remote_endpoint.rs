@@ -11,7 +11,7 @@ use crate::embed::tests::server::{Answer, Request, Server};
 fn params(server: &Server) -> Params {
     let remote = remote::Params {
         url: server.url.clone(),
-        token: remote::Token("hush".to_owned()),
+        token: "hush".into(),
         batch_texts: 3,
         first_wait_ms: 1,
         max_wait_ms: 5,

@@ -158,7 +158,7 @@ impl Registry {
 
     /// The header of basic authentication; `None` for none.
     fn authorization(&self) -> Option<HeaderValue> {
-        let pair = format!("{}:{}", self.params.username, self.params.password.0);
+        let pair = format!("{}:{}", self.params.username, self.params.password.reveal());
         let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))).ok()?;
         value.set_sensitive(true);
         Some(value).filter(|_| !self.params.username.is_empty())
