@@ -1,16 +1,12 @@
 //! Who answers a question about the topics, or carries out an order: the state on disk, or the daemon that has it open.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bertopic::write::Export;
-use crate::client::http::header::CONTENT_TYPE;
-use crate::client::http::{HeaderValue, Method, Request};
-use crate::client::{Address, Client, Patience};
+use crate::cli::running::Running;
 use crate::config::Config;
 use crate::embed::Embedder;
 use crate::model::explain::{Explanation, Subject, explain};
@@ -33,17 +29,13 @@ use crate::transport::embedded::{OutputFile, Outputs};
 
 /// Texts in one question to the daemon.
 const TEXTS: usize = 500;
-/// How long the daemon may say nothing; an order that rewrites the state takes a while.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// Bytes of an answer: the export of a large model.
-const MOST_BYTES: u64 = 4 << 30;
 
 /// The answering party.
 pub(super) enum Answers<'a> {
     /// Nobody else has the state open.
     State(Box<Here<'a>>),
     /// A running daemon.
-    Daemon { base: String },
+    Daemon(Running),
 }
 
 /// What topics are looked for by.
@@ -75,7 +67,7 @@ impl<'a> Answers<'a> {
                 let model = state.model()?;
                 Ok(Self::State(Box::new(Here { config, store, state, model, encoder: identity.encoder })))
             }
-            Err(store::Error::Locked { .. }) => Ok(Self::Daemon { base: config.http.base() }),
+            Err(store::Error::Locked { .. }) => Ok(Self::Daemon(Running::of(config))),
             Err(error) => Err(error.into()),
         }
     }
@@ -83,7 +75,7 @@ impl<'a> Answers<'a> {
     pub(super) fn topics(&self) -> anyhow::Result<TopicsRecord> {
         match self {
             Self::State(here) => Ok(TopicsRecord::new(&here.model, &here.state.overview())),
-            Self::Daemon { base } => got(base, "topics", &[], None),
+            Self::Daemon(running) => running.got("topics", &[], None),
         }
     }
 
@@ -96,20 +88,20 @@ impl<'a> Answers<'a> {
                 let found = topics.into_iter().find(|topic| topic.id == living.0);
                 Ok(found.ok_or(Refusal::NoTopic { topic: id })?)
             }
-            Self::Daemon { base } => got(base, &format!("topics/{id}"), &[], None),
+            Self::Daemon(running) => running.got(&format!("topics/{id}"), &[], None),
         }
     }
 
     pub(super) fn nearest(&self, asked: &Asked, limit: usize) -> anyhow::Result<Vec<FoundRecord>> {
         match self {
             Self::State(here) => here.nearest(asked, limit),
-            Self::Daemon { base } => {
+            Self::Daemon(running) => {
                 let (key, value) = match asked {
                     Asked::Text(text) => ("q", text),
                     Asked::Document(id) => ("document", id),
                     Asked::Keyword(term) => ("keyword", term),
                 };
-                got(base, "find", &[(key, value), ("limit", &limit.to_string())], Some("topics"))
+                running.got("find", &[(key, value), ("limit", &limit.to_string())], Some("topics"))
             }
         }
     }
@@ -121,11 +113,11 @@ impl<'a> Answers<'a> {
                 &here.open()?.embed(texts)?.rows,
                 &here.config.parameters.assign,
             )),
-            Self::Daemon { base } => {
+            Self::Daemon(running) => {
                 let mut assigned = Vec::with_capacity(texts.len());
                 for texts in texts.chunks(TEXTS) {
                     let asked = json!({ "texts": texts });
-                    let mut answer = post(&format!("{base}/api/assign"), &asked)?;
+                    let mut answer = running.post("assign", &asked)?;
                     assigned
                         .extend(serde_json::from_value::<Vec<AssignedRecord>>(answer["assigned"].take())?);
                 }
@@ -142,7 +134,7 @@ impl<'a> Answers<'a> {
                 })?;
                 here.explain(&subject)
             }
-            Self::Daemon { base } => got(base, "explain", &[("id", id)], None),
+            Self::Daemon(running) => running.got("explain", &[("id", id)], None),
         }
     }
 
@@ -153,8 +145,8 @@ impl<'a> Answers<'a> {
                 let words = here.config.keywords.tokenizer().count(text);
                 here.explain(&Subject { embedding, words, id: None })
             }
-            Self::Daemon { base } => {
-                let answer = post(&format!("{base}/api/explain"), &json!({ "text": text }))?;
+            Self::Daemon(running) => {
+                let answer = running.post("explain", &json!({ "text": text }))?;
                 Ok(serde_json::from_value(answer)?)
             }
         }
@@ -163,21 +155,21 @@ impl<'a> Answers<'a> {
     pub(super) fn hierarchy(&self) -> anyhow::Result<Option<Node>> {
         match self {
             Self::State(here) => Ok(hierarchy(here.model.topics.values())),
-            Self::Daemon { base } => got(base, "hierarchy", &[], Some("tree")),
+            Self::Daemon(running) => running.got("hierarchy", &[], Some("tree")),
         }
     }
 
     pub(super) fn over_time(&self) -> anyhow::Result<OverTime> {
         match self {
             Self::State(here) => Ok(here.state.over_time(&here.config.parameters.keywords)),
-            Self::Daemon { base } => got(base, "over-time", &[], None),
+            Self::Daemon(running) => running.got("over-time", &[], None),
         }
     }
 
     pub(super) fn versions(&self) -> anyhow::Result<Vec<VersionRecord>> {
         match self {
             Self::State(here) => Ok(VersionRecord::all(&here.state)),
-            Self::Daemon { base } => got(base, "versions", &[], Some("versions")),
+            Self::Daemon(running) => running.got("versions", &[], Some("versions")),
         }
     }
 
@@ -185,15 +177,15 @@ impl<'a> Answers<'a> {
     pub(super) fn version(&self, number: u64) -> anyhow::Result<ArchivedRecord> {
         match self {
             Self::State(here) => Ok(ArchivedRecord::new(here.state.archived(Some(number))?)),
-            Self::Daemon { base } => got(base, &format!("versions/{number}"), &[], None),
+            Self::Daemon(running) => running.got(&format!("versions/{number}"), &[], None),
         }
     }
 
     pub(super) fn diff(&self, from: u64, to: u64) -> anyhow::Result<Diff> {
         match self {
             Self::State(here) => Ok(here.state.compare(from, to)?),
-            Self::Daemon { base } => {
-                got(base, "diff", &[("from", &from.to_string()), ("to", &to.to_string())], None)
+            Self::Daemon(running) => {
+                running.got("diff", &[("from", &from.to_string()), ("to", &to.to_string())], None)
             }
         }
     }
@@ -201,14 +193,14 @@ impl<'a> Answers<'a> {
     pub(super) fn refits(&self) -> anyhow::Result<Vec<Report>> {
         match self {
             Self::State(here) => Ok(here.state.reports().cloned().collect()),
-            Self::Daemon { base } => got(base, "refits", &[], Some("refits")),
+            Self::Daemon(running) => running.got("refits", &[], Some("refits")),
         }
     }
 
     pub(super) fn export(&self) -> anyhow::Result<Export> {
         match self {
             Self::State(here) => Ok(Export::of(&here.state)),
-            Self::Daemon { base } => got(base, "export", &[], None),
+            Self::Daemon(running) => running.got("export", &[], None),
         }
     }
 
@@ -216,8 +208,8 @@ impl<'a> Answers<'a> {
     pub(super) fn operate(self, action: &Action) -> anyhow::Result<OperatedRecord> {
         match self {
             Self::State(here) => here.operate(action),
-            Self::Daemon { base } => {
-                let answer = post(&format!("{base}/api/operate"), &serde_json::to_value(action)?)?;
+            Self::Daemon(running) => {
+                let answer = running.post("operate", &serde_json::to_value(action)?)?;
                 Ok(serde_json::from_value(answer)?)
             }
         }
@@ -285,43 +277,4 @@ impl Here<'_> {
         let Operated { version, summary, moved, held } = operator::operated(&operation);
         Ok(OperatedRecord { version, summary, moved, held })
     }
-}
-
-/// The daemon's answer to `/api/{path}?{query}`, or what it has under `key`.
-fn got<T: DeserializeOwned>(
-    base: &str,
-    path: &str,
-    query: &[(&str, &str)],
-    key: Option<&str>,
-) -> anyhow::Result<T> {
-    let url = format!("{base}/api/{path}");
-    let address = Address::parse(&url)?.with_query(query)?;
-    let mut answer = answer_of(&url, &address, Request::new(Vec::new()))?;
-    let answer = match key {
-        Some(key) => answer[key].take(),
-        None => answer,
-    };
-    Ok(serde_json::from_value(answer)?)
-}
-
-fn post(url: &str, body: &Value) -> anyhow::Result<Value> {
-    let mut request = Request::new(body.to_string().into_bytes());
-    *request.method_mut() = Method::POST;
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer_of(url, &Address::parse(url)?, request)
-}
-
-fn answer_of(url: &str, address: &Address, request: Request<Vec<u8>>) -> anyhow::Result<Value> {
-    let why = || {
-        format!(
-            "the state is in use by another process, but no daemon answers at `{url}`; set `http.listen` to the daemon's address"
-        )
-    };
-    let client = Client::new(Patience::Step(PATIENCE));
-    let answer = client.exchange(address, request, MOST_BYTES).with_context(why)?;
-    let told: Value = serde_json::from_slice(&answer.body).with_context(why)?;
-    if !answer.status.is_success() {
-        bail!("{}", told["error"].as_str().unwrap_or("the daemon refused"));
-    }
-    Ok(told)
 }

@@ -21,6 +21,7 @@ mod progress;
 mod reembed;
 mod refits;
 mod run;
+mod running;
 mod setup;
 mod table;
 mod topics;

@@ -1,13 +1,16 @@
 //! `topicd run`: the daemon.
 
+use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::visible::one_line;
-use crate::cli::{Settings, block_on, print, print_json};
+use crate::cli::{Settings, print, print_json};
+use crate::config::Config;
 use crate::daemon::{Daemon, Role};
 use crate::record::event::EventRecord;
 use crate::telemetry::{Telemetry, logs};
@@ -44,22 +47,32 @@ impl Run {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
         logs::init(&config.log)?;
-        let json = settings.json;
-        block_on(async move {
-            let stop = CancellationToken::new();
-            stop_on_signal(&stop)?;
-            let daemon = Daemon::start(config, Telemetry::new()?, stop, self.role, self.exit_at_end).await?;
-            if self.events {
-                print(&format!("live page: http://{}/\n", daemon.address))?;
-                tokio::spawn(show_events(daemon.commands.clone(), daemon.told.clone(), json));
-            }
-            daemon.ended().await?;
-            Ok(ExitCode::SUCCESS)
-        })
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = runtime.block_on(self.daemon(config, settings.json));
+        // A thread that still waits for an endpoint or a pipe is left behind.
+        runtime.shutdown_background();
+        ended.map(|()| ExitCode::SUCCESS)
+    }
+
+    async fn daemon(self, config: Config, json: bool) -> anyhow::Result<()> {
+        let stop = CancellationToken::new();
+        stop_on_signal(&stop, config.shutdown)?;
+        let start = Daemon::start(config, Telemetry::new()?, stop.clone(), self.role, self.exit_at_end);
+        let daemon = tokio::select! {
+            daemon = start => daemon?,
+            // Nothing is under way before the start has ended.
+            () = stop.cancelled() => return Ok(()),
+        };
+        if self.events {
+            print(&format!("live page: http://{}/\n", daemon.address))?;
+            tokio::spawn(show_events(daemon.commands.clone(), daemon.told.clone(), json));
+        }
+        daemon.ended().await
     }
 }
 
-fn stop_on_signal(stop: &CancellationToken) -> anyhow::Result<()> {
+/// The first signal stops the loops, the second ends the process at once, and so does `timeout` after the first.
+fn stop_on_signal(stop: &CancellationToken, timeout: Duration) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stop = stop.clone();
@@ -68,14 +81,30 @@ fn stop_on_signal(stop: &CancellationToken) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+        // Whatever hangs, a thread that nobody else uses does not. Without it a loop that is late is named and left.
+        drop(std::thread::Builder::new().name("deadline".into()).spawn(move || end_after(timeout)));
         stop.cancel();
-        // A second signal means that waiting is over; the state is that of the last commit.
+        // The state is that of the last commit.
         tokio::select! {
             _ = interrupt.recv() => std::process::exit(130),
             _ = terminate.recv() => std::process::exit(143),
         }
     });
     Ok(())
+}
+
+fn end_after(timeout: Duration) {
+    let end = Instant::now() + timeout;
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
+    // Nobody is left to tell when stderr is gone.
+    drop(writeln!(
+        std::io::stderr(),
+        "topicd: not stopped after {} ms (`shutdown.timeout_ms`); what was not committed is done again at the next start",
+        timeout.as_millis()
+    ));
+    std::process::exit(1)
 }
 
 /// Prints events as they happen, until the modeler is gone.

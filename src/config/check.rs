@@ -1,12 +1,14 @@
 //! Every section as its room's checked parameters, and whose fault it is where a room refuses.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::layers::{Given, in_words};
 use super::mistake::{Mistake, Origin};
 use super::schema::Schema;
-use super::sections::{Embed, Http, Output, Processing, Seeds, Source, State};
+use super::sections::{Embed, Http, Output, Processing, Seeds, Shutdown, Source, State};
 use crate::model::state::Bounds;
 use crate::model::state::describe::Wanted;
 use crate::pipeline::modeler::Parameters;
@@ -45,6 +47,8 @@ pub struct Config {
     pub wanted: Wanted,
     /// Who names topics, if anybody.
     pub label: Option<label::Checked>,
+    /// How long the daemon may take to end.
+    pub shutdown: Duration,
     /// How much is logged, and how.
     pub log: logs::Checked,
     embed_name: String,
@@ -84,8 +88,9 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
     let representation =
         sections.judge("representation", |p: keywords::representation::Params| p.check().map_err(text));
     let label = sections.judge("label", |p: label::Params| p.check().map_err(text));
-    let http = sections.judge("http", Ok::<Http, String>);
+    let http = sections.judge("http", Http::check);
     let webhook = sections.judge("notify", |p: notify::Params| p.check().map_err(text));
+    let shutdown = sections.judge("shutdown", Shutdown::check);
     let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
     let ((source, is_kafka), kafka, label) = (source?, Some(kafka?), label?);
@@ -116,6 +121,7 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         seeds: seeds?,
         http: http?,
         webhook: webhook?,
+        shutdown: shutdown?,
         log: log?,
     })
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use check::Config;
 pub use mistake::{Mistake, Mistakes, Origin};
-pub use sections::{Http, Output, SeedTopic, Seeds, State};
+pub use sections::{Http, Output, SeedTopic, Seeds, State, base};
 
 /// `config/topicd.toml`: every key with its default, its unit and what it does.
 pub const DEFAULTS: &str = include_str!("../../config/topicd.toml");

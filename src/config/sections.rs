@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::built::Without;
 use crate::embed;
+use crate::http::Door;
+use crate::secret::Secret;
 use crate::transport::brokers::Guarantee;
 use crate::transport::embedded::{self, Fields, Format, Input};
 
@@ -84,7 +87,7 @@ pub(super) struct Embed {
 #[serde(deny_unknown_fields)]
 struct Remote {
     url: String,
-    token: String,
+    token: Secret,
     batch_texts: usize,
     concurrency: usize,
     timeout_ms: u64,
@@ -119,7 +122,7 @@ impl Remote {
     fn into_params(self) -> embed::remote::Params {
         embed::remote::Params {
             url: self.url,
-            token: embed::remote::Token(self.token),
+            token: self.token,
             batch_texts: self.batch_texts,
             concurrency: self.concurrency,
             timeout_ms: self.timeout_ms,
@@ -187,6 +190,22 @@ pub(super) struct Processing {
     pub guarantee: Guarantee,
 }
 
+/// `[shutdown]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shutdown {
+    timeout_ms: u64,
+}
+
+impl Shutdown {
+    pub(super) fn check(self) -> Result<Duration, String> {
+        if !(100..=3_600_000).contains(&self.timeout_ms) {
+            return Err(format!("`timeout_ms` is {} but must be 100 to 3600000", self.timeout_ms));
+        }
+        Ok(Duration::from_millis(self.timeout_ms))
+    }
+}
+
 /// `[seeds]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -246,21 +265,68 @@ pub struct Http {
     /// Address and port to listen on; port 0 takes a free one.
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
+    auth: Auth,
+    hosts: Vec<String>,
+    read_token: Secret,
+    write_token: Secret,
+}
+
+/// What an address beyond the loopback needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Auth {
+    Token,
+    None,
 }
 
 impl Http {
-    /// Where a command on the same machine reaches the daemon: `http://HOST:PORT`.
-    pub fn base(&self) -> String {
-        let mut address = self.listen;
-        if address.ip().is_unspecified() {
-            // "Any address" is one to listen on, and a proxy would be asked for it.
-            address.set_ip(match address.ip() {
-                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
+    pub(super) fn check(self) -> Result<Self, String> {
+        let is_open = self.read_token.is_empty() && self.write_token.is_empty();
+        if is_open && self.auth == Auth::Token && !self.listen.ip().is_loopback() {
+            return Err(format!(
+                "`listen` is {} but must be on the loopback without a token, such as 127.0.0.1:{}; set \
+                 `http.write_token` (TOPICD_HTTP__WRITE_TOKEN), or `http.auth = \"none\"` where the network lets in \
+                 nobody else",
+                self.listen,
+                self.listen.port()
+            ));
         }
-        format!("http://{address}")
+        Ok(self)
     }
+
+    /// Whom the door of the daemon `instance` lets in.
+    pub fn door(&self, instance: &str) -> Door {
+        Door {
+            instance: instance.to_owned(),
+            hosts: self.hosts.clone(),
+            read: self.read_token.clone(),
+            write: self.write_token.clone(),
+        }
+    }
+
+    /// The token that a command shows to the daemon of this configuration.
+    pub fn token(&self) -> &Secret {
+        if self.write_token.is_empty() { &self.read_token } else { &self.write_token }
+    }
+}
+
+impl Http {
+    /// Where a command on the same machine reaches the daemon that listens at `http.listen`.
+    pub fn base(&self) -> String {
+        base(self.listen)
+    }
+}
+
+/// Where a command on the same machine reaches a daemon that listens at `address`: `http://HOST:PORT`.
+pub fn base(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        // "Any address" is one to listen on, and a proxy would be asked for it.
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
 }
 
 /// An address and a port, or a host's name and a port. Of several addresses the first of IPv4, which is there wherever

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::daemon::describe::describer;
 use crate::daemon::supervise::Loops;
 use crate::embed::{self, Embedder};
@@ -22,6 +22,7 @@ use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
 use crate::pipeline::{self, operator};
 use crate::record::Keyed;
+use crate::store::announcement::{self, Announcement};
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{self, Command};
@@ -74,6 +75,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Commands could not learn where this daemon is.
+    #[error("the daemon's address cannot be written beside its state")]
+    Announce(#[source] std::io::Error),
     /// Topics cannot be seeded.
     #[error("topics cannot be seeded")]
     Seeds(#[from] super::seeds::Error),
@@ -153,7 +157,7 @@ impl Daemon {
         let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));
         let (told, told_last) = watch::channel(opened.state.totals().events);
         let (commands, mut command_queue) = command::queue();
-        let mut loops = Loops::new(stop.clone(), telemetry.clone());
+        let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
         if let Some(notifier) = notifier(config, &opened.store, &told, telemetry) {
             loops.spawn("notifier", notifier.run(loops.late_stop()));
         }
@@ -209,6 +213,13 @@ impl Site {
         let configured = config.http.listen;
         let address =
             listener.local_addr().map_err(|source| Error::Listen { address: configured, source })?;
+        let instance = format!("{:016x}", rand::random::<u64>());
+        let directory = &config.state.directory;
+        // An assigner has no state.
+        if directory.is_dir() {
+            let announcement = Announcement { url: config::base(address), instance: instance.clone() };
+            announcement::write(directory, &announcement).map_err(Error::Announce)?;
+        }
         let sources = http::Sources {
             versions: version,
             overviews: overview,
@@ -217,6 +228,7 @@ impl Site {
             tokenizer: Arc::new(config.keywords.tokenizer()),
             keywords: config.parameters.keywords,
             assign: config.parameters.assign,
+            door: Arc::new(config.http.door(&instance)),
             telemetry,
             stop,
         };

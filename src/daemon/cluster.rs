@@ -32,7 +32,7 @@ impl Daemon {
         let (overviews, overview) = watch::channel(Arc::default());
         let (told, told_last) = watch::channel(0);
         let (commands, queue) = command::queue();
-        let mut loops = Loops::new(stop.clone(), telemetry.clone());
+        let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
         let mut follower = cluster.follow(versions, stop.clone())?;
         if role != Role::Modeler {
             tokio::select! {

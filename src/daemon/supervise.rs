@@ -1,6 +1,7 @@
 //! The loops that run, and how they end: the source first, then whoever lives on what it gave, the door last.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,9 +9,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Telemetry;
-
-/// How long the loops may take to end after they were told to.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Named loops.
 pub(super) struct Loops {
@@ -20,13 +18,26 @@ pub(super) struct Loops {
     stop: CancellationToken,
     /// Ends those that serve the others, once the vital one has ended.
     late: CancellationToken,
+    /// How long the loops may take to end after they were told to.
+    deadline: Duration,
     telemetry: Telemetry,
 }
 
+/// The loop that commits did not end.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the {names} did not end within `shutdown.timeout_ms`; what was not committed is done again at the next start",
+    names = .0.join(", the ")
+)]
+struct Late(Vec<&'static str>);
+
 impl Loops {
-    pub(super) fn new(stop: CancellationToken, telemetry: Telemetry) -> Self {
+    /// `timeout`: after this time since the stop the process ends, whatever runs.
+    pub(super) fn new(stop: CancellationToken, timeout: Duration, telemetry: Telemetry) -> Self {
         let late = CancellationToken::new();
-        Self { running: JoinSet::new(), names: Vec::new(), vital: None, stop, late, telemetry }
+        // A tenth is left to say who is late.
+        let deadline = timeout.mul_f64(0.9);
+        Self { running: JoinSet::new(), names: Vec::new(), vital: None, stop, late, deadline, telemetry }
     }
 
     /// Cancelled after the vital loop has ended.
@@ -59,15 +70,17 @@ impl Loops {
     }
 
     /// Waits for all of them. A loop that fails, or the end of the vital one, stops the others; one that is late is
-    /// named in the log and left behind.
+    /// named in the log and left behind. That is an error as long as the vital one runs: something may not be committed.
     pub(super) async fn ended(mut self) -> anyhow::Result<()> {
         let mut first_error = Ok(());
+        let mut overdue = pin!(overdue(self.stop.clone(), self.deadline));
         loop {
             let next = tokio::select! {
                 next = self.running.join_next() => next,
-                () = overdue(&self.stop) => {
+                () = &mut overdue => {
                     self.telemetry.loops_late(&self.names);
-                    return first_error;
+                    let is_done = !self.names.iter().any(|running| Some(*running) == self.vital);
+                    return if is_done { first_error } else { first_error.and(Err(Late(self.names).into())) };
                 }
             };
             let Some(joined) = next else { return first_error };
@@ -88,7 +101,7 @@ impl Loops {
     }
 }
 
-async fn overdue(stop: &CancellationToken) {
+async fn overdue(stop: CancellationToken, deadline: Duration) {
     stop.cancelled().await;
-    tokio::time::sleep(DEADLINE).await;
+    tokio::time::sleep(deadline).await;
 }

@@ -2,17 +2,21 @@
 //! counts of the last batch; everything else it asks the modeler.
 
 mod api;
+mod door;
 mod page;
 mod questions;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::door::Door;
 use crate::embed::Embedder;
 use crate::keywords::{self, Tokenizer};
 use crate::model::assign;
@@ -38,15 +42,32 @@ pub struct Sources {
     pub keywords: keywords::Params,
     /// Splits texts into the words that count.
     pub tokenizer: Arc<Tokenizer>,
+    /// Whom the door lets in.
+    pub door: Arc<Door>,
     /// The metrics.
     pub telemetry: Telemetry,
     /// Cancelled once the daemon stops: from then on it is not ready.
     pub stop: CancellationToken,
 }
 
-/// Serves on `listener` until `stop` is cancelled; requests under way are answered.
+/// The header of each answer that says which daemon gave it.
+pub const INSTANCE: &str = "x-topicd-instance";
+
+/// How long requests under way may take once the daemon has stopped.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Serves on `listener` until `stop` is cancelled; requests under way are answered, if they are here and short.
 pub async fn serve(listener: TcpListener, sources: Sources, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router(sources)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let serving =
+        axum::serve(listener, router(sources)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let out_of_patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served,
+        () = out_of_patience => Ok(()),
+    }
 }
 
 fn router(sources: Sources) -> Router {
@@ -71,5 +92,6 @@ fn router(sources: Sources) -> Router {
         .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
         .route("/api/find", get(questions::find))
         .route("/api/assign", post(api::assign))
+        .layer(from_fn_with_state(sources.door.clone(), door::keep))
         .with_state(sources)
 }

@@ -5,6 +5,7 @@
 //! [`layout`] names the keys. What a batch of documents teaches is written as a journal entry; a refit writes every
 //! topic whole and clears the journal, so a restart replays one refit interval at most.
 
+pub mod announcement;
 pub mod commit;
 pub mod compact;
 pub mod layout;
@@ -13,7 +14,10 @@ pub mod outbox;
 pub mod replica;
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use crate::model::version::BrokenEntry;
@@ -23,6 +27,8 @@ use crate::model::version::BrokenEntry;
 pub struct Store {
     tree: sled::Db,
     directory: PathBuf,
+    /// sled's own file, kept open so that a sync needs no descriptor.
+    file: fs_err::File,
     /// Number of the next journal entry and of the next chunk of seen ids.
     next: u64,
     /// (number, ids) of each chunk of seen ids, oldest first.
@@ -67,14 +73,31 @@ pub enum Error {
         /// The state's folder.
         directory: PathBuf,
     },
+    /// The system does not let it be opened; the state itself is whole.
+    #[error("state `{}` cannot be opened: {}", directory.display(), way_in(source))]
+    Access {
+        /// The state's folder.
+        directory: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// sled cannot open it.
-    #[error("state `{}` cannot be opened; restore a backup of the folder, or move it away to start afresh", directory.display())]
+    #[error("state `{}` is damaged; restore a backup of the folder, or move it away to start afresh", directory.display())]
     Open {
         /// The state's folder.
         directory: PathBuf,
         /// sled's reason.
         #[source]
         source: sled::Error,
+    },
+    /// sled gave up in the middle of opening it.
+    #[error("state `{}` is damaged ({reason}); restore a backup of the folder, or move it away to start afresh", directory.display())]
+    Damaged {
+        /// The state's folder.
+        directory: PathBuf,
+        /// What sled said.
+        reason: String,
     },
     /// It was made with another encoder.
     #[error(
@@ -204,8 +227,11 @@ impl Store {
     fn open_any(directory: &Path, seen_bound: usize) -> Result<Self, Error> {
         compact::recover(directory)?;
         let tree = compact::compact(open_tree(directory)?, directory)?;
+        let file = fs_err::File::open(directory.join("db"))
+            .map_err(|source| Error::Access { directory: directory.to_owned(), source })?;
         let mut store = Self {
             tree,
+            file,
             directory: directory.to_owned(),
             next: 0,
             seen_chunks: VecDeque::new(),
@@ -231,9 +257,7 @@ impl Store {
     /// Forces everything written so far to disk: sled's `flush` survives a killed process only.
     fn force(&self) -> Result<(), Error> {
         self.tree.flush().map_err(|source| self.failed("flushed", source))?;
-        let file = fs_err::File::open(self.directory.join("db"));
-        file.and_then(|file| file.sync_data())
-            .map_err(|source| Error::Sync { directory: self.directory.clone(), source })
+        self.file.sync_data().map_err(|source| Error::Sync { directory: self.directory.clone(), source })
     }
 
     fn failed(&self, doing: &'static str, source: sled::Error) -> Error {
@@ -258,14 +282,81 @@ fn open_tree(directory: &Path) -> Result<sled::Db, Error> {
 }
 
 fn try_open_tree(directory: &Path) -> Result<sled::Db, Error> {
+    let directory = directory.to_owned();
+    if let Err(source) = make_private(&directory) {
+        return Err(Error::Access { directory, source });
+    }
     // Flushes are explicit: a commit returns when it is on disk.
-    let opened = sled::Config::new().path(directory).flush_every_ms(None).cache_capacity(64 << 20).open();
-    opened.map_err(|source| match &source {
-        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
-            Error::Locked { directory: directory.to_owned() }
+    let config = sled::Config::new().path(&directory).flush_every_ms(None).cache_capacity(64 << 20);
+    match unpanicked(move || config.open()) {
+        Ok(Ok(tree)) => Ok(tree),
+        Ok(Err(sled::Error::Io(error))) if error.to_string().contains("could not acquire lock") => {
+            Err(Error::Locked { directory })
         }
-        _ => Error::Open { directory: directory.to_owned(), source },
-    })
+        Ok(Err(sled::Error::Io(source))) if source.raw_os_error().is_some() => {
+            Err(Error::Access { directory, source })
+        }
+        Ok(Err(source)) => Err(Error::Open { directory, source }),
+        Err(reason) => Err(Error::Damaged { directory, reason }),
+    }
+}
+
+/// Makes the folder and its file for this user alone, where they are missing: documents stand in them.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    drop(std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(directory.join("db"))?);
+    Ok(())
+}
+
+/// The thread whose panics are told as errors.
+const QUIET: &str = "opening";
+
+/// What `open` returns, or what it said as it panicked: sled 0.34 does on some damaged files.
+fn unpanicked<T: Send>(open: impl FnOnce() -> T + Send) -> Result<T, String> {
+    static QUIETED: Once = Once::new();
+    QUIETED.call_once(|| {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(QUIET) {
+                tell(panic);
+            }
+        }));
+    });
+    let said = std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name(QUIET.to_owned())
+            .spawn_scoped(scope, open)
+            .map(std::thread::ScopedJoinHandle::join)
+    });
+    let panic = match said {
+        Ok(Ok(opened)) => return Ok(opened),
+        Ok(Err(panic)) => panic,
+        Err(error) => return Err(error.to_string()),
+    };
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
+    Err(text.and_then(|text| text.lines().next()).unwrap_or("it gave no reason").to_owned())
+}
+
+/// The way out, for what the system refused.
+fn way_in(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::PermissionDenied => {
+            "this user has no right to it; start topicd as the user that owns it, or set `state.directory` to another folder"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "it, or a part of its path, is a file; set `state.directory` to the path of a folder"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full; free some space and start again"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "the file system is read-only; set `state.directory` to a folder that can be written"
+        }
+        _ => "the system refuses it",
+    }
 }
 
 #[cfg(test)]

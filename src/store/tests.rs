@@ -211,3 +211,36 @@ fn a_compaction_that_was_killed_between_its_renames_is_ended() {
     drop(store);
     assert!(!old.exists() && !fresh.exists());
 }
+
+#[test]
+fn what_the_system_refuses_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs_err::write(&file, "").unwrap();
+    for path in [&file, &file.join("state")] {
+        let error = Store::open(path, &identity(), 10).unwrap_err().to_string();
+        assert!(error.contains("is a file; set `state.directory`") && !error.contains("afresh"), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_refused_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    drop(Store::open(&path, &identity(), 10).unwrap());
+    let mode = |path: &std::path::Path| {
+        use std::os::unix::fs::PermissionsExt;
+        fs_err::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!((mode(&path), mode(&path.join("db"))), (0o700, 0o600));
+    let whole = fs_err::read(path.join("db")).unwrap();
+    for at in [0, whole.len() / 3, whole.len() / 2] {
+        let mut broken = whole.clone();
+        broken[at..].iter_mut().take(4096).for_each(|byte| *byte ^= 0xA5);
+        fs_err::write(path.join("db"), broken).unwrap();
+        if let Err(error) = Store::open(&path, &identity(), 10) {
+            let error = error.to_string();
+            assert!(error.contains("state `") && error.contains(';'), "{error}");
+        }
+    }
+}

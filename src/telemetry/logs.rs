@@ -1,7 +1,5 @@
 //! The log: one line an event, to standard error.
 
-use std::io::IsTerminal as _;
-
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -79,8 +77,11 @@ impl Params {
 pub fn init(Checked(params): &Checked) -> Result<(), Error> {
     let level = &params.level;
     let filter = level.parse::<EnvFilter>().map_err(|_| Error::Level { level: level.clone() })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
+    // A line that cannot be written is lost; telling so on the same standard error would end the process.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match params.format {
         Format::Text => lines.with_target(false).finish().try_init()?,
         Format::Json => lines.json().flatten_event(true).finish().try_init()?,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A room's folder or file in `src/`, the rooms that it may name, and the outside things that it must not.
 const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
-    (&["built"], &["built"], PURE),
+    (&["built", "secret"], &["built", "secret"], PURE),
     (&["kernel"], &["kernel"], PURE),
     (&["cluster"], &["kernel", "cluster"], PURE),
     (&["ann"], &["kernel", "ann"], PURE),
@@ -55,9 +55,10 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
 
 const MODEL: &[&str] = &["kernel", "ann", "cluster", "keywords", "document", "checkpoint", "model"];
 
-const fn with_model(room: &'static str) -> [&'static str; 11] {
+const fn with_model(room: &'static str) -> [&'static str; 12] {
     [
         "built",
+        "secret",
         "kernel",
         "ann",
         "cluster",
@@ -71,9 +72,10 @@ const fn with_model(room: &'static str) -> [&'static str; 11] {
     ]
 }
 
-const fn with_records(room: &'static str) -> [&'static str; 12] {
+const fn with_records(room: &'static str) -> [&'static str; 13] {
     [
         "built",
+        "secret",
         "kernel",
         "ann",
         "cluster",
@@ -105,7 +107,8 @@ const UP_TO_PIPELINE: [&str; 15] = [
     "notify",
     "pipeline",
 ];
-const UP_TO_HTTP: [&str; 15] = [
+const UP_TO_HTTP: [&str; 16] = [
+    "secret",
     "kernel",
     "ann",
     "cluster",

@@ -49,7 +49,7 @@ fn check_asks_whether_the_daemon_is_ready() {
     let port = daemon.base.rsplit_once(':').unwrap().1.to_owned();
     let check = || {
         let mut command = home.command(&["check", "--ready"]);
-        command.args(["--set", &format!("http.listen=0.0.0.0:{port}")]);
+        command.args(["--set", &format!("http.listen=0.0.0.0:{port}"), "--set", "http.auth=none"]);
         // Nobody but the daemon is asked.
         command.env("http_proxy", "http://127.0.0.1:1").output().unwrap()
     };
@@ -60,4 +60,32 @@ fn check_asks_whether_the_daemon_is_ready() {
     let told = String::from_utf8_lossy(&gone.stdout);
     assert_eq!(gone.status.code(), Some(1), "{told}");
     assert!(told.contains(&format!("`http://127.0.0.1:{port}/readyz`: no answer; start it")), "{told}");
+}
+
+#[test]
+fn a_command_reaches_the_daemon_of_its_own_state() {
+    let (one, other) = (Home::new(&documents(40)), Home::new(&documents(20)));
+    let (first, second) = (one.start(), other.start());
+    for (daemon, expected) in [(&first, 40), (&second, 20)] {
+        wait_for("the documents", || {
+            daemon.json("/api/topics").filter(|topics| topics["documents"] == expected)
+        });
+    }
+    // As after a copied configuration: the address is that of the other daemon.
+    let listen = format!("http.listen={}", first.base.trim_start_matches("http://"));
+    let output = other.command(&["topics", "--json"]).args(["--set", &listen]).output().unwrap();
+    let topics: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(topics["documents"], 20);
+}
+
+#[test]
+fn a_token_opens_the_door_for_commands() {
+    let home = Home::new(&documents(20)).set("http.write_token=hush");
+    let daemon = home.start();
+    assert_eq!(daemon.get("/api/topics"), None, "no token was shown");
+    assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
+    home.good(&["topics"]);
+    let stranger = home.command(&["topics"]).args(["--set", "http.write_token=other"]).output().unwrap();
+    let why = String::from_utf8_lossy(&stranger.stderr).into_owned();
+    assert!(!stranger.status.success() && why.contains("http.read_token") && !why.contains("other"), "{why}");
 }

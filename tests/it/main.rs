@@ -19,4 +19,5 @@ mod prometheus;
 mod readme;
 mod reference;
 mod schemas;
+mod stopping;
 mod topicd;

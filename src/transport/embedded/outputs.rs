@@ -1,8 +1,10 @@
 //! Results in append-only files that never hold more than what was committed.
 
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use fs_err::{File, OpenOptions};
 
 use super::error::Error;
@@ -75,7 +77,10 @@ impl Outputs {
     /// has lost anything then.
     pub fn open(directory: &Path, recorded: &Checkpoint) -> Result<Self, Error> {
         let cannot_write = |source| Error::Write { path: directory.to_owned(), source };
-        fs_err::create_dir_all(directory).map_err(cannot_write)?;
+        // For this user alone: documents stand in the files.
+        if !directory.exists() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot_write)?;
+        }
         let mut files = OutputFile::ALL
             .into_iter()
             .map(|output| Open::at(directory, output, recorded))
@@ -133,6 +138,7 @@ impl Open {
             .truncate(false)
             .read(true)
             .write(true)
+            .mode(0o600)
             .open(&path)
             .map_err(cannot_write)?;
         let found = file.metadata().map_err(cannot_write)?.len();

@@ -53,11 +53,11 @@ impl Opened {
     /// The file at `path`, to be read from `start` on; `.gz` and `.zst` are unpacked.
     pub(super) fn file(path: &Path, start: u64) -> Result<Self, Error> {
         let cannot_read = |source| Error::Read { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(cannot_read)?;
-        let metadata = file.metadata().map_err(cannot_read)?;
+        let metadata = fs_err::metadata(path).map_err(cannot_read)?;
         if !metadata.is_file() {
-            return Ok(Self::stream(path, file));
+            return Ok(Self::stream(path, Later { path: path.to_owned(), file: None }));
         }
+        let mut file = File::open(path).map_err(cannot_read)?;
         let (bytes, skip): (Box<dyn BufRead + Send>, u64) = match Compression::of(path) {
             None if metadata.len() < start => {
                 return Err(Error::SourceShorter {
@@ -80,6 +80,21 @@ impl Opened {
             }
         };
         Ok(Self { path: path.to_owned(), bytes, skip, inode: Some((metadata.dev(), metadata.ino())) })
+    }
+}
+
+/// A pipe, opened by its first read: that waits for a writer, and whoever starts the reader must not.
+struct Later {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Read for Later {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(file) = &mut self.file {
+            return file.read(buffer);
+        }
+        self.file.insert(File::open(&self.path)?).read(buffer)
     }
 }
 

@@ -1,0 +1,139 @@
+//! A signal ends the daemon in time, whatever hangs, and the exit status says whether everything was committed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::topicd::{Home, documents, wait_for};
+
+/// `shutdown.timeout_ms` of these tests.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+fn home(source: &str) -> Home {
+    Home::new(source).set(&format!("shutdown.timeout_ms={}", TIMEOUT.as_millis()))
+}
+
+fn signal(child: &Child, name: &str) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+/// Sends SIGTERM; the exit status, and the time that it took.
+fn stopped(child: &mut Child) -> (Option<i32>, Duration) {
+    let start = Instant::now();
+    signal(child, "-TERM");
+    let status = wait_for("the end of the process", || child.try_wait().unwrap());
+    (status.code(), start.elapsed())
+}
+
+/// An endpoint for embeddings that accepts, answers `answered` requests, and then says nothing any more.
+fn silent(answered: usize) -> (String, std::sync::mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("embed.remote.url=http://{}", listener.local_addr().unwrap());
+    let (hangs, hanging) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for (number, mut stream) in listener.incoming().flatten().enumerate() {
+            if number < answered {
+                let body = r#"{"data": [{"index": 0, "embedding": [1, 2]}]}"#;
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                assert!(lines.any(|line| line.unwrap().is_empty()));
+                let head =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                stream.write_all((head + body).as_bytes()).unwrap();
+            } else {
+                kept.push(stream);
+                let _nobody_may_wait = hangs.send(());
+            }
+        }
+    });
+    (url, hanging)
+}
+
+#[test]
+fn an_encoder_that_never_answers_at_the_start() {
+    let (url, hanging) = silent(0);
+    let mut child = home(&documents(20)).set(&url).set("embed.model=far").command(&["run"]).spawn().unwrap();
+    hanging.recv_timeout(crate::topicd::DEADLINE).unwrap();
+    let (status, took) = stopped(&mut child);
+    assert!(status == Some(0) && took < TIMEOUT, "{status:?} after {took:?}");
+}
+
+#[test]
+fn an_encoder_that_never_answers_in_the_stream() {
+    let (url, hanging) = silent(1);
+    let home = home(&documents(20)).set(&url).set("embed.model=far");
+    let mut daemon = home.start();
+    hanging.recv_timeout(crate::topicd::DEADLINE).unwrap();
+    let (status, took) = stopped(&mut daemon.child);
+    assert!(status == Some(1) && took <= TIMEOUT + Duration::from_secs(1), "{status:?} after {took:?}");
+    assert!(home.records("assignments.jsonl").is_empty(), "what was not committed is done again");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (url, hanging) = silent(1);
+    let mut daemon = home(&documents(20)).set(&url).set("embed.model=far").start();
+    hanging.recv_timeout(crate::topicd::DEADLINE).unwrap();
+    signal(&daemon.child, "-TERM");
+    let (status, took) = stopped(&mut daemon.child);
+    assert!(matches!(status, Some(143 | 1)) && took < TIMEOUT, "{status:?} after {took:?}");
+}
+
+#[test]
+fn a_pipe_without_a_writer() {
+    let home = home("").log_to("stopping-pipe.log");
+    let pipe = home.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let home = home.set(&format!("source.path={}", pipe.display()));
+    let mut daemon = home.start();
+    let (status, took) = stopped(&mut daemon.child);
+    assert!(status == Some(0) && took < TIMEOUT, "{status:?} after {took:?}: {}", home.end_of_log());
+}
+
+#[test]
+fn half_a_request_on_a_socket() {
+    let mut daemon = home(&documents(20)).start();
+    let mut half = TcpStream::connect(daemon.base.trim_start_matches("http://")).unwrap();
+    half.write_all(b"POST /api/assign HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
+        .unwrap();
+    wait_for("the documents", || daemon.json("/api/topics").filter(|topics| topics["documents"] == 20));
+    let (status, took) = stopped(&mut daemon.child);
+    assert!(status == Some(0) && took < TIMEOUT, "{status:?} after {took:?}");
+}
+
+#[test]
+fn a_log_that_nobody_can_take_ends_nothing() {
+    let home = home(&documents(20)).set("log.level=debug");
+    let mut command = home.command(&["run", "--exit-at-end"]);
+    command.stderr(Stdio::from(
+        fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0,
+    ));
+    assert!(command.status().unwrap().success());
+    assert_eq!(home.records("assignments.jsonl").len(), 20);
+}
+
+#[test]
+fn a_foreign_name_and_a_form_are_turned_away() {
+    let daemon = home(&documents(20)).start();
+    let address = daemon.base.trim_start_matches("http://").to_owned();
+    let ask = |request: String| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask("GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n".to_owned()), "421");
+    assert_eq!(ask(format!("POST /api/refit HTTP/1.0\r\nHost: {address}\r\n\r\n")), "415");
+}
+
+#[test]
+fn beyond_the_loopback_a_token_is_needed() {
+    let home = home(&documents(20)).set("http.listen=0.0.0.0:0");
+    let refused = home.run(&["run"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("http.write_token"), "{why}");
+    home.set("http.auth=none").good(&["run", "--exit-at-end"]);
+}
