@@ -66,7 +66,17 @@ fn unready(http: &config::Http) -> Vec<String> {
     });
     match answer {
         Ok(answer) if answer.status.is_success() => Vec::new(),
-        Ok(answer) => vec![format!("the daemon at `{url}` answers {}; it is stopping", answer.status)],
+        Ok(answer) => {
+            let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let missing = told["missing"].as_array().into_iter().flatten().filter_map(|why| why.as_str());
+            let missing: Vec<String> =
+                missing.map(|why| format!("the daemon at `{url}` is not ready: {why}")).collect();
+            if missing.is_empty() {
+                vec![format!("`{url}` answers {}; is a topicd there?", answer.status)]
+            } else {
+                missing
+            }
+        }
         Err(error) => {
             vec![format!("the daemon at `{url}`: {error}; start it, or set `http.listen` to its address")]
         }

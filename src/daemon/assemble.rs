@@ -110,8 +110,30 @@ pub(super) struct Site {
     pub config: Config,
     pub telemetry: Telemetry,
     pub stop: CancellationToken,
-    pub listener: TcpListener,
     pub embedder: Arc<Embedder>,
+    pub door: OpenDoor,
+}
+
+/// A door at which so far only the process's health is told.
+pub(super) struct OpenDoor {
+    address: SocketAddr,
+    instance: String,
+    inside: http::Inside,
+}
+
+impl OpenDoor {
+    /// Listens and serves, as one of `loops`.
+    async fn open(config: &Config, loops: &mut Loops) -> Result<Self, Error> {
+        let address = config.http.listen;
+        let failed = |source| Error::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let instance = format!("{:016x}", rand::random::<u64>());
+        let inside = http::Inside::default();
+        let door = Arc::new(config.http.door(&instance));
+        loops.spawn("http", http::serve(listener, door, inside.clone(), loops.late_stop()));
+        Ok(Self { address, instance, inside })
+    }
 }
 
 impl Daemon {
@@ -129,22 +151,21 @@ impl Daemon {
         if config.kafka.is_some() && exit_at_end {
             return Err(Error::NoEnd);
         }
-        let address = config.http.listen;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+        let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
+        let door = OpenDoor::open(&config, &mut loops).await?;
         let embed = config.embed.clone();
         let embedder = tokio::task::spawn_blocking(move || Embedder::open(&embed)).await??;
         let embedder = Arc::new(embedder);
         telemetry.encoder_loaded(embedder.name(), embedder.report());
-        let site = Site { config, telemetry, stop, listener, embedder };
+        let site = Site { config, telemetry, stop, embedder, door };
         #[cfg(feature = "kafka")]
         if let Some(kafka) = site.config.kafka.clone() {
-            return Box::pin(Self::start_in_cluster(site, kafka, role)).await;
+            return Box::pin(Self::start_in_cluster(site, loops, kafka, role)).await;
         }
-        Self::start_embedded(site, exit_at_end)
+        Self::start_embedded(site, loops, exit_at_end)
     }
 
-    fn start_embedded(site: Site, exit_at_end: bool) -> Result<Self, Error> {
+    fn start_embedded(site: Site, mut loops: Loops, exit_at_end: bool) -> Result<Self, Error> {
         let Site { config, telemetry, stop, embedder, .. } = &site;
         let opened = tokio::task::block_in_place(|| open(config, embedder))?;
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
@@ -157,7 +178,6 @@ impl Daemon {
         let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));
         let (told, told_last) = watch::channel(opened.state.totals().events);
         let (commands, mut command_queue) = command::queue();
-        let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
         if let Some(notifier) = notifier(config, &opened.store, &told, telemetry) {
             loops.spawn("notifier", notifier.run(loops.late_stop()));
         }
@@ -206,18 +226,15 @@ pub(super) struct Windows {
 }
 
 impl Site {
-    /// Serves HTTP over `windows`, until the other loops have ended.
-    pub(super) fn open_door(self, mut loops: Loops, windows: Windows) -> Result<Daemon, Error> {
-        let Self { config, telemetry, stop, listener, embedder } = self;
+    /// Lets everybody see what `windows` show.
+    pub(super) fn open_door(self, loops: Loops, windows: Windows) -> Result<Daemon, Error> {
+        let Self { config, telemetry, stop, embedder, door } = self;
+        let OpenDoor { address, instance, inside } = door;
         let Windows { version, overview, commands, told } = windows;
-        let configured = config.http.listen;
-        let address =
-            listener.local_addr().map_err(|source| Error::Listen { address: configured, source })?;
-        let instance = format!("{:016x}", rand::random::<u64>());
         let directory = &config.state.directory;
         // An assigner has no state.
         if directory.is_dir() {
-            let announcement = Announcement { url: config::base(address), instance: instance.clone() };
+            let announcement = Announcement { url: config::base(address), instance };
             announcement::write(directory, &announcement).map_err(Error::Announce)?;
         }
         let sources = http::Sources {
@@ -228,11 +245,10 @@ impl Site {
             tokenizer: Arc::new(config.keywords.tokenizer()),
             keywords: config.parameters.keywords,
             assign: config.parameters.assign,
-            door: Arc::new(config.http.door(&instance)),
             telemetry,
             stop,
         };
-        loops.spawn("http", http::serve(listener, sources, loops.late_stop()));
+        inside.open(sources);
         Ok(Daemon { address, commands, told, loops })
     }
 }

@@ -21,7 +21,12 @@ use crate::transport::kafka::{self, Cluster};
 
 impl Daemon {
     /// Starts the loops of `role`: the model is followed in any case, so that questions about it can be answered.
-    pub(super) async fn start_in_cluster(site: Site, kafka: Checked, role: Role) -> Result<Self, Error> {
+    pub(super) async fn start_in_cluster(
+        site: Site,
+        mut loops: Loops,
+        kafka: Checked,
+        role: Role,
+    ) -> Result<Self, Error> {
         let Site { config, telemetry, stop, embedder, .. } = &site;
         let dim = embedder.dim();
         let identity = Identity { encoder: embedder.name().to_owned(), dim };
@@ -32,7 +37,6 @@ impl Daemon {
         let (overviews, overview) = watch::channel(Arc::default());
         let (told, told_last) = watch::channel(0);
         let (commands, queue) = command::queue();
-        let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
         let mut follower = cluster.follow(versions, stop.clone())?;
         if role != Role::Modeler {
             tokio::select! {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::embed::{self, Embedded, Embedder};
 use crate::http::Sources;
+use crate::http::opening::Readiness;
 use crate::kernel::unit::UnitRows;
 use crate::model::event::Event;
 use crate::record::answer;
@@ -33,15 +34,17 @@ impl IntoResponse for Failure {
     }
 }
 
+/// The answer of a process that lives.
+pub(super) const ALIVE: &str = "ok\n";
+
 pub(super) async fn healthz() -> &'static str {
-    "ok\n"
+    ALIVE
 }
 
-pub(super) async fn readyz(State(sources): State<Sources>) -> Response {
-    if sources.stop.is_cancelled() || sources.commands.is_closed() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
-    }
-    "ready\n".into_response()
+pub(super) async fn readyz(State(sources): State<Sources>) -> Readiness {
+    let stopping = sources.stop.is_cancelled() || sources.commands.is_closed();
+    let stopping = stopping.then(|| "the daemon is stopping".to_owned());
+    Readiness::of(stopping.into_iter().chain(sources.telemetry.obstacle()).collect())
 }
 
 pub(super) async fn metrics(State(sources): State<Sources>) -> Response {

@@ -3,6 +3,7 @@
 
 mod api;
 mod door;
+mod opening;
 mod page;
 mod questions;
 
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::door::Door;
+pub use self::opening::Inside;
 use crate::embed::Embedder;
 use crate::keywords::{self, Tokenizer};
 use crate::model::assign;
@@ -42,8 +44,6 @@ pub struct Sources {
     pub keywords: keywords::Params,
     /// Splits texts into the words that count.
     pub tokenizer: Arc<Tokenizer>,
-    /// Whom the door lets in.
-    pub door: Arc<Door>,
     /// The metrics.
     pub telemetry: Telemetry,
     /// Cancelled once the daemon stops: from then on it is not ready.
@@ -57,9 +57,16 @@ pub const INSTANCE: &str = "x-topicd-instance";
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Serves on `listener` until `stop` is cancelled; requests under way are answered, if they are here and short.
-pub async fn serve(listener: TcpListener, sources: Sources, stop: CancellationToken) -> std::io::Result<()> {
-    let serving =
-        axum::serve(listener, router(sources)).with_graceful_shutdown(stop.clone().cancelled_owned());
+///
+/// Before [`Inside::open`], only health and readiness have an answer.
+pub async fn serve(
+    listener: TcpListener,
+    door: Arc<Door>,
+    inside: Inside,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let rooms = inside.router().layer(from_fn_with_state(door, door::keep));
+    let serving = axum::serve(listener, rooms).with_graceful_shutdown(stop.clone().cancelled_owned());
     let out_of_patience = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -92,6 +99,5 @@ fn router(sources: Sources) -> Router {
         .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
         .route("/api/find", get(questions::find))
         .route("/api/assign", post(api::assign))
-        .layer(from_fn_with_state(sources.door.clone(), door::keep))
         .with_state(sources)
 }

@@ -18,6 +18,8 @@ use crate::model::state::Totals;
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     window: Arc<Mutex<Window>>,
+    /// Why no document can be embedded now.
+    obstacle: Arc<Mutex<Option<String>>>,
 }
 
 /// How far the daemon is, for people who watch.
@@ -40,7 +42,7 @@ impl Telemetry {
     /// # Errors
     /// Never, unless a metric's definition is wrong; a test makes them all.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { metrics: Arc::new(Metrics::new()?), window: Arc::default() })
+        Ok(Self { metrics: Arc::new(Metrics::new()?), window: Arc::default(), obstacle: Arc::default() })
     }
 
     /// Every metric in Prometheus's text format; nothing if one of them cannot be written, which is logged.
@@ -49,6 +51,11 @@ impl Telemetry {
             error!(%error, "metrics cannot be written");
             String::new()
         })
+    }
+
+    /// What keeps documents waiting, if anything does.
+    pub fn obstacle(&self) -> Option<String> {
+        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far the daemon is.
@@ -89,6 +96,7 @@ impl Telemetry {
 
     /// A batch was embedded; `counts` says what it took.
     pub fn batch_embedded(&self, documents: usize, counts: Counts, took: Duration) {
+        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.metrics.embed_seconds.observe(took.as_secs_f64());
         let Counts { truncated, pieces, cached, tokens, padding } = counts;
         self.metrics.embed.truncated.inc_by(truncated as u64);
@@ -102,6 +110,7 @@ impl Telemetry {
     /// A batch could not be embedded and is tried again in a while; the stream waits.
     pub fn embedding_postponed(&self, error: &embed::Error) {
         self.metrics.embed.postponed.inc();
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.in_full());
         error!(%error, "embedding postponed");
     }
 

@@ -7,7 +7,7 @@ fn topics_events_answers_and_health() {
     let home = Home::new(&documents(400)).set("refit.first_documents=200").set("refit.min_cluster_size=40");
     let daemon = home.start();
     assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
-    assert_eq!(daemon.get("/readyz").as_deref(), Some("ready\n"));
+    assert_eq!(daemon.json("/readyz").unwrap(), serde_json::json!({ "ready": true, "missing": [] }));
     let topics = wait_for("the last refit", || {
         let topics = daemon.json("/api/topics")?;
         (topics["documents"] == 400 && topics["version"].as_u64()? >= 2).then_some(topics)

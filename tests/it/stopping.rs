@@ -51,12 +51,32 @@ fn silent(answered: usize) -> (String, std::sync::mpsc::Receiver<()>) {
     (url, hanging)
 }
 
+/// Status and body of the answer to a raw request; none if nobody listens.
+fn asked(address: &str, request: &str) -> Option<(String, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split_whitespace().nth(1)?.to_owned(), body.to_owned()))
+}
+
+fn got(address: &str, path: &str) -> Option<(String, String)> {
+    asked(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
+}
+
 #[test]
 fn an_encoder_that_never_answers_at_the_start() {
     let (url, hanging) = silent(0);
-    let home = home(&documents(20)).set(&url).set("embed.model=far");
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let home = home(&documents(20)).set(&url).set("embed.model=far").set(&format!("http.listen={address}"));
     let mut child = home.command(&["run"]).spawn().unwrap();
     hanging.recv_timeout(crate::topicd::DEADLINE).unwrap();
+    // The door is open from the first moment.
+    let (status, body) = wait_for("the door", || got(&address, "/readyz"));
+    assert!(status == "503" && body.contains("the daemon is starting"), "{status} {body}");
+    assert_eq!(got(&address, "/healthz").unwrap().0, "200");
+    assert_eq!(got(&address, "/api/topics").unwrap().0, "503");
     let (status, took) = stopped(&mut child);
     assert!(status == Some(0) && took < TIMEOUT, "{status:?} after {took:?}");
 }
@@ -70,6 +90,18 @@ fn an_encoder_that_never_answers_in_the_stream() {
     let (status, took) = stopped(&mut daemon.child);
     assert!(status == Some(1) && took <= TIMEOUT + Duration::from_secs(1), "{status:?} after {took:?}");
     assert!(home.records("assignments.jsonl").is_empty(), "what was not committed is done again");
+}
+
+#[test]
+fn readiness_follows_the_encoder() {
+    let (url, _hanging) = silent(1);
+    let home = home(&documents(20)).set(&url).set("embed.model=far");
+    let home = home.set("embed.remote.timeout_ms=100").set("embed.remote.max_attempts=1");
+    let daemon = home.start();
+    let address = daemon.base.trim_start_matches("http://");
+    let (_, body) =
+        wait_for("the obstacle", || got(address, "/readyz").filter(|(status, _)| status == "503"));
+    assert!(body.contains("gave no embeddings"), "{body}");
 }
 
 #[test]
@@ -122,15 +154,9 @@ fn a_foreign_name_and_a_form_are_turned_away() {
     let home = home(&documents(20));
     let daemon = home.start();
     let address = daemon.base.trim_start_matches("http://").to_owned();
-    let ask = |request: String| {
-        let mut stream = TcpStream::connect(&address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.split_whitespace().nth(1).unwrap().to_owned()
-    };
-    assert_eq!(ask("GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n".to_owned()), "421");
-    assert_eq!(ask(format!("POST /api/refit HTTP/1.0\r\nHost: {address}\r\n\r\n")), "415");
+    let ask = |request: &str| asked(&address, request).unwrap().0;
+    assert_eq!(ask("GET / HTTP/1.0\r\nHost: evil.example\r\n\r\n"), "421");
+    assert_eq!(ask(&format!("POST /api/refit HTTP/1.0\r\nHost: {address}\r\n\r\n")), "415");
 }
 
 #[test]

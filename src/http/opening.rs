@@ -1,0 +1,67 @@
+//! The door is open before the daemon knows anything: whoever watches it hears from the first moment whether the process
+//! lives, and what it still lacks.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use serde::Serialize;
+use tower_service::Service as _;
+
+use super::{Sources, api, router};
+
+/// Whether documents are taken, and if not, why.
+#[derive(Debug, Serialize)]
+pub(super) struct Readiness {
+    ready: bool,
+    /// What is missing; nothing if it is ready.
+    missing: Vec<String>,
+}
+
+impl Readiness {
+    pub(super) fn of(missing: Vec<String>) -> Self {
+        Self { ready: missing.is_empty(), missing }
+    }
+}
+
+impl IntoResponse for Readiness {
+    fn into_response(self) -> Response {
+        let status = if self.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, Json(self)).into_response()
+    }
+}
+
+/// What is behind the door, once the daemon has started.
+#[derive(Debug, Clone, Default)]
+pub struct Inside(Arc<OnceLock<Router>>);
+
+impl Inside {
+    /// Lets everybody in; from now on the handlers answer.
+    pub fn open(&self, sources: Sources) {
+        self.0.get_or_init(|| router(sources));
+    }
+
+    /// All paths; before [`Inside::open`] only health and readiness have an answer.
+    pub(super) fn router(self) -> Router {
+        Router::new().fallback(pass).with_state(self)
+    }
+}
+
+async fn pass(State(Inside(inside)): State<Inside>, request: Request) -> Response {
+    let Some(inside) = inside.get() else { return starting(request.uri().path()) };
+    match inside.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn starting(path: &str) -> Response {
+    let why = "the daemon is starting: it loads its encoder and its state";
+    match path {
+        "/healthz" => api::ALIVE.into_response(),
+        "/readyz" => Readiness::of(vec![why.to_owned()]).into_response(),
+        _ => api::Failure(StatusCode::SERVICE_UNAVAILABLE, why.to_owned()).into_response(),
+    }
+}
