@@ -111,6 +111,14 @@ pub fn bearer(token: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// A POST of JSON.
+pub fn post_json(body: &serde_json::Value) -> Request<Vec<u8>> {
+    let mut request = Request::new(body.to_string().into_bytes());
+    *request.method_mut() = http::Method::POST;
+    request.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
 /// How long a client waits.
 #[derive(Debug, Clone, Copy)]
 pub enum Patience {

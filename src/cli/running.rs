@@ -6,8 +6,8 @@ use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use crate::client::http::{HeaderValue, Method, Request};
+use crate::client::http::Request;
+use crate::client::http::header::AUTHORIZATION;
 use crate::client::{self, Address, Client, Patience};
 use crate::config::Config;
 use crate::http::INSTANCE;
@@ -54,10 +54,7 @@ impl Running {
 
     /// The answer to `body`, posted to `/api/{path}`.
     pub(super) fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let mut request = Request::new(body.to_string().into_bytes());
-        *request.method_mut() = Method::POST;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.answer(path, &[], request)
+        self.answer(path, &[], client::post_json(body))
     }
 
     fn answer(

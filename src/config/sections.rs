@@ -308,9 +308,7 @@ impl Http {
     pub fn token(&self) -> &Secret {
         if self.write_token.is_empty() { &self.read_token } else { &self.write_token }
     }
-}
 
-impl Http {
     /// Where a command on the same machine reaches the daemon that listens at `http.listen`.
     pub fn base(&self) -> String {
         base(self.listen)

@@ -14,8 +14,7 @@ use serde::Deserialize;
 
 use super::error::in_full;
 use super::{Backend, Error, Run};
-use crate::client::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use crate::client::http::{HeaderValue, Method, Request};
+use crate::client::http::header::{AUTHORIZATION, RETRY_AFTER};
 use crate::client::{self, Address, AddressError, Client, Patience};
 use crate::secret::Secret;
 
@@ -194,9 +193,7 @@ impl Remote {
     fn attempt(&self, texts: &[&str]) -> Result<Answer, Failure> {
         let passing = |error: client::Error| Failure::Passing { detail: in_full(&error), retry_after: None };
         let asked = serde_json::json!({ "model": self.model, "input": texts, "encoding_format": "float" });
-        let mut request = Request::new(asked.to_string().into_bytes());
-        *request.method_mut() = Method::POST;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut request = client::post_json(&asked);
         if let Some(bearer) =
             client::bearer(self.params.token.reveal()).filter(|_| !self.params.token.is_empty())
         {

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::Checked;
 use super::answer::{self, Labelled, Useless};
 use super::prompt::Question;
-use crate::client::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use crate::client::http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use crate::client::http::header::{AUTHORIZATION, RETRY_AFTER};
+use crate::client::http::{HeaderMap, StatusCode};
 use crate::client::{self, Client, Patience};
 
 /// Bytes of an answer that are read; a label is a thousandth of it.
@@ -121,9 +121,7 @@ impl Chat {
             "temperature": 0,
             "max_tokens": MOST_TOKENS,
         });
-        let mut request = Request::new(body.to_string().into_bytes());
-        *request.method_mut() = Method::POST;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut request = client::post_json(&body);
         if let Some(authorization) = &self.settings.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }

@@ -59,7 +59,7 @@ impl Session {
         let checked = beside(&kept, "checked");
         if !kept.is_file() {
             let part = beside(&kept, "part");
-            for folder in [&kept, &staged.join(file)].into_iter().filter_map(|path| path.parent()) {
+            if let Some(folder) = kept.parent() {
                 fs_err::create_dir_all(folder)?;
             }
             let expected = self.download(file, &part, watch)?;
