@@ -44,7 +44,7 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(sources): State<Sources>) -> Readiness {
     let stopping = sources.stop.is_cancelled() || sources.commands.is_closed();
     let stopping = stopping.then(|| "the daemon is stopping".to_owned());
-    Readiness::of(stopping.into_iter().chain(sources.telemetry.obstacle()).collect())
+    Readiness::of(stopping.into_iter().chain(sources.telemetry.obstacles()).collect())
 }
 
 pub(super) async fn metrics(State(sources): State<Sources>) -> Response {

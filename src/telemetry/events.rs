@@ -1,6 +1,6 @@
 //! What happened, in the past tense: each method logs it at its level and counts it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,13 +13,16 @@ use crate::document::Rejection;
 use crate::embed::{self, Counts};
 use crate::model::state::Totals;
 
+/// The obstacle that the encoder is.
+const ENCODER: &str = "encoder";
+
 /// Takes note of what happens. Cheap to clone; all clones count into the same metrics.
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     window: Arc<Mutex<Window>>,
-    /// Why no document can be embedded now.
-    obstacle: Arc<Mutex<Option<String>>>,
+    /// What keeps documents waiting now, by its cause.
+    obstacles: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// How far the daemon is, for people who watch.
@@ -42,7 +45,7 @@ impl Telemetry {
     /// # Errors
     /// Never, unless a metric's definition is wrong; a test makes them all.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { metrics: Arc::new(Metrics::new()?), window: Arc::default(), obstacle: Arc::default() })
+        Ok(Self { metrics: Arc::new(Metrics::new()?), window: Arc::default(), obstacles: Arc::default() })
     }
 
     /// Every metric in Prometheus's text format; nothing if one of them cannot be written, which is logged.
@@ -53,9 +56,18 @@ impl Telemetry {
         })
     }
 
-    /// What keeps documents waiting, if anything does.
-    pub fn obstacle(&self) -> Option<String> {
-        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What keeps documents waiting, in words; nothing if the daemon is ready.
+    pub fn obstacles(&self) -> Vec<String> {
+        self.obstacles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Documents wait because of `cause`, and `why` says it in words; without words they don't any more.
+    pub fn obstacle(&self, cause: &'static str, why: Option<String>) {
+        let mut obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => obstacles.insert(cause, why),
+            None => obstacles.remove(cause),
+        };
     }
 
     /// How far the daemon is.
@@ -96,7 +108,7 @@ impl Telemetry {
 
     /// A batch was embedded; `counts` says what it took.
     pub fn batch_embedded(&self, documents: usize, counts: Counts, took: Duration) {
-        self.obstacle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.obstacle(ENCODER, None);
         self.metrics.embed_seconds.observe(took.as_secs_f64());
         let Counts { truncated, pieces, cached, tokens, padding } = counts;
         self.metrics.embed.truncated.inc_by(truncated as u64);
@@ -110,7 +122,7 @@ impl Telemetry {
     /// A batch could not be embedded and is tried again in a while; the stream waits.
     pub fn embedding_postponed(&self, error: &embed::Error) {
         self.metrics.embed.postponed.inc();
-        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.in_full());
+        self.obstacle(ENCODER, Some(error.in_full()));
         error!(%error, "embedding postponed");
     }
 

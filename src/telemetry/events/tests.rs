@@ -149,3 +149,16 @@ fn the_outlier_share_is_that_of_the_last_documents() {
     assert_eq!(window.share_after(500, 0), Some(0.5));
     assert_eq!(window.share_after(500, 0), Some(0.0), "the first 500 have left");
 }
+
+#[test]
+fn an_obstacle_stands_until_its_own_cause_is_gone() {
+    let telemetry = Telemetry::new().unwrap();
+    telemetry.obstacle("kafka", Some("no broker answers".to_owned()));
+    telemetry.obstacle("encoder", Some("no encoder answers".to_owned()));
+    telemetry.obstacle("kafka", Some("no partition is held".to_owned()));
+    assert_eq!(telemetry.obstacles(), ["no encoder answers", "no partition is held"]);
+    telemetry.batch_embedded(0, Counts::default(), Duration::ZERO);
+    assert_eq!(telemetry.obstacles(), ["no partition is held"]);
+    telemetry.obstacle("kafka", None);
+    assert!(telemetry.obstacles().is_empty());
+}
