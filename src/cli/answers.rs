@@ -152,10 +152,10 @@ impl<'a> Answers<'a> {
         }
     }
 
-    pub(super) fn hierarchy(&self) -> anyhow::Result<Option<Node>> {
+    pub(super) fn hierarchy(&self) -> anyhow::Result<Vec<Node>> {
         match self {
             Self::State(here) => Ok(hierarchy(here.model.topics.values())),
-            Self::Daemon(running) => running.got("hierarchy", &[], Some("tree")),
+            Self::Daemon(running) => running.got("hierarchy", &[], Some("nodes")),
         }
     }
 
@@ -192,7 +192,9 @@ impl<'a> Answers<'a> {
 
     pub(super) fn refits(&self) -> anyhow::Result<Vec<Report>> {
         match self {
-            Self::State(here) => Ok(here.state.reports().cloned().collect()),
+            Self::State(here) => {
+                Ok(here.state.news().reports.iter().map(|report| Report::clone(report)).collect())
+            }
             Self::Daemon(running) => running.got("refits", &[], Some("refits")),
         }
     }

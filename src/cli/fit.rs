@@ -135,7 +135,7 @@ fn write(fitted: &Fitted, outputs: &mut Outputs) -> anyhow::Result<()> {
     outputs.append(OutputFile::Assignments, assignments)?;
     let topics = model.topics.values().map(|topic| line(&TopicRecord::new(topic, model)));
     outputs.append(OutputFile::Topics, topics)?;
-    let events = fitted.state.events_after(0).map(|event| line(&EventRecord::new(event)));
+    let events = fitted.state.news().events.iter().map(|event| line(&EventRecord::new(event)));
     outputs.append(OutputFile::Events, events)?;
     let letters = fitted.rejections.iter().map(|rejection| line(&DeadLetterRecord::new(rejection)));
     outputs.append(OutputFile::DeadLetters, letters)?;

@@ -51,17 +51,15 @@ impl Hierarchy {
             Column::number("size"),
             Column::text("name"),
         ]);
-        if let Some(tree) = &tree {
-            draw(tree, 0, self.distance, &mut table);
-        }
+        draw(&tree, self.distance, &mut table);
         table.print()?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A row for `node`, and one for each node below it.
-fn draw(node: &Node, depth: usize, apart: f64, table: &mut Table) {
-    let mut row = |distance: Option<f64>, id: Option<u32>, size: u64, name: &str| {
+/// A row for each node, the root first, and the children of each below it.
+fn draw(nodes: &[Node], apart: f64, table: &mut Table) {
+    let mut row = |depth: usize, distance: Option<f64>, id: Option<u32>, size: u64, name: &str| {
         table.row([
             Cell::of(depth),
             distance.map_or_else(|| Cell::of(""), |distance| Cell::real(distance, 3)),
@@ -70,14 +68,21 @@ fn draw(node: &Node, depth: usize, apart: f64, table: &mut Table) {
             Cell::short(format!("{}{}", "·".repeat(depth), one_line(name)), name),
         ]);
     };
-    match node {
-        Node::Topic { id, name, size } => row(None, Some(id.0), *size, name),
-        Node::Branch { name, size, distance, children } => {
-            let shown = *distance <= apart;
-            if shown {
-                row(Some(*distance), None, *size, name);
+    // The root is the last node. What is nearest to the top is drawn next.
+    let mut open: Vec<(usize, usize)> =
+        nodes.len().checked_sub(1).map(|root| (root, 0)).into_iter().collect();
+    while let Some((at, depth)) = open.pop() {
+        match nodes.get(at) {
+            Some(Node::Topic { id, name, size }) => row(depth, None, Some(id.0), *size, name),
+            Some(Node::Branch { name, size, distance, children: [first, second] }) => {
+                let shown = *distance <= apart;
+                if shown {
+                    row(depth, Some(*distance), None, *size, name);
+                }
+                let below = depth + usize::from(shown);
+                open.extend([(*second, below), (*first, below)]);
             }
-            children.iter().for_each(|child| draw(child, depth + usize::from(shown), apart, table));
+            None => {}
         }
     }
 }

@@ -2,22 +2,21 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::visible::one_line;
 use crate::cli::{Settings, print, print_json};
 use crate::config::Config;
 use crate::daemon::{Daemon, Role};
+use crate::model::event::Event;
+use crate::model::state::overview::News;
 use crate::record::event::EventRecord;
 use crate::telemetry::{Telemetry, logs};
-use crate::transport::command::Command;
-
-/// Events that are asked for at once.
-const EVENTS: usize = 500;
 
 /// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C.
 ///
@@ -65,7 +64,7 @@ impl Run {
         };
         if self.events {
             print(&format!("live page: http://{}/\n", daemon.address))?;
-            tokio::spawn(show_events(daemon.commands.clone(), daemon.told.clone(), json));
+            tokio::spawn(show_events(daemon.news.clone(), json));
         }
         daemon.ended().await
     }
@@ -108,16 +107,12 @@ fn end_after(timeout: Duration) {
 }
 
 /// Prints events as they happen, until the modeler is gone.
-async fn show_events(
-    commands: tokio::sync::mpsc::Sender<Command>,
-    mut told: tokio::sync::watch::Receiver<u64>,
-    json: bool,
-) -> anyhow::Result<()> {
+async fn show_events(mut news: watch::Receiver<News>, json: bool) -> anyhow::Result<()> {
     let mut after = 0;
     loop {
-        let (reply, answer) = oneshot::channel();
-        commands.send(Command::Events { after, limit: EVENTS, reply }).await?;
-        for event in answer.await? {
+        let told: Vec<Arc<Event>> =
+            news.borrow_and_update().events_after(after, usize::MAX).cloned().collect();
+        for event in told {
             after = event.number;
             if json {
                 print_json(&EventRecord::new(&event))?;
@@ -131,6 +126,6 @@ async fn show_events(
                 ))?;
             }
         }
-        told.changed().await?;
+        news.changed().await?;
     }
 }

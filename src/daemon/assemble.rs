@@ -14,7 +14,7 @@ use crate::daemon::supervise::Loops;
 use crate::embed::{self, Embedder};
 use crate::http;
 use crate::model::state::State;
-use crate::model::state::overview::Overview;
+use crate::model::state::overview::{News, Overview};
 use crate::model::version::{BrokenEntry, TopicModel};
 use crate::notify::webhook::Webhook;
 use crate::pipeline::assigner::{Assigner, Judge};
@@ -34,10 +34,8 @@ use crate::transport::kafka;
 pub struct Daemon {
     /// Where HTTP is served.
     pub address: SocketAddr,
-    /// The way to the modeler.
-    pub commands: mpsc::Sender<Command>,
-    /// The number of the last event.
-    pub told: watch::Receiver<u64>,
+    /// What was told last.
+    pub news: watch::Receiver<News>,
     pub(super) loops: Loops,
 }
 
@@ -176,9 +174,9 @@ impl Daemon {
 
         let (versions, version) = watch::channel(Arc::new(opened.state.model()?));
         let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));
-        let (told, told_last) = watch::channel(opened.state.totals().events);
+        let (news, told) = watch::channel(opened.state.news().clone());
         let (commands, mut command_queue) = command::queue();
-        if let Some(notifier) = notifier(config, &opened.store, &told, telemetry) {
+        if let Some(notifier) = notifier(config, &opened.store, &news, telemetry) {
             loops.spawn("notifier", notifier.run(loops.late_stop()));
         }
         let (describer, described) =
@@ -186,14 +184,15 @@ impl Daemon {
         loops.spawn("describer", describer.run(stop.clone()));
         let modeler = Modeler {
             port: modeler_port,
-            state: opened.state,
+            state: Arc::new(opened.state),
             store: opened.store,
             checkpoint: opened.checkpoint,
             announced: None,
             parameters: config.parameters.clone(),
             versions,
             overviews,
-            told,
+            news,
+            moment: 0,
             outbox: config.webhook.is_some(),
             described,
             exit_at_end,
@@ -208,7 +207,7 @@ impl Daemon {
             telemetry: telemetry.clone(),
         };
         loops.spawn("assigner", assigner.run(stop.clone()));
-        site.open_door(loops, Windows { version, overview, commands, told: told_last })
+        site.open_door(loops, Windows { version, overview, commands, news: told })
     }
 
     /// Waits until every loop has ended; the first one's error, if any failed.
@@ -222,7 +221,7 @@ pub(super) struct Windows {
     pub version: watch::Receiver<Arc<TopicModel>>,
     pub overview: watch::Receiver<Arc<Overview>>,
     pub commands: mpsc::Sender<Command>,
-    pub told: watch::Receiver<u64>,
+    pub news: watch::Receiver<News>,
 }
 
 impl Site {
@@ -230,7 +229,7 @@ impl Site {
     pub(super) fn open_door(self, loops: Loops, windows: Windows) -> Result<Daemon, Error> {
         let Self { config, telemetry, stop, embedder, door } = self;
         let OpenDoor { address, instance, inside } = door;
-        let Windows { version, overview, commands, told } = windows;
+        let Windows { version, overview, commands, news } = windows;
         let directory = &config.state.directory;
         // An assigner has no state.
         if directory.is_dir() {
@@ -240,7 +239,9 @@ impl Site {
         let sources = http::Sources {
             versions: version,
             overviews: overview,
+            news: news.clone(),
             commands: commands.clone(),
+            desk: Arc::default(),
             embedder,
             tokenizer: Arc::new(config.keywords.tokenizer()),
             keywords: config.parameters.keywords,
@@ -249,7 +250,7 @@ impl Site {
             stop,
         };
         inside.open(sources);
-        Ok(Daemon { address, commands, told, loops })
+        Ok(Daemon { address, news, loops })
     }
 }
 
@@ -262,12 +263,12 @@ pub fn judge(config: &Config, embedder: Arc<Embedder>) -> Judge {
 fn notifier(
     config: &Config,
     store: &Store,
-    told: &watch::Sender<u64>,
+    news: &watch::Sender<News>,
     telemetry: &Telemetry,
 ) -> Option<Notifier> {
     let webhook = config.webhook.clone()?;
-    let (outbox, told, telemetry) = (store.outbox(), told.subscribe(), telemetry.clone());
-    Some(Notifier { outbox, webhook: Webhook::new(webhook), told, telemetry })
+    let (outbox, news, telemetry) = (store.outbox(), news.subscribe(), telemetry.clone());
+    Some(Notifier { outbox, webhook: Webhook::new(webhook), news, telemetry })
 }
 
 fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {

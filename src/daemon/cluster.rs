@@ -10,6 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::daemon::assemble::{Daemon, Error, Role, Site, Windows, judge};
 use crate::daemon::lead::Lead;
 use crate::daemon::supervise::Loops;
+use crate::model::state::overview::News;
 use crate::model::version::{Sampling, TopicModel};
 use crate::pipeline::assigner::{self, Assigner, Judge};
 use crate::store::Identity;
@@ -35,7 +36,7 @@ impl Daemon {
         cluster.prepare(lockstep).await?;
         let (versions, version) = watch::channel(Arc::new(TopicModel::empty(dim, Sampling::ALL)));
         let (overviews, overview) = watch::channel(Arc::default());
-        let (told, told_last) = watch::channel(0);
+        let (news, told) = watch::channel(News::default());
         let (commands, queue) = command::queue();
         let mut follower = cluster.follow(versions, stop.clone())?;
         if role != Role::Modeler {
@@ -66,7 +67,7 @@ impl Daemon {
                 commands: queue,
                 orders: commands.clone(),
                 overviews,
-                told,
+                news,
                 stop: stop.clone(),
                 telemetry: telemetry.clone(),
             };
@@ -76,7 +77,7 @@ impl Daemon {
                 loops.spawn("modeler", lead.run());
             }
         }
-        site.open_door(loops, Windows { version, overview, commands, told: told_last })
+        site.open_door(loops, Windows { version, overview, commands, news: told })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::daemon::describe::describer;
 use crate::embed::Embedder;
 use crate::label;
 use crate::model::state::State;
-use crate::model::state::overview::Overview;
+use crate::model::state::overview::{News, Overview};
 use crate::model::version::BrokenEntry;
 use crate::notify::webhook::Webhook;
 use crate::pipeline::modeler::{self, Modeler};
@@ -40,7 +40,7 @@ pub(super) struct Lead {
     pub orders: mpsc::Sender<Command>,
     pub embedder: Arc<Embedder>,
     pub overviews: watch::Sender<Arc<Overview>>,
-    pub told: watch::Sender<u64>,
+    pub news: watch::Sender<News>,
     pub stop: CancellationToken,
     pub telemetry: Telemetry,
 }
@@ -152,27 +152,29 @@ impl Lead {
         let over = self.stop.child_token();
         let _silence = over.clone().drop_guard();
         if let Some(webhook) = self.config.webhook.clone() {
-            let (outbox, told) = (store.outbox(), self.told.subscribe());
+            let (outbox, news) = (store.outbox(), self.news.subscribe());
             let (webhook, telemetry) = (Webhook::new(webhook), self.telemetry.clone());
-            tokio::spawn(Notifier { outbox, webhook, told, telemetry }.run(over.clone()));
+            tokio::spawn(Notifier { outbox, webhook, news, telemetry }.run(over.clone()));
         }
         let (versions, version) = watch::channel(Arc::new(state.model()?));
         let (embedder, orders) = (self.embedder.clone(), self.orders.clone());
         let (describer, described) =
             describer(&self.config, embedder, version, orders, self.telemetry.clone());
         tokio::spawn(describer.run(over));
+        self.news.send_replace(state.news().clone());
         self.telemetry.leading(keys, started.elapsed());
         self.telemetry.state_opened(&state.totals());
         let modeler = Modeler {
             port,
             versions,
-            state,
+            state: Arc::new(state),
             store,
             checkpoint,
             announced: None,
             parameters: self.config.parameters.clone(),
             overviews: self.overviews.clone(),
-            told: self.told.clone(),
+            news: self.news.clone(),
+            moment: 0,
             outbox: self.config.webhook.is_some(),
             described,
             exit_at_end: false,

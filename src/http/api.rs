@@ -16,7 +16,7 @@ use crate::model::event::Event;
 use crate::record::answer;
 use crate::record::topic::TopicsRecord;
 use crate::telemetry::Progress;
-use crate::transport::command::Command;
+use crate::transport::command::{self, Command, NoModeler};
 
 /// Events in one answer, at most.
 const MOST_EVENTS: usize = 500;
@@ -106,15 +106,14 @@ impl Line {
     }
 }
 
-pub(super) async fn events(State(sources): State<Sources>, Query(asked): Query<After>) -> Answer<Value> {
-    let limit = asked.limit.min(MOST_EVENTS);
-    let events = ask(&sources, |reply| Command::Events { after: asked.after, limit, reply }).await?;
-    Ok(Json(json!({ "events": events.iter().map(Line::new).collect::<Vec<_>>() })))
+pub(super) async fn events(State(sources): State<Sources>, Query(asked): Query<After>) -> Json<Value> {
+    let news = sources.news.borrow().clone();
+    let events = news.events_after(asked.after, asked.limit.min(MOST_EVENTS));
+    Json(json!({ "events": events.map(|event| Line::new(event)).collect::<Vec<_>>() }))
 }
 
-pub(super) async fn refits(State(sources): State<Sources>) -> Answer<Value> {
-    let refits = ask(&sources, |reply| Command::Refits { reply }).await?;
-    Ok(Json(json!({ "refits": refits })))
+pub(super) async fn refits(State(sources): State<Sources>) -> Json<Value> {
+    Json(json!({ "refits": sources.news.borrow().reports }))
 }
 
 pub(super) async fn refit(State(sources): State<Sources>) -> Answer<Value> {
@@ -127,12 +126,10 @@ pub(super) async fn refit(State(sources): State<Sources>) -> Answer<Value> {
 
 pub(super) async fn ask<T>(
     sources: &Sources,
-    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    order: impl FnOnce(oneshot::Sender<T>) -> Command,
 ) -> Result<T, Failure> {
-    let stopping = || Failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
-    let (reply, answer) = oneshot::channel();
-    sources.commands.send(command(reply)).await.map_err(|_| stopping())?;
-    answer.await.map_err(|_| stopping())
+    let stopping = |NoModeler| Failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
+    command::ask(&sources.commands, order).await.map_err(stopping)
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 //! counts of the last batch; everything else it asks the modeler.
 
 mod api;
+mod desk;
 mod door;
 mod opening;
 mod page;
@@ -17,12 +18,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::desk::Desk;
 pub use self::door::Door;
 pub use self::opening::Inside;
 use crate::embed::Embedder;
 use crate::keywords::{self, Tokenizer};
 use crate::model::assign;
-use crate::model::state::overview::Overview;
+use crate::model::state::overview::{News, Overview};
 use crate::model::version::TopicModel;
 use crate::telemetry::Telemetry;
 use crate::transport::command::Command;
@@ -34,8 +36,12 @@ pub struct Sources {
     pub versions: watch::Receiver<Arc<TopicModel>>,
     /// The counts after the last batch.
     pub overviews: watch::Receiver<Arc<Overview>>,
+    /// What was told last.
+    pub news: watch::Receiver<News>,
     /// The way to the modeler.
     pub commands: mpsc::Sender<Command>,
+    /// Where questions about the state are worked out.
+    pub desk: Arc<Desk>,
     /// The encoder, for questions about a text.
     pub embedder: Arc<Embedder>,
     /// The rule of the vote.

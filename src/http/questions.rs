@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,34 +15,20 @@ use crate::embed::Embedder;
 use crate::http::Sources;
 use crate::http::api::{Answer, Failure, all, ask, embed};
 use crate::model::explain::{Subject, explain};
-use crate::model::hierarchy::hierarchy;
 use crate::model::operate::{Action, Refusal};
-use crate::model::state::State as Model;
 use crate::model::topic::TopicId;
-use crate::model::version::TopicModel;
 use crate::record::answer;
 use crate::record::topic::TopicRecord;
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
-use crate::transport::command::{Command, Operated, Question};
+use crate::transport::command::{Command, Operated};
 
 /// Topics in one answer to a search, if it doesn't say.
 const FOUND: usize = 10;
 
-/// Puts `question` to the state.
-async fn look<T: Send + 'static>(
-    sources: &Sources,
-    question: impl FnOnce(&Model, &TopicModel) -> T + Send + Sync + 'static,
-) -> Result<T, Failure> {
-    let stopping = || Failure(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping".to_owned());
-    let (question, answer) = Question::new(question);
-    sources.commands.send(Command::Ask(question)).await.map_err(|_| stopping())?;
-    answer.await.map_err(|_| stopping())
-}
-
 /// A topic, or the one that took it in.
 pub(super) async fn topic(State(sources): State<Sources>, Path(id): Path<u32>) -> Answer<TopicRecord> {
     let id = TopicId(id);
-    let living = look(&sources, move |state, _| state.whereabouts(id)).await?;
+    let living = sources.desk.look(&sources, move |state, _| state.whereabouts(id)).await?;
     let missing = |refusal: Refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string());
     let living = living.map_err(missing)?;
     let found = all(&sources).topics.into_iter().find(|topic| topic.id == living.0);
@@ -66,12 +54,15 @@ pub(super) async fn operate(
 }
 
 pub(super) async fn versions(State(sources): State<Sources>) -> Answer<Value> {
-    let versions = look(&sources, |state, _| VersionRecord::all(state)).await?;
+    let versions = sources.desk.look(&sources, |state, _| VersionRecord::all(state)).await?;
     Ok(Json(json!({ "versions": versions })))
 }
 
 pub(super) async fn version(State(sources): State<Sources>, Path(number): Path<u64>) -> Answer<Value> {
-    let found = look(&sources, move |state, _| state.archived(Some(number)).map(ArchivedRecord::new)).await?;
+    let found = sources
+        .desk
+        .look(&sources, move |state, _| state.archived(Some(number)).map(ArchivedRecord::new))
+        .await?;
     let found = found.map_err(|refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string()))?;
     Ok(Json(json!(found)))
 }
@@ -97,12 +88,13 @@ pub(super) async fn find(State(sources): State<Sources>, Query(sought): Query<So
         }
         (None, Some(document), None) => {
             let unknown = Failure(StatusCode::NOT_FOUND, answer::not_kept(&document));
-            let subject = look(&sources, move |state, _| state.subject(&document)).await?;
+            let subject = sources.desk.look(&sources, move |state, _| state.subject(&document)).await?;
             answer::find(&model, &subject.ok_or(unknown)?.embedding, limit)
         }
         (None, None, Some(term)) => {
             let keywords = sources.keywords.clone();
-            let topics = look(&sources, move |state, _| state.topics_of(&term, &keywords, limit)).await?;
+            let topics =
+                sources.desk.look(&sources, move |state, _| state.topics_of(&term, &keywords, limit)).await?;
             answer::found(&model, topics.into_iter().map(|(id, score)| (id, score as f32)))
         }
         _ => {
@@ -120,24 +112,26 @@ pub(super) struct Pair {
 }
 
 pub(super) async fn differences(State(sources): State<Sources>, Query(pair): Query<Pair>) -> Answer<Value> {
-    let found = look(&sources, move |state, _| state.compare(pair.from, pair.to)).await?;
+    let found = sources.desk.look(&sources, move |state, _| state.compare(pair.from, pair.to)).await?;
     let found = found.map_err(|refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string()))?;
     Ok(Json(json!(found)))
 }
 
-pub(super) async fn tree(State(sources): State<Sources>) -> Json<Value> {
-    let model = sources.versions.borrow().clone();
-    Json(json!({ "version": model.number, "tree": hierarchy(model.topics.values()) }))
+pub(super) async fn tree(State(sources): State<Sources>) -> Result<Response, Failure> {
+    sources.desk.hierarchy(&sources).await.map(written)
 }
 
-pub(super) async fn over_time(State(sources): State<Sources>) -> Answer<Value> {
-    let keywords = sources.keywords.clone();
-    let found = look(&sources, move |state, _| state.over_time(&keywords)).await?;
-    Ok(Json(json!(found)))
+pub(super) async fn over_time(State(sources): State<Sources>) -> Result<Response, Failure> {
+    sources.desk.over_time(&sources).await.map(written)
 }
 
-pub(super) async fn export(State(sources): State<Sources>) -> Answer<Export> {
-    Ok(Json(look(&sources, |state, _| Export::of(state)).await?))
+/// JSON that stands already.
+fn written(json: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+pub(super) async fn export(State(sources): State<Sources>) -> Result<Response, Failure> {
+    sources.desk.look(&sources, |state, _| Json(Export::of(state)).into_response()).await
 }
 
 #[derive(Deserialize)]
@@ -150,7 +144,7 @@ pub(super) async fn explain_document(
     Query(Document { id }): Query<Document>,
 ) -> Answer<Value> {
     let (rule, keywords) = (sources.assign.clone(), sources.keywords.clone());
-    let found = look(&sources, move |state, model| {
+    let found = sources.desk.look(&sources, move |state, model| {
         let subject = state.subject(&id);
         subject.map(|subject| explain(state, model, &subject, &rule, &keywords)).ok_or_else(|| not_kept(&id))
     });
@@ -175,7 +169,10 @@ pub(super) async fn explain_text(
     let rows = embed(&sources, vec![text], Embedder::embed).await?;
     let subject = Subject { embedding: Arc::from(rows.row(0)), words, id: None };
     let (rule, keywords) = (sources.assign.clone(), sources.keywords.clone());
-    let found = look(&sources, move |state, model| explain(state, model, &subject, &rule, &keywords)).await?;
+    let found = sources
+        .desk
+        .look(&sources, move |state, model| explain(state, model, &subject, &rule, &keywords))
+        .await?;
     explained(found)
 }
 

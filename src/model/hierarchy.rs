@@ -32,12 +32,13 @@ pub enum Node {
         size: u64,
         /// Mean cosine distance between the topics of one branch and those of the other, in [0, 2].
         distance: f64,
-        /// The nearer branches, that with the older topic first.
-        children: Vec<Node>,
+        /// The two branches, that with the older topic first: their places in the list of nodes.
+        children: [usize; 2],
     },
 }
 
-/// The tree of `topics`; none for no topics.
+/// The tree of `topics` as a list of nodes, each after its children, so that the last one is the root. A list, because
+/// a tree may be as deep as there are topics: nested JSON of that depth is refused by its readers.
 ///
 /// Average linkage (UPGMA) over the cosine distance of centroids, by the nearest-neighbour chain: the same tree as
 /// joining the two nearest again and again, in O(n² d) time and O(n²) memory for n topics of d numbers. Where distances
@@ -46,14 +47,19 @@ pub enum Node {
 /// Source: Sokal & Michener 1958, as BERTopic's `hierarchical_topics` with another linkage: its Ward linkage is
 /// defined for Euclidean distances only. The chain: Murtagh 1983, "A survey of recent advances in hierarchical
 /// clustering algorithms".
-pub fn hierarchy<'a>(topics: impl Iterator<Item = &'a Topic>) -> Option<Node> {
+pub fn hierarchy<'a>(topics: impl Iterator<Item = &'a Topic>) -> Vec<Node> {
     let topics: Vec<&Topic> = topics.collect();
-    let mut branches: Vec<Option<Branch>> = topics.iter().map(|topic| Some(Branch::leaf(topic))).collect();
+    let mut nodes: Vec<Node> = topics.iter().copied().map(Node::leaf).collect();
+    let mut branches: Vec<Branch> =
+        topics.iter().enumerate().map(|(at, topic)| Branch::leaf(at, topic)).collect();
     for (left, right, distance) in Distances::between(&topics).joins() {
-        let joined = branches[left].take().zip(branches[right].take());
-        branches[left] = joined.map(|(left, right)| left.join(right, distance));
+        let other = std::mem::take(&mut branches[right]);
+        let children = [branches[left].node, other.node];
+        branches[left].take_in(other, nodes.len());
+        let size = children.iter().map(|child| nodes[*child].size()).sum();
+        nodes.push(Node::Branch { name: branches[left].name(), size, distance, children });
     }
-    branches.into_iter().flatten().next().map(|branch| branch.node)
+    nodes
 }
 
 /// Mean distances between groups, each known by the place of its oldest topic.
@@ -130,38 +136,50 @@ impl Distances {
     }
 }
 
+/// What has been joined so far.
+#[derive(Default)]
 struct Branch {
-    node: Node,
+    /// The place of its node.
+    node: usize,
     words: BTreeMap<String, f64>,
 }
 
 impl Branch {
-    fn leaf(topic: &Topic) -> Self {
+    fn leaf(node: usize, topic: &Topic) -> Self {
         let weigh = |keyword: &Keyword| (keyword.term.clone(), keyword.score * topic.size as f64);
-        Self {
-            node: Node::Topic { id: topic.id, name: topic.name.clone(), size: topic.size },
-            words: topic.keywords.iter().map(weigh).collect(),
-        }
+        Self { node, words: topic.keywords.iter().map(weigh).collect() }
     }
 
-    fn join(mut self, other: Self, distance: f64) -> Self {
+    fn take_in(&mut self, mut other: Self, node: usize) {
+        // The smaller list goes into the larger one: of a tree as deep as it can be, each word moves once.
+        if other.words.len() > self.words.len() {
+            std::mem::swap(&mut self.words, &mut other.words);
+        }
         for (word, score) in other.words {
             *self.words.entry(word).or_insert(0.0) += score;
         }
-        let mut best: Vec<(&String, &f64)> = self.words.iter().collect();
-        best.sort_by(|a, b| b.1.total_cmp(a.1).then(a.0.cmp(b.0)));
-        let name: Vec<&str> = best.into_iter().take(WORDS).map(|(word, _)| word.as_str()).collect();
-        let node = Node::Branch {
-            name: name.join(", "),
-            size: self.node.size() + other.node.size(),
-            distance,
-            children: vec![self.node, other.node],
-        };
-        Self { node, words: self.words }
+        self.node = node;
+    }
+
+    fn name(&self) -> String {
+        let mut best: Vec<(&str, f64)> = Vec::with_capacity(WORDS + 1);
+        for (word, score) in &self.words {
+            let place = best.partition_point(|(_, other)| *other >= *score);
+            if place < WORDS {
+                best.insert(place, (word, *score));
+                best.truncate(WORDS);
+            }
+        }
+        let words: Vec<&str> = best.into_iter().map(|(word, _)| word).collect();
+        words.join(", ")
     }
 }
 
 impl Node {
+    fn leaf(topic: &Topic) -> Self {
+        Self::Topic { id: topic.id, name: topic.name.clone(), size: topic.size }
+    }
+
     /// Documents below it.
     pub fn size(&self) -> u64 {
         match self {
@@ -197,19 +215,21 @@ mod tests {
     #[test]
     fn the_nearest_topics_are_joined_first() {
         let topics = [topic(0, [1.0, 0.0], "a"), topic(1, [0.0, 1.0], "b"), topic(2, [0.8, 0.6], "c")];
-        let Some(Node::Branch { size, distance, children, name }) = hierarchy(topics.iter()) else {
-            panic!()
+        let nodes = hierarchy(topics.iter());
+        let [
+            ..,
+            Node::Branch { children: near, distance: first, .. },
+            Node::Branch { size, distance, children, name },
+        ] = &nodes[..]
+        else {
+            panic!("{nodes:?}");
         };
-        assert_eq!((size, name.as_str()), (6, "c, b, a"));
+        assert_eq!((*size, name.as_str()), (6, "c, b, a"));
         // (1 − 0 + 1 − 0.6) / 2
         assert!((distance - 0.7).abs() < 1e-6, "{distance}");
-        let [Node::Branch { children: near, distance, .. }, Node::Topic { id, .. }] = &children[..] else {
-            panic!("{children:?}");
-        };
-        assert!((distance - 0.2).abs() < 1e-6);
-        assert_eq!(*id, TopicId(1));
-        assert!(matches!(near[..], [Node::Topic { id: TopicId(0), .. }, Node::Topic { id: TopicId(2), .. }]));
-        assert_eq!(hierarchy([].iter()), None);
+        assert!((first - 0.2).abs() < 1e-6);
+        assert_eq!((near, children), (&[0, 2], &[3, 1]));
+        assert_eq!(hierarchy([].iter()), []);
     }
 
     /// The joins as their definition has them: the two nearest groups, again and again.

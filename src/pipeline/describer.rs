@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use self::chains::{Chains, Words};
@@ -21,7 +21,7 @@ use crate::model::state::describe::{Description, Picture, Subject, Wanted};
 use crate::model::topic::{Label, TopicId};
 use crate::model::version::TopicModel;
 use crate::telemetry::Telemetry;
-use crate::transport::command::{self, Command};
+use crate::transport::command::{self, Command, NoModeler};
 
 /// Labels that are published together while more are to come.
 const LABELS: usize = 16;
@@ -51,9 +51,6 @@ pub enum Error {
     #[error("topics could not be described")]
     Worker(#[from] tokio::task::JoinError),
 }
-
-/// The modeler has gone.
-struct Gone;
 
 /// What goes from one round to the next.
 struct Progress {
@@ -85,7 +82,7 @@ impl Describer {
                 round = self.round(version, &mut progress, &stop) => round?,
             };
             let wait = match round {
-                Err(Gone) => return Ok(()),
+                Err(NoModeler) => return Ok(()),
                 Ok(Round::Done) => None,
                 Ok(Round::Later(wait)) => Some(wait),
             };
@@ -110,8 +107,8 @@ impl Describer {
         version: u64,
         progress: &mut Progress,
         stop: &CancellationToken,
-    ) -> Result<Result<Round, Gone>, Error> {
-        let Ok(picture) = self.picture().await else { return Ok(Err(Gone)) };
+    ) -> Result<Result<Round, NoModeler>, Error> {
+        let Ok(picture) = self.picture().await else { return Ok(Err(NoModeler)) };
         let Some(picture) = picture else { return Ok(Ok(Round::Done)) };
         let lists = progress.listed != Some(version);
         if lists {
@@ -132,7 +129,7 @@ impl Describer {
             Vec::new()
         });
         if !made.is_empty() && self.send(made.clone()).await.is_err() {
-            return Ok(Err(Gone));
+            return Ok(Err(NoModeler));
         }
         Ok(self.labels(progress, &subjects, &made).await)
     }
@@ -143,7 +140,7 @@ impl Describer {
         progress: &mut Progress,
         subjects: &[Subject],
         made: &[Description],
-    ) -> Result<Round, Gone> {
+    ) -> Result<Round, NoModeler> {
         let (Some(chat), Some(budget)) = (&self.chat, &mut progress.budget) else { return Ok(Round::Done) };
         let mut ready = Vec::new();
         let mut round = Round::Done;
@@ -212,16 +209,12 @@ impl Describer {
         }
     }
 
-    async fn picture(&self) -> Result<Option<Picture>, Gone> {
-        let wanted = self.wanted.clone();
-        let (question, answer) = command::Question::new(move |state, _| state.picture(&wanted));
-        self.commands.send(Command::Ask(question)).await.map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
+    async fn picture(&self) -> Result<Option<Picture>, NoModeler> {
+        let moment = command::ask(&self.commands, |reply| Command::Look { reply }).await?;
+        Ok(tokio::task::block_in_place(|| moment.state.picture(&self.wanted)))
     }
 
-    async fn send(&self, descriptions: Vec<Description>) -> Result<(), Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Describe { descriptions, reply }).await.map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
+    async fn send(&self, descriptions: Vec<Description>) -> Result<(), NoModeler> {
+        command::ask(&self.commands, |reply| Command::Describe { descriptions, reply }).await
     }
 }

@@ -20,7 +20,7 @@ use crate::model::refit::{self, trigger};
 use crate::model::state::State;
 use crate::model::state::adopt::{Circumstances, Decision, Rules};
 use crate::model::state::change::{Change, Op};
-use crate::model::state::overview::Overview;
+use crate::model::state::overview::{News, Overview};
 use crate::model::version::TopicModel;
 use crate::model::{assign, topic::Life};
 use crate::pipeline::now_ms;
@@ -31,7 +31,7 @@ use crate::record::assignment::AssignmentRecord;
 use crate::record::dead_letter::DeadLetterRecord;
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
-use crate::transport::command::{Command, Operated};
+use crate::transport::command::{Command, Moment, Operated};
 use crate::transport::{Arrivals, Lesson, ModelerPort, Records, Version};
 
 /// The parameters of the model.
@@ -58,8 +58,8 @@ impl Parameters {
 pub struct Modeler<P> {
     /// Where evidence comes from and records go to.
     pub port: P,
-    /// The state; nobody else has it.
-    pub state: State,
+    /// The state; who asks gets it as it is at that moment, and nobody else changes it.
+    pub state: Arc<State>,
     /// Where each change goes before anybody hears of it.
     pub store: Store,
     /// What is done.
@@ -72,17 +72,23 @@ pub struct Modeler<P> {
     pub versions: watch::Sender<Arc<TopicModel>>,
     /// Counts after each batch, for HTTP.
     pub overviews: watch::Sender<Arc<Overview>>,
-    /// The number of the last event, for those who wait for the next.
-    pub told: watch::Sender<u64>,
+    /// What was told last, for those who wait for more.
+    pub news: watch::Sender<News>,
     /// Events also go to the outbox, for the notifier.
     pub outbox: bool,
     /// The last version of which nothing was left to describe.
     pub described: watch::Receiver<u64>,
     /// Stop when the stream has ended and the last refit is done.
     pub exit_at_end: bool,
+    /// Counts what was published.
+    pub moment: u64,
     /// Where is counted and logged.
     pub telemetry: Telemetry,
 }
+
+/// Commands that are carried out between two lessons, at most: questions don't wait for documents, nor the stream for
+/// people who ask again and again.
+const COMMANDS: usize = 16;
 
 /// Why the modeler stopped; the state on disk is that of the last commit.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +119,7 @@ impl<P: ModelerPort> Modeler<P> {
         let mut ended = false;
         let mut rested = Instant::now();
         self.publish_counts();
+        let mut answered = 0;
         loop {
             if stop.is_cancelled() {
                 refitting = None;
@@ -136,15 +143,21 @@ impl<P: ModelerPort> Modeler<P> {
                         tokio::task::block_in_place(|| self.adopt(&refit, fitted))?;
                     }
                 }
-                lesson = self.port.receive(), if !ended && !held_up => {
-                    if let Some(lesson) = lesson.map_err(Error::Port)? {
-                        tokio::task::block_in_place(|| self.absorb(lesson))?;
-                    } else {
-                        ended = true;
-                        self.telemetry.stream_ended();
+                next = next(&mut self.port, commands, !ended && !held_up, answered < COMMANDS) => match next {
+                    Next::Command(command) => {
+                        answered += 1;
+                        self.answer(command, &mut refitting)?;
                     }
-                }
-                Some(command) = commands.recv() => self.answer(command, &mut refitting)?,
+                    Next::Lesson(lesson) => {
+                        answered = 0;
+                        if let Some(lesson) = lesson.map_err(Error::Port)? {
+                            tokio::task::block_in_place(|| self.absorb(lesson))?;
+                        } else {
+                            ended = true;
+                            self.telemetry.stream_ended();
+                        }
+                    }
+                },
                 Ok(()) = self.described.changed(), if ended => {}
                 // Documents may have come while it rested, and no more after.
                 () = tokio::time::sleep_until(rested.into()), if rested > Instant::now() => {}
@@ -183,7 +196,7 @@ impl<P: ModelerPort> Modeler<P> {
     fn absorb(&mut self, lesson: Lesson) -> Result<(), Error<P::Error>> {
         let started = Instant::now();
         let Lesson { evidence, arrivals, checkpoint } = lesson;
-        let change = self.state.absorb(evidence, now_ms());
+        let change = Arc::make_mut(&mut self.state).absorb(evidence, now_ms());
         let in_force = self.versions.borrow().clone();
         let Arrivals { mut assignments, assigned, outliers, rejections } = arrivals.unwrap_or_default();
         assignments.extend(operator::settled(&change, &in_force));
@@ -211,7 +224,7 @@ impl<P: ModelerPort> Modeler<P> {
 
     fn promote(&mut self, fitted: &Fitted, told: &Circumstances) -> Result<(), Error<P::Error>> {
         let started = Instant::now();
-        let adoption = match self.state.adopt(fitted, told, self.parameters.rules())? {
+        let adoption = match Arc::make_mut(&mut self.state).adopt(fitted, told, self.parameters.rules())? {
             Decision::Promoted(adoption) => *adoption,
             Decision::Rejected(rejection) => {
                 self.commit(&rejection.change, Records::default())?;
@@ -247,7 +260,7 @@ impl<P: ModelerPort> Modeler<P> {
         let mut totals = self.state.totals();
         totals.refitted_at = refit.documents;
         let change = Change { ops: vec![Op::Totals(totals)], ..Change::default() };
-        self.state.apply(&change);
+        Arc::make_mut(&mut self.state).apply(&change);
         self.commit(&change, Records::default())
     }
 
@@ -265,15 +278,19 @@ impl<P: ModelerPort> Modeler<P> {
         self.port.seal(&writes).map_err(Error::Port)?;
         self.store.apply(writes)?;
         self.telemetry.outliers_settled(change.settled.len());
-        for event in events {
+        for event in &events {
             self.telemetry.event_emitted(event.happened.kind(), &event.happened.summary());
-            self.told.send_replace(event.number);
+        }
+        if change.ops.iter().any(|op| matches!(op, Op::Event(_) | Op::Reword(_) | Op::Refitted(_))) {
+            self.news.send_replace(self.state.news().clone());
         }
         Ok(())
     }
 
-    fn publish_counts(&self) {
+    fn publish_counts(&mut self) {
+        self.moment += 1;
         let mut overview = self.state.overview();
+        overview.moment = self.moment;
         overview.refit_at = trigger::due_at(&overview.totals, &self.parameters.refit);
         let live = overview.lives.values().filter(|life| **life == Life::Live).count();
         self.telemetry.topics_changed(live, overview.lives.len() - live, overview.totals.version);
@@ -284,10 +301,11 @@ impl<P: ModelerPort> Modeler<P> {
 
     /// Carries out an operator's action; the answer comes when it is on disk and in force.
     fn operate(&mut self, action: &Action) -> Result<Result<Operated, Refusal>, Error<P::Error>> {
-        let operation = match self.state.operate(action, self.parameters.rules(), now_ms()) {
-            Ok(operation) => operation,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let operation =
+            match Arc::make_mut(&mut self.state).operate(action, self.parameters.rules(), now_ms()) {
+                Ok(operation) => operation,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
         let (mut records, operated) = (operator::records(&operation), operator::operated(&operation));
         let model = Arc::new(operation.model);
         records.version = Some(Version::of(&self.state, model.clone()));
@@ -300,23 +318,17 @@ impl<P: ModelerPort> Modeler<P> {
     fn answer(&mut self, command: Command, refitting: &mut Option<Refitting>) -> Result<(), Error<P::Error>> {
         // Whoever asked may have gone; then nobody needs the answer.
         match command {
-            Command::Events { after, limit, reply } => {
-                let events: Vec<Event> = self.state.events_after(after).cloned().collect();
-                let skip = events.len().saturating_sub(limit);
-                drop(reply.send(events.into_iter().skip(skip).collect()));
-            }
             Command::Describe { descriptions, reply } => {
                 tokio::task::block_in_place(|| self.describe(descriptions))?;
                 if reply.send(()).is_err() { // The describer has stopped.
                 }
             }
-            Command::Refits { reply } => drop(reply.send(self.state.reports().cloned().collect())),
             Command::Operate { action, reply } => {
                 drop(reply.send(tokio::task::block_in_place(|| self.operate(&action))?));
             }
-            Command::Ask(question) => {
-                let model = self.versions.borrow().clone();
-                tokio::task::block_in_place(|| question.answer(&self.state, &model));
+            Command::Look { reply } => {
+                let (state, model) = (self.state.clone(), self.versions.borrow().clone());
+                drop(reply.send(Moment { number: self.moment, state, model }));
             }
             Command::Refit { reply } => {
                 let starts = refitting.is_none();
@@ -331,9 +343,36 @@ impl<P: ModelerPort> Modeler<P> {
     }
 }
 
+/// What the modeler does next.
+enum Next<E> {
+    Command(Command),
+    Lesson(Result<Option<Lesson>, E>),
+}
+
+/// The next command or lesson, whichever is there; if both are, the command with `commands_first`. Cancel safe.
+async fn next<P: ModelerPort>(
+    port: &mut P,
+    commands: &mut mpsc::Receiver<Command>,
+    learns: bool,
+    commands_first: bool,
+) -> Next<P::Error> {
+    if commands_first && let Ok(command) = commands.try_recv() {
+        return Next::Command(command);
+    }
+    tokio::select! {
+        biased;
+        lesson = port.receive(), if learns => Next::Lesson(lesson),
+        Some(command) = commands.recv() => Next::Command(command),
+        else => std::future::pending().await,
+    }
+}
+
 async fn ended_refit(refitting: &mut Option<Refitting>) -> Ended {
     match refitting {
         Some(refitting) => refitting.ended().await,
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

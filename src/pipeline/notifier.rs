@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::model::state::overview::News;
 use crate::notify::webhook::{Outcome, Webhook};
 use crate::record::event::EventRecord;
 use crate::record::line;
@@ -16,7 +17,7 @@ pub struct Notifier {
     /// Who is told.
     pub webhook: Webhook,
     /// Changes when there may be more to tell.
-    pub told: watch::Receiver<u64>,
+    pub news: watch::Receiver<News>,
     /// Where is counted and logged.
     pub telemetry: Telemetry,
 }
@@ -41,7 +42,7 @@ impl Notifier {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                changed = self.told.changed() => if changed.is_err() { return Ok(()) },
+                changed = self.news.changed() => if changed.is_err() { return Ok(()) },
             }
         }
     }

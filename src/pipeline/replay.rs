@@ -149,8 +149,9 @@ impl<'a> Player<'a> {
             self.model = Arc::new(adoption.model);
         }
         let topics = self.resolved();
-        self.refits
-            .extend(self.state.reports().last().map(|report| Refit { report: report.clone(), topics }));
+        self.refits.extend(
+            self.state.news().reports.back().map(|report| Refit { report: Report::clone(report), topics }),
+        );
         Ok(())
     }
 
@@ -237,7 +238,7 @@ mod tests {
         let mut bytes: Vec<u8> = (replayed.arrival.iter().chain(&replayed.last))
             .flat_map(|topic| TopicId::to_record(*topic).to_le_bytes())
             .collect();
-        for event in replayed.state.events_after(0) {
+        for event in &replayed.state.news().events {
             bytes.extend(line(&EventRecord::new(event)));
         }
         for topic in model.topics.values() {
@@ -254,7 +255,7 @@ mod tests {
         let replayed = replayed(7000, 64);
         let numbers: Vec<u64> = replayed.refits.iter().map(|refit| refit.report.number).collect();
         assert_eq!(numbers, (1..=replayed.state.totals().refits).collect::<Vec<_>>());
-        assert!(numbers.len() > replayed.state.reports().count());
+        assert!(numbers.len() > replayed.state.news().reports.len());
     }
 
     #[test]

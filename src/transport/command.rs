@@ -1,12 +1,10 @@
 //! What the outside may ask of the modeler, which alone has the state.
 
-use std::fmt;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::event::Event;
 use crate::model::operate::{Action, Holding, Refusal};
-use crate::model::refit::report::Report;
 use crate::model::state::State;
 use crate::model::state::describe::Description;
 use crate::model::version::TopicModel;
@@ -14,20 +12,6 @@ use crate::model::version::TopicModel;
 /// A question or an order, with the way back for the answer.
 #[derive(Debug)]
 pub enum Command {
-    /// Events numbered above `after`, oldest first, at most `limit`.
-    Events {
-        /// The last number that the asker knows.
-        after: u64,
-        /// How many at most; the newest stay.
-        limit: usize,
-        /// The way back.
-        reply: oneshot::Sender<Vec<Event>>,
-    },
-    /// What the last refits decided, oldest first.
-    Refits {
-        /// The way back.
-        reply: oneshot::Sender<Vec<Report>>,
-    },
     /// Topics are described like this; answers once that is committed.
     Describe {
         /// What was made of them.
@@ -47,8 +31,38 @@ pub enum Command {
         /// The way back.
         reply: oneshot::Sender<Result<Operated, Refusal>>,
     },
-    /// A question about the state and the version in force.
-    Ask(Question),
+    /// The state as it is now, and the version in force.
+    Look {
+        /// The way back.
+        reply: oneshot::Sender<Moment>,
+    },
+}
+
+/// The state after a commit, and the version in force then. While somebody holds it, the modeler goes on with a copy:
+/// let it go soon.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// As [`Overview::moment`](crate::model::state::overview::Overview::moment).
+    pub number: u64,
+    /// The state.
+    pub state: Arc<State>,
+    /// The version in force.
+    pub model: Arc<TopicModel>,
+}
+
+/// The modeler has gone, or is not in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no modeler answers")]
+pub struct NoModeler;
+
+/// Sends the command that `order` makes of the way back, and waits for the answer.
+pub async fn ask<T>(
+    commands: &mpsc::Sender<Command>,
+    order: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, NoModeler> {
+    let (reply, answer) = oneshot::channel();
+    commands.send(order(reply)).await.map_err(|_| NoModeler)?;
+    answer.await.map_err(|_| NoModeler)
 }
 
 /// What an action came to.
@@ -62,36 +76,6 @@ pub struct Operated {
     pub moved: usize,
     /// For a forgotten document: what was held of it.
     pub held: Option<Holding>,
-}
-
-/// A question whose answer is computed where the state is, between two batches.
-pub struct Question(Box<Answering>);
-
-type Answering = dyn FnOnce(&State, &TopicModel) + Send + Sync;
-
-impl Question {
-    /// The question that `answer` answers, and the way back.
-    pub fn new<T: Send + 'static>(
-        answer: impl FnOnce(&State, &TopicModel) -> T + Send + Sync + 'static,
-    ) -> (Self, oneshot::Receiver<T>) {
-        let (reply, back) = oneshot::channel();
-        // Whoever asked may have gone; then nobody needs the answer.
-        let question = Self(Box::new(move |state: &State, model: &TopicModel| {
-            drop(reply.send(answer(state, model)));
-        }));
-        (question, back)
-    }
-
-    /// Answers.
-    pub fn answer(self, state: &State, model: &TopicModel) {
-        (self.0)(state, model);
-    }
-}
-
-impl fmt::Debug for Question {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Question")
-    }
 }
 
 /// The queue of commands: filled by HTTP handlers, which wait while it is full.

@@ -62,8 +62,8 @@ impl State {
             self.topics.get(&id).and_then(|record| record.topic.custom_label.as_deref()) == Some(name)
         };
         let mut reworded: Vec<Event> = Vec::new();
-        for event in &self.events {
-            let mut event = event.clone();
+        for event in &self.news.events {
+            let mut event = Event::clone(event);
             let mut touched = false;
             for portrait in event.happened.portraits_mut() {
                 let renewed = about.contains(&portrait.id) && !given(portrait.id, &portrait.name);

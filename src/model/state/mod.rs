@@ -26,13 +26,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::Sequence;
 use crate::keywords::{Counts, Keyword, Ranking};
-use crate::model::event::{Event, Portrait};
+use crate::model::event::Portrait;
 use crate::model::evidence::{Learned, Sums};
-use crate::model::refit::report::Report;
 use crate::model::state::archive::Archive;
 use crate::model::state::change::{Change, Op};
 use crate::model::state::ended::Ended;
 use crate::model::state::held::Held;
+use crate::model::state::overview::News;
 use crate::model::topic::{Life, Topic, TopicId};
 use crate::model::trend::History;
 use crate::model::version::{BrokenEntry, Entry, Sampling, TopicModel};
@@ -198,8 +198,7 @@ pub struct State {
     suspicions: Vec<Suspicion>,
     held: Held,
     seen: VecDeque<u128>,
-    events: VecDeque<Event>,
-    reports: VecDeque<Report>,
+    news: News,
 }
 
 impl State {
@@ -222,8 +221,7 @@ impl State {
             suspicions: Vec::new(),
             held: Held::default(),
             seen: VecDeque::new(),
-            events: VecDeque::new(),
-            reports: VecDeque::new(),
+            news: News::default(),
         }
     }
 
@@ -285,15 +283,15 @@ impl State {
             }
             Op::Unseen(id) => self.seen.retain(|seen| seen != id),
             Op::Reword(event) => {
-                let present = self.events.iter_mut().find(|present| present.number == event.number);
-                present.into_iter().for_each(|present| present.clone_from(event));
+                let present = self.news.events.iter_mut().find(|present| present.number == event.number);
+                present.into_iter().for_each(|present| *present = Arc::new((**event).clone()));
             }
             Op::Event(event) => {
                 self.totals.events = event.number;
-                remember(&mut self.events, event.clone(), REMEMBERED_EVENTS);
+                remember(&mut self.news.events, Arc::new(event.clone()), REMEMBERED_EVENTS);
             }
             Op::Refitted(report) => {
-                remember(&mut self.reports, (**report).clone(), REMEMBERED_REPORTS);
+                remember(&mut self.news.reports, Arc::new((**report).clone()), REMEMBERED_REPORTS);
             }
         }
     }
@@ -406,14 +404,9 @@ impl State {
         self.seen.iter().copied()
     }
 
-    /// Events numbered above `after`, oldest first; bounded.
-    pub fn events_after(&self, after: u64) -> impl Iterator<Item = &Event> {
-        self.events.iter().filter(move |event| event.number > after)
-    }
-
-    /// What the last refits decided, oldest first; bounded.
-    pub fn reports(&self) -> impl Iterator<Item = &Report> {
-        self.reports.iter()
+    /// The last events, and what the last refits decided.
+    pub fn news(&self) -> &News {
+        &self.news
     }
 
     /// Which documents are sampled from now on, for the uniform sample or as fresh ones.

@@ -1,14 +1,41 @@
 //! What the outside may see of the state between two versions: counts that move with every batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use crate::model::event::Event;
+use crate::model::refit::report::Report;
 use crate::model::state::{State, Totals};
 use crate::model::topic::{Life, TopicId};
 use crate::model::trend::Signal;
 
+/// What was told last, oldest first; bounded, and cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct News {
+    /// What happened to the topics.
+    pub events: VecDeque<Arc<Event>>,
+    /// What the refits decided.
+    pub reports: VecDeque<Arc<Report>>,
+}
+
+impl News {
+    /// The number of the last event.
+    pub fn last(&self) -> u64 {
+        self.events.back().map_or(0, |event| event.number)
+    }
+
+    /// The events numbered above `after`: at most `limit`, the newest of them.
+    pub fn events_after(&self, after: u64, limit: usize) -> impl Iterator<Item = &Arc<Event>> {
+        let first = self.events.partition_point(|event| event.number <= after);
+        self.events.range(first.max(self.events.len().saturating_sub(limit))..)
+    }
+}
+
 /// Counts at one moment; small enough to be made after every batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overview {
+    /// Counts the moments of this process: of two overviews the later has the higher number.
+    pub moment: u64,
     /// Counters of the whole stream.
     pub totals: Totals,
     /// Documents that sizes and outliers add up to.

@@ -219,7 +219,7 @@ fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
     let told =
         |op: &Op| matches!(op, Op::Event(event) if matches!(event.happened, Happened::Restored { .. }));
     assert!(adoption.change.ops.iter().any(told));
-    assert!(state.reports().last().unwrap().fates.contains(&(TopicId(1), Fate::Restored)));
+    assert!(state.news().reports.back().unwrap().fates.contains(&(TopicId(1), Fate::Restored)));
     check_sums(&state);
     // What takes a few of its documents is something else.
     let together = fitted(&state, |_| Some(0));
@@ -291,7 +291,7 @@ fn a_merge_needs_two_looks_and_leaves_a_redirect() {
     let seen = fitted(&state, |kept| Some(mostly_together(kept)));
     adopt(&mut state, &seen);
     assert_eq!(state.resolve(TopicId(1)), TopicId(0));
-    assert!(state.events_after(0).any(|event| event.happened.kind() == "topic.merged"));
+    assert!(state.news().events.iter().any(|event| event.happened.kind() == "topic.merged"));
     check_sums(&state);
 }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::unit::UnitRows;
+use crate::model::event::Event;
 use crate::model::evidence::{Kept, Sums};
+use crate::model::refit::report::Report;
 use crate::model::state::change::{Change, Op, Standing};
 use crate::model::state::draft::{describe, direction};
 use crate::model::state::{Record, State};
@@ -77,8 +79,10 @@ impl State {
             numbers.zip(&kept).map(|(number, (kept, standing))| Op::Hold(number, kept.clone(), *standing)),
         );
         change.ops.push(Op::Seen(self.seen.iter().copied().collect()));
-        change.ops.extend(self.events.iter().cloned().map(Op::Event));
-        change.ops.extend(self.reports.iter().cloned().map(|report| Op::Refitted(Box::new(report))));
+        change.ops.extend(self.news.events.iter().map(|event| Op::Event(Event::clone(event))));
+        change
+            .ops
+            .extend(self.news.reports.iter().map(|report| Op::Refitted(Box::new(Report::clone(report)))));
         change
     }
 }

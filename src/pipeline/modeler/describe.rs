@@ -22,7 +22,9 @@ impl<P: ModelerPort> Modeler<P> {
     /// Takes descriptions in; who follows the version in force sees them at once.
     pub(super) fn describe(&mut self, descriptions: Vec<Description>) -> Result<(), Error<P::Error>> {
         let labels = descriptions.iter().filter(|description| description.label.is_some()).count();
-        let Some(change) = self.state.describe(descriptions, now_ms()) else { return Ok(()) };
+        let Some(change) = Arc::make_mut(&mut self.state).describe(descriptions, now_ms()) else {
+            return Ok(());
+        };
         let model = Arc::new(self.versions.borrow().described(self.state.in_force()));
         let changed = described(&change);
         let topics = model.topics.iter().filter(|(id, _)| changed.contains(id));

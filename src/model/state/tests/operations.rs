@@ -166,9 +166,9 @@ fn a_collapse_is_rejected_and_told_until_it_has_come_three_times() {
         let adopt::Decision::Rejected(rejection) = decision else { panic!("round {round}") };
         assert!(rejection.reason.contains("policy.min_agreement"), "{}", rejection.reason);
         assert_eq!(*state.topics(), topics);
-        let report = state.reports().last().unwrap();
+        let report = state.news().reports.back().unwrap();
         assert_eq!((report.before, report.after, report.rejected.is_some()), (1, 1, true));
-        let event = state.events_after(0).last().unwrap();
+        let event = state.news().events.back().unwrap();
         assert!(matches!(event.happened, Happened::Rejected { refit, .. } if refit == round + 1));
     }
     let told = told(&state);
