@@ -21,6 +21,7 @@ use crate::model::version::TopicModel;
 use crate::pipeline::operator;
 use crate::record::Keyed;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
+use crate::record::notification::{Chosen, NotificationsRecord};
 use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
@@ -199,6 +200,30 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// What has become of the events that the webhook is to receive.
+    pub(super) fn notifications(&self) -> anyhow::Result<NotificationsRecord> {
+        match self {
+            Self::State(here) => Ok(here.store.notifications()?),
+            Self::Daemon(running) => running.got("v1/notifications", &[], None),
+        }
+    }
+
+    /// Has events sent again that were given up; how many.
+    pub(super) fn send_again(self, chosen: &Chosen) -> anyhow::Result<usize> {
+        match self {
+            Self::State(mut here) => {
+                here.refuse_copy()?;
+                let (events, writes) = here.store.prepare_again(chosen, crate::pipeline::now_ms())??;
+                here.store.apply(writes)?;
+                Ok(events)
+            }
+            Self::Daemon(running) => {
+                let mut answer = running.post("v1/notifications/retry", &serde_json::to_value(chosen)?)?;
+                Ok(serde_json::from_value(answer["again"].take())?)
+            }
+        }
+    }
+
     pub(super) fn export(&self) -> anyhow::Result<Export> {
         match self {
             Self::State(here) => Ok(Export::of(&here.state)),
@@ -254,12 +279,18 @@ impl Here<'_> {
         Ok(explain(&self.state, &self.model, subject, &parameters.assign, &parameters.keywords)?)
     }
 
-    /// As the modeler does it: outputs first, then state, checkpoint and the outputs' lengths in one batch.
-    fn operate(mut self, action: &Action) -> anyhow::Result<OperatedRecord> {
+    /// What is written here alone would be lost where the state stands in Kafka.
+    fn refuse_copy(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.config.kafka.is_none(),
             "the state stands in Kafka; start the modeler, and ask it over http"
         );
+        Ok(())
+    }
+
+    /// As the modeler does it: outputs first, then state, checkpoint and the outputs' lengths in one batch.
+    fn operate(mut self, action: &Action) -> anyhow::Result<OperatedRecord> {
+        self.refuse_copy()?;
         let mut checkpoint = self.store.checkpoint()?;
         let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint)?;
         let rules = self.config.parameters.rules();

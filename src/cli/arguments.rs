@@ -29,6 +29,12 @@ pub(super) fn refit(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "a refit has a whole number, such as 3; `topicd refits` lists them".into())
 }
 
+/// An event's number.
+pub(super) fn event(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "an event's id is a whole number, such as 12; `topicd notifications` lists them".into())
+}
+
 /// How many rows; 0 for all.
 pub(super) fn limit(text: &str) -> Result<usize, String> {
     let limit: usize = text.parse().map_err(|_| "write how many, such as 10, or 0 for all".to_owned())?;
@@ -72,6 +78,7 @@ mod tests {
                 topic_id(wrong).err(),
                 version(wrong).err(),
                 refit(wrong).err(),
+                event(wrong).err(),
                 limit(wrong).err(),
                 count(wrong).err(),
             ] {

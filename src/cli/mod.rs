@@ -16,6 +16,7 @@ mod fit;
 mod hierarchy;
 mod man;
 mod model;
+mod notifications;
 mod operate;
 mod progress;
 mod reembed;
@@ -95,6 +96,7 @@ enum Command {
     Hierarchy(hierarchy::Hierarchy),
     OverTime(hierarchy::OverTime),
     Refits(refits::Refits),
+    Notifications(notifications::Notifications),
     Versions(versions::Versions),
     Diff(versions::Differences),
     Rollback(operate::Rollback),
@@ -130,6 +132,7 @@ impl Cli {
             Command::Hierarchy(command) => command.run(&self.settings),
             Command::OverTime(command) => command.run(&self.settings),
             Command::Refits(command) => command.run(&self.settings),
+            Command::Notifications(command) => command.run(&self.settings),
             Command::Versions(command) => command.run(&self.settings),
             Command::Diff(command) => command.run(&self.settings),
             Command::Rollback(command) => command.run(&self.settings),

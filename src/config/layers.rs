@@ -144,9 +144,10 @@ fn judge(schema: &Schema, path: String, value: &Value, origin: Origin) -> Result
     let (found, message) = if schema.default_of(&path).is_some() || schema.is_section(&path) {
         (in_words(&path, value), format!(" but must be {}", schema.expected(&path)))
     } else {
-        let hint = match schema.nearest(&path) {
-            Some(nearest) => format!("; did you mean `{nearest}`?"),
-            None => "; config/topicd.toml lists every key".into(),
+        let hint = match (Schema::successor(&path), schema.nearest(&path)) {
+            (Some(successor), _) => format!("; `{successor}` took its place"),
+            (None, Some(nearest)) => format!("; did you mean `{nearest}`?"),
+            (None, None) => "; config/topicd.toml lists every key".into(),
         };
         ("unknown".into(), hint)
     };

@@ -6,6 +6,9 @@ use toml::{Table, Value};
 
 use super::mistake::{Mistake, Mistakes, Origin};
 
+/// Keys that are no more, and what took their place.
+const GONE: &[(&str, &str)] = &[("notify.max_attempts", "notify.max_age")];
+
 /// Every key by its path, with its default.
 pub(super) struct Schema {
     defaults: BTreeMap<String, Value>,
@@ -64,6 +67,11 @@ impl Schema {
             _ if default.same_type(value) => Some(value.clone()),
             _ => None,
         }
+    }
+
+    /// What took the place of the key at `path`, which is no more.
+    pub(super) fn successor(path: &str) -> Option<&'static str> {
+        GONE.iter().find(|(gone, _)| *gone == path).map(|(_, successor)| *successor)
     }
 
     /// The type that the key at `path` must have, in words.

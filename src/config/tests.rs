@@ -179,8 +179,16 @@ fn each_kind_of_mistake_reads_well() {
             "`source.batch_documents` is -1 (t.toml:2) but must be a whole number from 0",
         ),
         (
-            "[notify]\nurl = \"https://h.example\"\nmax_attempts = 0",
-            "`notify.max_attempts` is 0 (t.toml:3) but must be from 1 to 1000; leave it out for the default",
+            "[notify]\nurl = \"https://h.example\"\ntimeout_ms = 0",
+            "`notify.timeout_ms` is 0 (t.toml:3) but must be from 1 to 3600000; leave it out for the default",
+        ),
+        (
+            "[notify]\nmax_attempts = 3",
+            "`notify.max_attempts` is unknown (t.toml:2); `notify.max_age` took its place",
+        ),
+        (
+            "[notify]\nmax_age = \"soon\"",
+            "`notify.max_age` is a string (t.toml:2) but must be a time of at most a year, such as \"90m\", \"24h\" or \"7d\"",
         ),
         ("[notify]\nsecret = [\"hush\"]", "`notify.secret` is a list (t.toml:2) but must be a string"),
         (

@@ -4,6 +4,7 @@
 mod api;
 mod desk;
 mod door;
+mod notifications;
 mod opening;
 mod page;
 mod questions;
@@ -105,5 +106,7 @@ fn router(sources: Sources) -> Router {
         .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
         .route("/api/find", get(questions::find))
         .route("/api/assign", post(api::assign))
+        .route("/api/v1/notifications", get(notifications::list))
+        .route("/api/v1/notifications/retry", post(notifications::retry))
         .with_state(sources)
 }

@@ -1,4 +1,4 @@
-//! Telling the outside that something happened: one signed HTTP POST an event, again until it is taken.
+//! Telling the outside that something happened: one signed HTTP POST an event and attempt.
 //!
 //! What is told comes as bytes; this room knows no event.
 

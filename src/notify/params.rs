@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::built::Without;
 use crate::client::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::client::{Address, AddressError};
+use crate::notify::sign::{self, Key};
 use crate::secret::Secret;
 
 /// Settings of the webhook.
@@ -22,8 +23,8 @@ pub struct Params {
     pub headers: BTreeMap<String, Secret>,
     /// How long one attempt may take.
     pub timeout_ms: u64,
-    /// Attempts before an event is given up.
-    pub max_attempts: u32,
+    /// For how long an event is tried before it is given up, such as `24h`.
+    pub max_age: String,
     /// The wait after the first failed attempt; it doubles with each further one.
     pub first_wait_ms: u64,
     /// The longest wait between two attempts, whatever the receiver asks for.
@@ -37,7 +38,7 @@ impl Default for Params {
             secret: Secret::default(),
             headers: BTreeMap::new(),
             timeout_ms: 10_000,
-            max_attempts: 8,
+            max_age: "24h".to_owned(),
             first_wait_ms: 1_000,
             max_wait_ms: 300_000,
         }
@@ -52,6 +53,20 @@ pub enum Error {
         "`notify.url` is no address of `http` or `https` with a host; write it as `https://example.org/hook`"
     )]
     Url,
+    /// A secret that cannot be read.
+    #[error(
+        "`notify.secret` begins with `whsec_`, but no base64 follows; copy it whole, or leave `whsec_` out for a key \
+         that is to be used as it stands"
+    )]
+    Secret,
+    /// Not a time, or none that makes sense.
+    #[error(
+        "`notify.max_age` is {found:?} but must be a time of at most a year, such as \"90m\", \"24h\" or \"7d\""
+    )]
+    MaxAge {
+        /// As the user set it.
+        found: String,
+    },
     /// Not a header.
     #[error("`notify.headers` holds `{name}`, which is no header or has a value that is none; see RFC 9110")]
     Header {
@@ -79,10 +94,10 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Checked {
     pub(super) url: Address,
-    pub(super) secret: Secret,
+    pub(super) key: Option<Key>,
     pub(super) headers: HeaderMap,
     pub(super) timeout: Duration,
-    pub(super) max_attempts: u32,
+    pub(super) max_age: Duration,
     pub(super) first_wait: Duration,
     pub(super) max_wait: Duration,
 }
@@ -93,7 +108,6 @@ impl Params {
         const HOUR_MS: u64 = 3_600_000;
         let ranges = [
             ("timeout_ms", self.timeout_ms, 1, HOUR_MS),
-            ("max_attempts", u64::from(self.max_attempts), 1, 1_000),
             ("first_wait_ms", self.first_wait_ms, 1, HOUR_MS),
             ("max_wait_ms", self.max_wait_ms, self.first_wait_ms, 24 * HOUR_MS),
         ];
@@ -102,6 +116,8 @@ impl Params {
                 return Err(Error::OutOfRange { name, value, least, most });
             }
         }
+        let max_age = age(&self.max_age).ok_or_else(|| Error::MaxAge { found: self.max_age.clone() })?;
+        let key = Key::parse(&self.secret).map_err(|sign::Broken| Error::Secret)?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let wrong = || Error::Header { name: name.clone() };
@@ -118,14 +134,22 @@ impl Params {
         })?;
         Ok(Some(Checked {
             url,
-            secret: self.secret.clone(),
+            key,
             headers,
             timeout: Duration::from_millis(self.timeout_ms),
-            max_attempts: self.max_attempts,
+            max_age,
             first_wait: Duration::from_millis(self.first_wait_ms),
             max_wait: Duration::from_millis(self.max_wait_ms),
         }))
     }
+}
+
+/// `text` as a time: `90m`, `24h`, `7d`; none for nothing, or for more than a year.
+fn age(text: &str) -> Option<Duration> {
+    const YEAR: Duration = Duration::from_hours(366 * 24);
+    let span: jiff::Span = text.parse().ok()?;
+    let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(duration).ok().filter(|age| !age.is_zero() && *age <= YEAR)
 }
 
 #[cfg(test)]
@@ -140,17 +164,39 @@ mod tests {
             (Params { url: "example.org/token".into(), ..hook() }, "notify.url"),
             (Params { url: "ftp://example.org/token".into(), ..hook() }, "notify.url"),
             (Params { url: "http:///token".into(), timeout_ms: 0, ..hook() }, "timeout_ms"),
-            (Params { max_attempts: 0, ..hook() }, "max_attempts"),
+            (Params { max_age: "0s".to_owned(), ..hook() }, "max_age"),
+            (Params { secret: "whsec_token".into(), ..hook() }, "notify.secret"),
             (Params { max_wait_ms: 10, ..hook() }, "max_wait_ms"),
             (Params { headers: header("X Y", "token"), ..hook() }, "X Y"),
             (Params { headers: header("X-Y", "token\n"), ..hook() }, "X-Y"),
         ];
         for (params, expected) in wrong {
             let text = params.check().unwrap_err().to_string();
-            assert!(text.contains(expected) && text.contains(';') && !text.contains("token"), "{text}");
+            assert!(
+                text.contains(expected) && text.contains([';', ',']) && !text.contains("token"),
+                "{text}"
+            );
         }
         assert!(hook().check().unwrap().is_some());
         assert!(Params::default().check().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_age_is_a_time_with_its_unit() {
+        const HOUR: u64 = 3_600_000;
+        for (text, ms) in [
+            ("24h", 24 * HOUR),
+            ("24 hours", 24 * HOUR),
+            ("90m", 90 * 60_000),
+            ("7d", 168 * HOUR),
+            ("200ms", 200),
+            ("PT24H", 24 * HOUR),
+        ] {
+            assert_eq!(age(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+        for wrong in ["", "24", "-1h", "0h", "2y", "1mo", "400d", "soon"] {
+            assert_eq!(age(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::pipeline::refitter::{Ended, Refitting};
 use crate::record::Keyed;
 use crate::record::assignment::AssignmentRecord;
 use crate::record::dead_letter::DeadLetterRecord;
+use crate::record::notification::{Chosen, NotGivenUp};
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
 use crate::transport::command::{Command, Moment, Operated};
@@ -315,6 +316,19 @@ impl<P: ModelerPort> Modeler<P> {
         Ok(Ok(operated))
     }
 
+    /// Events that were given up wait for the webhook again.
+    fn send_again(&mut self, chosen: &Chosen) -> Result<Result<usize, NotGivenUp>, Error<P::Error>> {
+        let (events, writes) = match self.store.prepare_again(chosen, now_ms())? {
+            Ok(prepared) => prepared,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.port.seal(&writes).map_err(Error::Port)?;
+        self.store.apply(writes)?;
+        // The notifier looks once more.
+        self.news.send_modify(|_| {});
+        Ok(Ok(events))
+    }
+
     fn answer(&mut self, command: Command, refitting: &mut Option<Refitting>) -> Result<(), Error<P::Error>> {
         // Whoever asked may have gone; then nobody needs the answer.
         match command {
@@ -322,6 +336,10 @@ impl<P: ModelerPort> Modeler<P> {
                 tokio::task::block_in_place(|| self.describe(descriptions))?;
                 if reply.send(()).is_err() { // The describer has stopped.
                 }
+            }
+            Command::Notifications { reply } => drop(reply.send(self.store.notifications()?)),
+            Command::SendAgain { chosen, reply } => {
+                drop(reply.send(tokio::task::block_in_place(|| self.send_again(&chosen))?));
             }
             Command::Operate { action, reply } => {
                 drop(reply.send(tokio::task::block_in_place(|| self.operate(&action))?));

@@ -1,16 +1,29 @@
-//! Drains the outbox to the webhook: in order, each event at least once, whatever the receiver does meanwhile.
+//! Drains the outbox to the webhook: each event at least once, those of a topic in order, whatever the receiver does
+//! meanwhile.
+
+mod lanes;
+
+use std::time::Instant;
 
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::lanes::Lanes;
+use crate::model::event::Event;
 use crate::model::state::overview::News;
-use crate::notify::webhook::{Outcome, Webhook};
+use crate::notify::webhook::{Refusal, Webhook};
+use crate::pipeline::now_ms;
 use crate::record::event::EventRecord;
 use crate::record::line;
 use crate::store::{self, outbox::Outbox};
 use crate::telemetry::Telemetry;
 
-/// Tells events to the webhook.
+/// Attempts at the same time. A receiver that never answers takes one of them for each topic whose turn it is.
+const AT_ONCE: usize = 8;
+
+/// Tells events to the webhook. A clone of it may run when this one has failed.
+#[derive(Clone)]
 pub struct Notifier {
     /// What waits to be told.
     pub outbox: Outbox,
@@ -22,28 +35,90 @@ pub struct Notifier {
     pub telemetry: Telemetry,
 }
 
+/// Why the notifier stopped. No event is lost: it may run again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The outbox cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// An attempt panicked.
+    #[error("an attempt to deliver an event was ended from inside")]
+    Attempt(#[from] JoinError),
+}
+
+/// An attempt that has ended, for the event of this number.
+type Ended = (u64, Result<(), Refusal>);
+
 impl Notifier {
-    /// Runs until `stop`. An event whose delivery is given up is logged, counted and left out.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), store::Error> {
+    /// Runs until `stop`. An event that fails is tried again until its age is `notify.max_age`; then it is given up,
+    /// which is logged and counted, and stays in the outbox for who wants to send it again.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let (mut lanes, mut attempts) = (Lanes::default(), JoinSet::new());
+        self.fill(&mut lanes)?;
         loop {
-            while let Some(event) = self.outbox.first()? {
-                let body = line(&EventRecord::new(&event));
-                let outcome = tokio::select! {
-                    () = stop.cancelled() => return Ok(()),
-                    outcome = self.webhook.deliver(&body, event.number) => outcome,
-                };
-                match outcome {
-                    Outcome::Delivered { .. } => self.telemetry.webhook_delivered(),
-                    Outcome::GaveUp { .. } => {
-                        self.telemetry.webhook_gave_up(event.number, &outcome.to_string());
-                    }
-                }
-                self.outbox.done(event.number)?;
+            while attempts.len() < AT_ONCE
+                && let Some(number) = lanes.begin(Instant::now())
+            {
+                self.begin(number, &mut lanes, &mut attempts)?;
             }
+            self.telemetry.outbox_changed(lanes.len(), lanes.oldest_ms());
+            let due = lanes.due().filter(|_| attempts.len() < AT_ONCE);
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                changed = self.news.changed() => if changed.is_err() { return Ok(()) },
+                biased;
+                () = stop.cancelled() => {
+                    // Another process may have the outbox from now on.
+                    self.telemetry.outbox_changed(0, None);
+                    return Ok(());
+                }
+                Some(ended) = attempts.join_next() => self.end(ended?, &mut lanes)?,
+                Ok(()) = self.news.changed() => self.fill(&mut lanes)?,
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
         }
     }
+
+    /// Takes in what has come to the outbox.
+    fn fill(&self, lanes: &mut Lanes) -> Result<(), Error> {
+        let waiting = self.outbox.waiting(|number| lanes.holds(number))?;
+        lanes.add(waiting, Instant::now());
+        Ok(())
+    }
+
+    fn begin(&self, number: u64, lanes: &mut Lanes, attempts: &mut JoinSet<Ended>) -> Result<(), Error> {
+        let Some(event) = self.outbox.event(number)? else {
+            lanes.taken(number, Instant::now());
+            return Ok(());
+        };
+        let (webhook, id, body) = (self.webhook.clone(), id(&event), line(&EventRecord::new(&event)));
+        attempts.spawn(async move { (number, webhook.post(&id, body).await) });
+        Ok(())
+    }
+
+    fn end(&self, (number, result): Ended, lanes: &mut Lanes) -> Result<(), Error> {
+        let Err(refusal) = result else {
+            self.outbox.done(number)?;
+            self.telemetry.webhook_delivered();
+            lanes.taken(number, Instant::now());
+            return Ok(());
+        };
+        let (failures, since_ms) = lanes.failed(number);
+        let reason = refusal.failure.in_full();
+        self.telemetry.webhook_failed(number, &reason, failures == 1);
+        let now_ms = now_ms();
+        let age_ms = u128::try_from(now_ms.saturating_sub(since_ms)).unwrap_or_default();
+        if age_ms >= self.webhook.max_age().as_millis() {
+            self.telemetry.webhook_gave_up(number, &reason);
+            self.outbox.give_up(number, now_ms, reason)?;
+            lanes.give_up(number, Instant::now());
+        } else {
+            lanes.postpone(number, self.webhook.wait(failures, &refusal), Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// What a receiver knows an event by: the same in each attempt, and another for each event, also where a state was
+/// started afresh and counts events anew.
+fn id(event: &Event) -> String {
+    format!("evt_{}_{}", event.time_ms, event.number)
 }

@@ -6,6 +6,7 @@ pub mod dead_letter;
 pub mod event;
 pub mod evidence;
 pub mod model;
+pub mod notification;
 mod packed;
 pub mod state;
 pub mod topic;

@@ -29,11 +29,8 @@ impl Store {
         checkpoint: &Checkpoint,
         outbox: bool,
     ) -> Result<Vec<Write>, Error> {
-        let mut batch = Batch::default();
+        let mut batch = Batch { writes: self.written.take() };
         let mut journal = Vec::new();
-        for told in self.delivered.take() {
-            batch.remove(&Kind::Outbox.key(told));
-        }
         let folded = change.ops.iter().rposition(|op| matches!(op, Op::Fold));
         if folded.is_some() {
             self.scan(Kind::Journal, |key, _| batch.remove(key))?;
@@ -52,14 +49,7 @@ impl Store {
 
     /// Writes what was prepared; all of it or nothing is there after a crash.
     pub fn apply(&mut self, writes: Vec<Write>) -> Result<(), Error> {
-        let mut batch = sled::Batch::default();
-        for Write { key, value } in writes {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        self.tree.apply_batch(batch).map_err(|source| self.failed("written", source))?;
+        self.tree.apply_batch(batch(&writes)).map_err(|source| self.failed("written", source))?;
         self.force()
     }
 
@@ -174,13 +164,24 @@ impl Store {
         self.tree.insert(key, bytes).map(drop).map_err(|source| self.failed("written", source))
     }
 
-    fn encode(&self, key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, Error> {
+    pub(super) fn encode(&self, key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, Error> {
         postcard::to_stdvec(value).map_err(|source| self.broken(key, source))
     }
 }
 
+/// As sled takes it.
+pub(super) fn batch(writes: &[Write]) -> sled::Batch {
+    let mut batch = sled::Batch::default();
+    for Write { key, value } in writes {
+        match value {
+            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
+            None => batch.remove(key.as_slice()),
+        }
+    }
+    batch
+}
+
 /// Writes in the order in which they take effect.
-#[derive(Default)]
 struct Batch {
     writes: Vec<Write>,
 }

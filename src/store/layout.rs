@@ -45,8 +45,10 @@ pub enum Kind {
     Seen = b'i',
     /// Event number → `Event`.
     Event = b'e',
-    /// Event number → `Event` that awaits delivery.
+    /// Event number → `Event` that is not taken yet.
     Outbox = b'x',
+    /// Event number → `outbox::Mark` of an event in the outbox.
+    Mark = b'y',
     /// Refit number → `Report`.
     Report = b'p',
     /// Topic id → `Ended`.

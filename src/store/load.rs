@@ -1,6 +1,7 @@
 //! The state as it was after the last commit.
 
 use serde::de::DeserializeOwned;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
@@ -108,8 +109,12 @@ impl Store {
     }
 
     pub(super) fn broken(&self, key: &[u8], source: postcard::Error) -> Error {
-        let kind = String::from_utf8_lossy(&key[..key.len().min(1)]).into_owned();
-        let key = if key.len() == 9 { format!("{kind}{}", Kind::number(key)) } else { kind };
-        Error::Broken { directory: self.directory.clone(), key, source }
+        broken(&self.directory, key, source)
     }
+}
+
+pub(super) fn broken(directory: &Path, key: &[u8], source: postcard::Error) -> Error {
+    let kind = String::from_utf8_lossy(&key[..key.len().min(1)]).into_owned();
+    let key = if key.len() == 9 { format!("{kind}{}", Kind::number(key)) } else { kind };
+    Error::Broken { directory: directory.to_owned(), key, source }
 }

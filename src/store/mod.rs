@@ -35,8 +35,8 @@ pub struct Store {
     seen_chunks: VecDeque<(u64, usize)>,
     seen_bound: usize,
     count_chunks: u32,
-    /// Events told since the last commit, which takes them out of the outbox.
-    delivered: outbox::Delivered,
+    /// What the notifier wrote since the last commit.
+    written: outbox::Written,
 }
 
 /// What belongs to whom: a state never mixes the vectors of two encoders.
@@ -237,7 +237,7 @@ impl Store {
             seen_chunks: VecDeque::new(),
             seen_bound,
             count_chunks: 0,
-            delivered: outbox::Delivered::default(),
+            written: outbox::Written::default(),
         };
         match store.read::<u32>(layout::FORMAT_KEY)? {
             Some(found) if found != layout::FORMAT => {

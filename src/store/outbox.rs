@@ -1,66 +1,190 @@
-//! Events that somebody still has to be told; they wait on disk until they are delivered or given up.
+//! Events that somebody still has to be told: they stay on disk until they are taken. One that was given up stays too,
+//! marked as such, until it is sent again or [`MOST_GIVEN_UP`] younger ones were given up.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::event::Event;
-use crate::store::Error;
+use crate::model::topic::TopicId;
+use crate::record::notification::{Chosen, GivenUpRecord, NotGivenUp, NotificationsRecord};
+use crate::record::state::Write;
 use crate::store::layout::Kind;
+use crate::store::{Error, Store};
+
+/// Events that were given up and are kept. The oldest leave.
+const MOST_GIVEN_UP: usize = 1000;
+
+/// What stands beside an event of the outbox that does not just wait for the first time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// It was given up.
+    GivenUp {
+        /// When, in ms since 1970.
+        at_ms: i64,
+        /// Why the last attempt failed.
+        reason: String,
+    },
+    /// Somebody wanted it sent again.
+    Again {
+        /// When, in ms since 1970: its age counts from then.
+        since_ms: i64,
+    },
+}
+
+/// An event that waits to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number.
+    pub number: u64,
+    /// The topic that it is about; none for the model as a whole.
+    pub topic: Option<TopicId>,
+    /// From when its age counts, in ms since 1970.
+    pub since_ms: i64,
+}
 
 /// A handle on the outbox alone; the notifier has one while the modeler owns the store.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     tree: sled::Db,
     directory: std::path::PathBuf,
-    delivered: Delivered,
+    written: Written,
 }
 
-/// Numbers of events that were told and are still in the outbox of whoever copies this store; as many as are told
-/// between two commits.
+/// What the notifier wrote here and whoever copies this store does not know yet; as much as is written between two
+/// commits.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Delivered(Arc<Mutex<Vec<u64>>>);
+pub(super) struct Written(Arc<Mutex<Vec<Write>>>);
 
-impl Delivered {
-    pub(super) fn take(&self) -> Vec<u64> {
+impl Written {
+    pub(super) fn take(&self) -> Vec<Write> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push(&self, number: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+    fn extend(&self, writes: Vec<Write>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(writes);
     }
 }
 
-impl super::Store {
+impl Store {
     /// The outbox of this state.
     pub fn outbox(&self) -> Outbox {
-        Outbox {
-            tree: self.tree.clone(),
-            directory: self.directory.clone(),
-            delivered: self.delivered.clone(),
+        Outbox { tree: self.tree.clone(), directory: self.directory.clone(), written: self.written.clone() }
+    }
+
+    /// What has become of the events in the outbox.
+    pub fn notifications(&self) -> Result<NotificationsRecord, Error> {
+        let (outbox, mut told) = (self.outbox(), NotificationsRecord::default());
+        let waiting = outbox.waiting(|_| false)?;
+        told.waiting = waiting.len();
+        told.oldest = waiting.iter().map(|waiting| waiting.since_ms).min().map(crate::record::time);
+        for (number, mark) in outbox.marks()? {
+            if let (Mark::GivenUp { at_ms, reason }, Some(event)) = (mark, outbox.event(number)?) {
+                told.given_up.push(GivenUpRecord::new(&event, at_ms, reason));
+            }
         }
+        Ok(told)
+    }
+
+    /// What there is to write for the events `chosen` to be sent again, and how many they are; nothing is written yet.
+    pub fn prepare_again(
+        &self,
+        chosen: &Chosen,
+        now_ms: i64,
+    ) -> Result<Result<(usize, Vec<Write>), NotGivenUp>, Error> {
+        let mut marks = self.outbox().marks()?;
+        marks.retain(|_, mark| matches!(mark, Mark::GivenUp { .. }));
+        if let Some(missing) = chosen.ids.iter().find(|number| !marks.contains_key(number)) {
+            return Ok(Err(NotGivenUp(*missing)));
+        }
+        marks.retain(|number, _| chosen.all || chosen.ids.contains(number));
+        let again = Mark::Again { since_ms: now_ms };
+        let write = |number: &u64| -> Result<Write, Error> {
+            let key = Kind::Mark.key(*number).to_vec();
+            let value = self.encode(&key, &again)?;
+            Ok(Write { key, value: Some(value) })
+        };
+        let writes = marks.keys().map(write).collect::<Result<Vec<_>, _>>()?;
+        Ok(Ok((writes.len(), writes)))
     }
 }
 
 impl Outbox {
-    /// The oldest event that waits, if any.
-    pub fn first(&self) -> Result<Option<Event>, Error> {
-        let Some(entry) = self.tree.scan_prefix([Kind::Outbox as u8]).next() else { return Ok(None) };
-        let (key, value) = entry.map_err(|source| self.failed("read", source))?;
-        let event = postcard::from_bytes(&value).map_err(|source| Error::Broken {
-            directory: self.directory.clone(),
-            key: format!("x{}", Kind::number(&key)),
-            source,
-        })?;
-        Ok(Some(event))
+    /// The events that wait to be taken and are not `known` by their numbers, oldest first.
+    pub fn waiting(&self, known: impl Fn(u64) -> bool) -> Result<Vec<Waiting>, Error> {
+        let (marks, mut found) = (self.marks()?, Vec::new());
+        for entry in self.tree.scan_prefix([Kind::Outbox as u8]) {
+            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
+            let number = Kind::number(&key);
+            let mark = marks.get(&number);
+            if known(number) || matches!(mark, Some(Mark::GivenUp { .. })) {
+                continue;
+            }
+            let event = self.decode::<Event>(&key, &value)?;
+            let since_ms = if let Some(Mark::Again { since_ms }) = mark { *since_ms } else { event.time_ms };
+            found.push(Waiting { number, topic: event.happened.topic().map(|topic| topic.id), since_ms });
+        }
+        Ok(found)
     }
 
-    /// Event `number` need not be told again. It may be, once, if the process is killed before the next commit.
+    /// Event `number`, if it is here.
+    pub fn event(&self, number: u64) -> Result<Option<Event>, Error> {
+        let key = Kind::Outbox.key(number);
+        let value = self.tree.get(key).map_err(|source| self.failed("read", source))?;
+        value.map(|value| self.decode(&key, &value)).transpose()
+    }
+
+    /// Event `number` was taken and leaves.
     pub fn done(&self, number: u64) -> Result<(), Error> {
-        self.tree.remove(Kind::Outbox.key(number)).map_err(|source| self.failed("written", source))?;
-        self.delivered.push(number);
-        Ok(())
+        self.write(removal(number).into())
+    }
+
+    /// Event `number` is not sent again unless somebody wants it.
+    pub fn give_up(&self, number: u64, at_ms: i64, reason: String) -> Result<(), Error> {
+        let key = Kind::Mark.key(number).to_vec();
+        let mark = Mark::GivenUp { at_ms, reason };
+        let value = postcard::to_stdvec(&mark).map_err(|source| self.broken(&key, source))?;
+        let mut writes = vec![Write { key, value: Some(value) }];
+        let mut marks = self.marks()?;
+        marks.retain(|_, mark| matches!(mark, Mark::GivenUp { .. }));
+        let too_many = (marks.len() + 1).saturating_sub(MOST_GIVEN_UP);
+        writes.extend(marks.keys().take(too_many).flat_map(|number| removal(*number)));
+        self.write(writes)
+    }
+
+    pub(super) fn marks(&self) -> Result<BTreeMap<u64, Mark>, Error> {
+        let mut marks = BTreeMap::new();
+        for entry in self.tree.scan_prefix([Kind::Mark as u8]) {
+            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
+            marks.insert(Kind::number(&key), self.decode(&key, &value)?);
+        }
+        Ok(marks)
+    }
+
+    /// Writes here at once, and with the next commit wherever else the state lies. If the process is killed, an event
+    /// that was taken may be sent once more.
+    fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
+        let batch = super::commit::batch(&writes);
+        self.tree.apply_batch(batch).map_err(|source| self.failed("written", source))?;
+        self.written.extend(writes);
+        self.tree.flush().map(drop).map_err(|source| self.failed("flushed", source))
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Result<T, Error> {
+        postcard::from_bytes(value).map_err(|source| self.broken(key, source))
+    }
+
+    fn broken(&self, key: &[u8], source: postcard::Error) -> Error {
+        super::load::broken(&self.directory, key, source)
     }
 
     fn failed(&self, doing: &'static str, source: sled::Error) -> Error {
         Error::Io { directory: self.directory.clone(), doing, source }
     }
+}
+
+/// An event leaves, with its mark.
+fn removal(number: u64) -> [Write; 2] {
+    [Kind::Outbox, Kind::Mark].map(|kind| Write { key: kind.key(number).to_vec(), value: None })
 }

@@ -14,6 +14,7 @@ use crate::model::state::{Bounds, State};
 use crate::model::topic::TopicId;
 use crate::model::version::Sampling;
 use crate::model::{assign, refit};
+use crate::record::notification::{Chosen, NotGivenUp};
 
 const DIM: usize = 3;
 
@@ -140,12 +141,70 @@ fn events_wait_in_the_outbox_until_they_are_done() {
     drop(store);
     let store = Store::open(folder.path(), &identity(), bounds().seen).unwrap();
     let outbox = store.outbox();
-    let mut kinds = Vec::new();
-    while let Some(event) = outbox.first().unwrap() {
-        kinds.push(event.happened.kind());
-        outbox.done(event.number).unwrap();
-    }
+    let kinds: Vec<_> = waiting(&store)
+        .into_iter()
+        .map(|number| {
+            let event = outbox.event(number).unwrap().unwrap();
+            outbox.done(number).unwrap();
+            event.happened.kind()
+        })
+        .collect();
     assert_eq!(kinds, ["topic.created", "topic.created", "model.published"]);
+    assert!(waiting(&store).is_empty());
+}
+
+fn waiting(store: &Store) -> Vec<u64> {
+    store.outbox().waiting(|_| false).unwrap().iter().map(|event| event.number).collect()
+}
+
+#[test]
+fn an_event_that_was_given_up_stays_until_it_is_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = State::new(DIM, bounds());
+    let mut store = Store::open(folder.path(), &identity(), bounds().seen).unwrap();
+    store.commit(&absorb(&mut state, 0..6), &done(1), true).unwrap();
+    store.commit(&adopt(&mut state), &done(2), true).unwrap();
+    let all = waiting(&store);
+    store.outbox().give_up(all[1], 70, "the receiver answered 500".to_owned()).unwrap();
+    // Whoever copies the state learns it with the next commit.
+    let writes = store.prepare(&Change::default(), &done(2), true).unwrap();
+    assert!(writes.iter().any(|write| write.key == layout::Kind::Mark.key(all[1])));
+    store.apply(writes).unwrap();
+    drop(store);
+    let mut store = Store::open(folder.path(), &identity(), bounds().seen).unwrap();
+    assert_eq!(waiting(&store), [all[0], all[2]]);
+    let told = store.notifications().unwrap();
+    let given_up: Vec<u64> = told.given_up.iter().map(|event| event.id).collect();
+    assert_eq!((told.waiting, given_up), (2, vec![all[1]]));
+    assert_eq!(told.given_up[0].reason, "the receiver answered 500");
+
+    let chosen = |ids: &[u64]| Chosen { ids: ids.to_vec(), all: false };
+    assert_eq!(store.prepare_again(&chosen(&all), 90).unwrap(), Err(NotGivenUp(all[0])));
+    let (events, writes) = store.prepare_again(&chosen(&all[1..2]), 90).unwrap().unwrap();
+    store.apply(writes).unwrap();
+    assert_eq!((events, waiting(&store)), (1, all.clone()));
+    let since = store.outbox().waiting(|number| number != all[1]).unwrap()[0].since_ms;
+    assert_eq!(since, 90, "its age counts anew");
+}
+
+#[test]
+fn no_byte_of_a_forgotten_text_is_in_what_was_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = State::new(DIM, bounds());
+    let mut store = Store::open(folder.path(), &identity(), bounds().seen).unwrap();
+    store.commit(&absorb(&mut state, 0..6), &done(1), true).unwrap();
+    store.commit(&adopt(&mut state), &done(2), true).unwrap();
+    for number in waiting(&store) {
+        store.outbox().give_up(number, 70, String::new()).unwrap();
+    }
+    let text = |store: &Store| {
+        let events = store.outbox().marks().unwrap().into_keys();
+        format!("{:?}", events.map(|number| store.outbox().event(number).unwrap()).collect::<Vec<_>>())
+    };
+    assert!(text(&store).contains("secret text of 1"));
+    let forget = Action::Forget { document: "d1".to_owned() };
+    store.commit(&operate(&mut state, &forget), &done(3), true).unwrap();
+    assert!(!text(&store).contains("secret text of 1") && text(&store).contains("secret text of 2"));
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl Telemetry {
 
     /// The webhook's receiver took an event.
     pub fn webhook_delivered(&self) {
-        self.metrics.webhook_deliveries.with_label_values(&["delivered"]).inc();
+        self.metrics.webhook.deliveries.with_label_values(&["delivered"]).inc();
         debug!("webhook delivered");
     }
 
@@ -256,10 +256,26 @@ impl Telemetry {
         }
     }
 
-    /// An event was not taken and will not be posted again; it stands in the events' file.
+    /// An event was not taken; it is posted again in a while. `first` of several in a row for its topic.
+    pub fn webhook_failed(&self, event: u64, why: &str, first: bool) {
+        self.metrics.webhook.deliveries.with_label_values(&["failed"]).inc();
+        if first {
+            warn!(event, why, "webhook failed; it is tried again");
+        } else {
+            debug!(event, why, "webhook failed again");
+        }
+    }
+
+    /// An event was not taken and will not be posted again unless somebody wants it.
     pub fn webhook_gave_up(&self, event: u64, why: &str) {
-        self.metrics.webhook_deliveries.with_label_values(&["gave_up"]).inc();
-        warn!(event, why, "webhook gave up");
+        self.metrics.webhook.deliveries.with_label_values(&["gave_up"]).inc();
+        warn!(event, why, "webhook gave up; `topicd notifications retry` sends the event again");
+    }
+
+    /// So many events wait for the webhook, the oldest since this moment, in ms since 1970.
+    pub fn outbox_changed(&self, events: usize, oldest_ms: Option<i64>) {
+        self.metrics.webhook.outbox.set(events as i64);
+        self.metrics.webhook.oldest.set(oldest_ms.unwrap_or_default() as f64 / 1000.0);
     }
 
     /// librdkafka wrote a line to its log, at a level of syslog's.

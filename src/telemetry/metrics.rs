@@ -75,8 +75,7 @@ pub(super) struct Metrics {
     pub model_version: IntGauge,
     /// `type`: the events' types.
     pub events: IntCounterVec,
-    /// `result`: `delivered`, `gave_up`.
-    pub webhook_deliveries: IntCounterVec,
+    pub webhook: WebhookMetrics,
     /// `result`: `answered`, `failed` and asked again, `gave_up`.
     pub label_requests: IntCounterVec,
     /// `reason`: `document::Reason::code`.
@@ -93,7 +92,7 @@ pub(super) struct OutlierMetrics {
 impl OutlierMetrics {
     fn new(made: &Maker<'_>) -> Result<Self, Error> {
         Ok(Self {
-            share: made.fraction("outlier_share", "Share of outliers among the last 1000 documents")?,
+            share: made.number("outlier_share", "Share of outliers among the last 1000 documents")?,
             buffer_documents: made
                 .gauge("outlier_buffer_documents", "Outliers that wait for the next refit")?,
             final_ones: made.counter(
@@ -160,6 +159,30 @@ impl EmbedMetrics {
     }
 }
 
+/// What is told to the webhook.
+pub(super) struct WebhookMetrics {
+    /// `result`: `delivered`, `failed` and tried again, `gave_up`.
+    pub deliveries: IntCounterVec,
+    pub outbox: IntGauge,
+    pub oldest: Gauge,
+}
+
+impl WebhookMetrics {
+    fn new(made: &Maker<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            deliveries: made.results(
+                "webhook_deliveries_total",
+                "Events posted to the webhook: delivered, failed and tried again, or gave_up",
+            )?,
+            outbox: made.gauge("outbox_events", "Events that wait for the webhook")?,
+            oldest: made.number(
+                "outbox_oldest_timestamp_seconds",
+                "Since when the oldest event waits for the webhook, in seconds since 1970; 0 if none waits",
+            )?,
+        })
+    }
+}
+
 impl Metrics {
     /// Registers every family. Families with a fixed set of label values start with all of them at 0, so that a rate
     /// over the first event is right.
@@ -208,8 +231,7 @@ impl Metrics {
             topics: made.gauges("topics", "Topics of the version in force: live or dormant", "state")?,
             model_version: made.gauge("model_version", "Number of the version in force")?,
             events: made.counters("events_total", "Events, by their type", "type")?,
-            webhook_deliveries: made
-                .results("webhook_deliveries_total", "Events posted to the webhook: delivered or gave_up")?,
+            webhook: WebhookMetrics::new(&made)?,
             label_requests: made.results(
                 "label_requests_total",
                 "Requests for labels: answered, failed and asked again, or gave_up",
@@ -239,7 +261,7 @@ impl Metrics {
             (&self.embed.cache, &["hit", "miss"]),
             (&self.embed.tokens, &["text", "padding"]),
             (&self.refits, &["promoted", "rejected", "failed"]),
-            (&self.webhook_deliveries, &["delivered", "gave_up"]),
+            (&self.webhook.deliveries, &["delivered", "failed", "gave_up"]),
             (&self.label_requests, &["answered", "failed", "gave_up"]),
         ] {
             for value in values {
@@ -293,7 +315,7 @@ impl Maker<'_> {
         self.register(IntGauge::with_opts(options(name, help)))
     }
 
-    fn fraction(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+    fn number(&self, name: &str, help: &str) -> Result<Gauge, Error> {
         self.register(Gauge::with_opts(options(name, help)))
     }
 

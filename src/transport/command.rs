@@ -8,6 +8,7 @@ use crate::model::operate::{Action, Holding, Refusal};
 use crate::model::state::State;
 use crate::model::state::describe::Description;
 use crate::model::version::TopicModel;
+use crate::record::notification::{Chosen, NotGivenUp, NotificationsRecord};
 
 /// A question or an order, with the way back for the answer.
 #[derive(Debug)]
@@ -23,6 +24,18 @@ pub enum Command {
     Refit {
         /// The way back.
         reply: oneshot::Sender<bool>,
+    },
+    /// What has become of the events that the webhook is to receive.
+    Notifications {
+        /// The way back.
+        reply: oneshot::Sender<NotificationsRecord>,
+    },
+    /// Send events again that were given up; answers how many, when that is on disk.
+    SendAgain {
+        /// Which.
+        chosen: Chosen,
+        /// The way back.
+        reply: oneshot::Sender<Result<usize, NotGivenUp>>,
     },
     /// Change the topics as an operator wants it; answers when the change is on disk.
     Operate {

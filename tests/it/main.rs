@@ -21,3 +21,4 @@ mod reference;
 mod schemas;
 mod stopping;
 mod topicd;
+mod webhook;

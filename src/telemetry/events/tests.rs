@@ -46,7 +46,9 @@ fn busy() -> Telemetry {
         telemetry.outliers_settled(4);
         telemetry.event_emitted("topic.created", "new topic");
         telemetry.webhook_delivered();
+        telemetry.webhook_failed(9, "refused", true);
         telemetry.webhook_gave_up(9, "refused");
+        telemetry.outbox_changed(3, Some(1500));
     }
     telemetry
 }
@@ -90,7 +92,10 @@ fn what_happened_is_counted() {
         r#"topicd_topics{state="dormant"} 1"#,
         "topicd_model_version 4",
         r#"topicd_events_total{type="topic.created"} 2"#,
+        r#"topicd_webhook_deliveries_total{result="failed"} 2"#,
         r#"topicd_webhook_deliveries_total{result="gave_up"} 2"#,
+        "topicd_outbox_events 3",
+        "topicd_outbox_oldest_timestamp_seconds 1.5",
         "topicd_source_lag_bytes 7",
         concat!(r#"topicd_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
     ] {
@@ -105,11 +110,12 @@ fn names_and_helps_follow_the_rules() {
     let text = busy().render();
     let (types, helps) = families(&text);
     let ours: BTreeSet<&&str> = types.keys().filter(|name| name.starts_with("topicd_")).collect();
-    assert_eq!(ours.len(), 25, "{ours:?}");
+    assert_eq!(ours.len(), 27, "{ours:?}");
     for name in ours {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         assert_eq!(types[*name] == "counter", name.ends_with("_total"), "{name} is a {}", types[*name]);
-        assert_eq!(types[*name] == "histogram", name.ends_with("_seconds"), "{name} is a {}", types[*name]);
+        let lasts = name.ends_with("_seconds") && !name.ends_with("_timestamp_seconds");
+        assert_eq!(types[*name] == "histogram", lasts, "{name} is a {}", types[*name]);
         assert!(helps[*name].len() > 10 && !helps[*name].ends_with('.'), "{name}: {}", helps[*name]);
     }
 }
