@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Position};
 
+/// Bytes of an id, at most: it stands in every record about its document, and records in Kafka are bounded.
+pub const MOST_ID_BYTES: usize = 4096;
+/// Bytes of a reason in words, at most: what a parser or an encoder says may quote the whole input.
+const MOST_REASON_BYTES: usize = 1024;
+
 /// One text to find a topic for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
@@ -31,8 +36,15 @@ pub struct Rejection {
     pub position: Position,
     /// Why it was refused.
     pub reason: Reason,
-    /// The original bytes, without the line's end.
+    /// The original bytes, without the line's end; the start of them if the line is too long.
     pub bytes: Vec<u8>,
+}
+
+impl Rejection {
+    /// How many bytes the original has, all of them.
+    pub fn length(&self) -> u64 {
+        if let Reason::TooLong { bytes, .. } = self.reason { bytes } else { self.bytes.len() as u64 }
+    }
 }
 
 /// Why a piece of input is no document.
@@ -91,6 +103,25 @@ pub enum Reason {
         /// Which number, and what is wrong with it.
         detail: String,
     },
+    /// The id is longer than any record can carry.
+    #[error(
+        "the id is {bytes} bytes long, more than {MOST_ID_BYTES}; set `source.fields.id` to a shorter field"
+    )]
+    LongId {
+        /// Length of the id.
+        bytes: usize,
+    },
+    /// What travels beside the document is too large to be written with its topic.
+    #[error("the message's key and headers have {bytes} bytes, more than {max}; shorten them")]
+    LongHeaders {
+        /// Bytes of the key, and of the headers' names and values.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A header's name is no text.
+    #[error("the name of a header of the message is not utf-8")]
+    HeaderName,
     /// The message's schema is unknown, or it does not fit.
     #[error("schema {id}: {detail}")]
     Schema {
@@ -125,10 +156,20 @@ impl Reason {
             Self::TooLong { .. } => "too_long",
             Self::EmbeddingLength { .. } => "embedding_length",
             Self::EmbeddingValue { .. } => "embedding_value",
+            Self::LongId { .. } => "id_too_long",
+            Self::LongHeaders { .. } => "headers_too_long",
+            Self::HeaderName => "header_name_not_utf8",
             Self::Schema { .. } => "schema",
             Self::DuplicateId { .. } => "duplicate_id",
             Self::Embedding { .. } => "embedding_failed",
         }
+    }
+
+    /// The reason in words, cut where it quotes too much.
+    pub fn in_words(&self) -> String {
+        let whole = self.to_string();
+        let start = start_of(&whole, MOST_REASON_BYTES);
+        if start.len() < whole.len() { format!("{start}…") } else { whole }
     }
 }
 

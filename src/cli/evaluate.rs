@@ -89,7 +89,7 @@ impl Evaluate {
                 let refused = corpus.rejections.len();
                 bars.say(&format!(
                     "left out {refused} of {lines} lines, the first because: {}",
-                    first.reason
+                    first.reason.in_words()
                 ));
             }
             return Ok((corpus.documents, rows));

@@ -108,7 +108,7 @@ pub(super) fn not_empty(corpus: &Batch, file: &Path) -> anyhow::Result<()> {
             "`{file}` holds no document; all of its {} lines are refused, the first because: {}; see `source.fields` \
              and `source.format`",
             corpus.rejections.len(),
-            first.reason
+            first.reason.in_words()
         ),
     };
     ensure!(!corpus.documents.is_empty(), why);

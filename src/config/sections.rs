@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::built::Without;
 use crate::embed;
 use crate::http::Door;
+use crate::model::operate::MOST_LABEL_CHARACTERS;
 use crate::secret::Secret;
 use crate::transport::brokers::Guarantee;
 use crate::transport::embedded::{self, Fields, Format, Input};
@@ -246,6 +247,12 @@ impl Seeds {
             let label = &topic.label;
             if label.trim().is_empty() {
                 return Err("a topic has no label; give it one".to_owned());
+            }
+            if label.chars().count() > MOST_LABEL_CHARACTERS {
+                let start: String = label.chars().take(MOST_LABEL_CHARACTERS).collect();
+                return Err(format!(
+                    "the label `{start}…` has more than {MOST_LABEL_CHARACTERS} characters; shorten it"
+                ));
             }
             if topic.texts.iter().chain(&topic.words).all(|text| text.trim().is_empty()) {
                 return Err(format!("topic `{label}` has neither `texts` nor `words`; give it some"));

@@ -69,6 +69,21 @@ impl Bag {
         self.place(term).map_or(0, |at| self.0[at].1)
     }
 
+    /// The same terms in several bags, in ascending order. The terms of each have at most `bytes` bytes together, or it has
+    /// one longer term. No terms are one empty bag.
+    pub fn cut(self, bytes: usize) -> Vec<Self> {
+        let (mut bags, mut size) = (vec![Self::default()], 0);
+        for (term, count) in self.0 {
+            if size > 0 && size + term.len() > bytes {
+                bags.push(Self::default());
+                size = 0;
+            }
+            size += term.len();
+            bags.last_mut().into_iter().for_each(|bag| bag.0.push((term.clone(), count)));
+        }
+        bags
+    }
+
     /// Number of different terms.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -363,3 +363,26 @@ proptest! {
         prop_assert_eq!(&counts, &read);
     }
 }
+
+#[test]
+fn encoded_data_is_no_word() {
+    let text = format!("picture {} of a {}", "Q".repeat(257), "z".repeat(256));
+    let counted = tokenizer(&params((1, 1), false)).count(&text);
+    let expected = ["of", "picture", &"z".repeat(256)];
+    assert_eq!(counted.iter().map(|(word, _)| word).collect::<Vec<_>>(), expected);
+}
+
+proptest! {
+    #[test]
+    fn a_bag_that_is_cut_holds_the_same(words in prop::collection::vec("[a-d]{1,9}", 0..60), bytes in 1_usize..40) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let whole = Bag::of(&words);
+        let mut sum = Bag::default();
+        for bag in whole.clone().cut(bytes) {
+            let size: usize = bag.iter().map(|(word, _)| word.len()).sum();
+            prop_assert!(size <= bytes || bag.len() == 1);
+            sum.merge(&bag);
+        }
+        prop_assert_eq!(sum, whole);
+    }
+}

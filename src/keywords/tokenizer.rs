@@ -23,6 +23,7 @@ use super::{Bag, korean};
 /// - with `detect_script`, Korean words lose their particles and the endings of verbs, and the stop words of Korean,
 ///   Japanese, Chinese and Thai are dropped where they are written, whatever languages are set. A document with
 ///   Kana is Japanese, one with Han and no Kana is Chinese;
+/// - a word of more than 256 bytes is no word that people read, but encoded data, and is dropped;
 /// - with `strip_accents`, marks of Latin, Greek and Cyrillic letters go, but the dots that make another Kana and the
 ///   parts of a Hangul syllable stay, and stop words are stripped as well.
 ///
@@ -39,6 +40,9 @@ pub struct Tokenizer {
     n_gram_range: (usize, usize),
     strip_accents: bool,
 }
+
+/// Bytes of a word, at most: a keyword stands in names, records and events.
+const MOST_WORD_BYTES: usize = 256;
 
 /// What a tokenizer is made of.
 pub(super) struct Recipe {
@@ -159,7 +163,7 @@ impl Tokenizer {
 
     fn keep<'t>(&self, word: &'t str, words: &mut Vec<&'t str>) {
         let is_one_letter = word.len() == 1 || (!word.is_ascii() && word.chars().nth(1).is_none());
-        if !is_one_letter && !self.stop_words.contains(word) {
+        if !is_one_letter && word.len() <= MOST_WORD_BYTES && !self.stop_words.contains(word) {
             words.push(word);
         }
     }

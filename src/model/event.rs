@@ -215,8 +215,10 @@ impl Happened {
         match self {
             Self::Created { topic } => format!("new topic {topic}, {} documents", topic.size),
             Self::Merged { into, from } => {
-                let ended: Vec<String> = from.iter().map(ToString::to_string).collect();
-                format!("topic {into} took in {}", ended.join("; "))
+                let ended: Vec<String> = from.iter().take(NAMED).map(ToString::to_string).collect();
+                let others = from.len().saturating_sub(NAMED);
+                let others = if others > 0 { format!("; and {others} more") } else { String::new() };
+                format!("topic {into} took in {}{others}", ended.join("; "))
             }
             Self::Split { topic, from } => format!("topic {topic} split from {from}"),
             Self::KeywordsChanged { topic, before, .. } => {
@@ -249,6 +251,9 @@ impl Happened {
         }
     }
 }
+
+/// Topics that a summary names.
+const NAMED: usize = 20;
 
 impl std::fmt::Display for Portrait {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::topic::TopicId;
 use crate::model::version::BrokenEntry;
 
+/// Characters of a label, at most: it stands in each assignment to its topic.
+pub const MOST_LABEL_CHARACTERS: usize = 200;
+
 /// An order of an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
@@ -128,6 +131,16 @@ pub enum Refusal {
     EmptyLabel {
         /// The topic.
         topic: TopicId,
+    },
+    /// A label that is no name any more.
+    #[error(
+        "the label of topic `{topic}` has {characters} characters but may have {MOST_LABEL_CHARACTERS}; shorten it"
+    )]
+    LongLabel {
+        /// The topic.
+        topic: TopicId,
+        /// Characters of the label.
+        characters: usize,
     },
     /// No such version.
     #[error("version `{version}` is not kept; `topicd versions` lists those that are")]

@@ -11,6 +11,9 @@ use crate::model::state::operate::Tombstone;
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 
+/// Further topics of a document, at most: a text may have a thousand windows.
+const MOST_FURTHER: usize = 100;
+
 /// One line of `assignments.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssignmentRecord {
@@ -25,8 +28,8 @@ pub struct AssignmentRecord {
     /// Share of the neighbours' votes that the topic won, in [0, 1]; absent in revisions.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub weight: Option<f32>,
-    /// The other topics of a long document whose windows were judged one by one, best first; absent where there are
-    /// none.
+    /// The other topics of a long document whose windows were judged one by one, best first, 100 at most; absent where
+    /// there are none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub further: Vec<FurtherTopic>,
     /// The model version that decided it.
@@ -59,7 +62,7 @@ impl AssignmentRecord {
     /// The assignment on arrival; `model` is the version that judged it.
     pub fn on_arrival(judged: &Judged, model: &TopicModel) -> Self {
         let assignment = &judged.assignment;
-        let further = judged.further.iter().map(|(id, similarity)| FurtherTopic {
+        let further = judged.further.iter().take(MOST_FURTHER).map(|(id, similarity)| FurtherTopic {
             topic: id.0,
             label: name(model, Some(*id)),
             similarity: *similarity,

@@ -16,6 +16,9 @@ pub struct DeadLetterRecord {
     /// Where it came from.
     #[serde(flatten)]
     pub position: Position,
+    /// How many bytes the original has, if only its start stands here.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cut_from_bytes: Option<u64>,
     /// The original bytes, if they are UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub original: Option<String>,
@@ -32,8 +35,9 @@ impl DeadLetterRecord {
             text.is_none().then(|| base64::engine::general_purpose::STANDARD.encode(&rejection.bytes));
         Self {
             reason: rejection.reason.code().to_owned(),
-            detail: rejection.reason.to_string(),
+            detail: rejection.reason.in_words(),
             position: rejection.position.clone(),
+            cut_from_bytes: Some(rejection.length()).filter(|all| *all > rejection.bytes.len() as u64),
             original: text,
             original_base64: encoded,
         }

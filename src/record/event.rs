@@ -47,6 +47,18 @@ impl EventRecord {
     }
 }
 
+/// Portraits in an event, at most: of further topics only id, name and size are told.
+const PORTRAITS: usize = 100;
+
+/// `topics`, one by one.
+fn portraits(topics: &[Portrait]) -> Vec<Value> {
+    let whole = topics.iter().take(PORTRAITS).map(portrait);
+    let named = topics.iter().skip(PORTRAITS).map(|topic| {
+        portrait(&Portrait { keywords: Vec::new(), representative: Vec::new(), ..topic.clone() })
+    });
+    whole.chain(named).collect()
+}
+
 fn portrait(topic: &Portrait) -> Value {
     json!({
         "id": topic.id, "name": topic.name, "size": topic.size,
@@ -70,7 +82,7 @@ fn details(happened: &Happened) -> Value {
         Happened::DocumentForgotten { document } => json!({ "document": document }),
         Happened::Rejected { refit, reason } => json!({ "refit": refit, "reason": reason }),
         Happened::Merged { into, from } => {
-            json!({ "topic": portrait(into), "merged": from.iter().map(portrait).collect::<Vec<_>>() })
+            json!({ "topic": portrait(into), "merged": portraits(from) })
         }
         Happened::Split { topic, from } => json!({ "topic": portrait(topic), "split_from": portrait(from) }),
         Happened::KeywordsChanged { topic, before, overlap } => {
@@ -82,5 +94,34 @@ fn details(happened: &Happened) -> Value {
         Happened::Published { topics, documents, outliers } => {
             json!({ "topics": topics, "documents": documents, "outliers": outliers })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keywords::Keyword;
+    use crate::model::topic::{Representative, TopicId};
+
+    #[test]
+    fn an_event_fits_into_a_record_of_kafka_however_many_topics_it_names() {
+        let keyword = || Keyword { term: "\u{1}".repeat(100), score: 0.25 };
+        let quote = || Representative { id: "i".repeat(4096).into(), text: "\u{1}".repeat(300) };
+        let portrait = |id| Portrait {
+            id: TopicId(id),
+            name: format!("{id} a name as people give it"),
+            size: 7,
+            keywords: (0..3).map(|_| keyword()).collect(),
+            representative: vec![quote()],
+        };
+        let happened = Happened::Merged { into: portrait(0), from: (1..2000).map(portrait).collect() };
+        let event = Event { number: 1, time_ms: 0, version: 2, happened };
+        let record = EventRecord::new(&event);
+        let merged = record.data["merged"].as_array().unwrap();
+        assert_eq!((merged.len(), &merged[1998]["id"]), (1999, &json!(1999)));
+        assert_eq!(merged[1998]["name"], "1999 a name as people give it");
+        let bytes = super::super::line(&record).len();
+        assert!(bytes < 1_000_000, "{bytes} bytes");
+        assert!(event.happened.summary().ends_with("; and 1979 more"));
     }
 }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
-use crate::model::evidence::Evidence;
+use crate::keywords::Bag;
+use crate::model::evidence::{Evidence, Learned};
 use crate::record::packed::{Broken, pack, unpack};
 
 /// One record of the evidence topic.
@@ -22,17 +23,22 @@ impl EvidenceRecord {
     /// `evidence`, after which the documents go on at `ends`, in as few records as stay near `bytes` each before they are compressed.
     pub fn cut(encoder: &str, evidence: Evidence, ends: Checkpoint, bytes: usize) -> Vec<Self> {
         let mut cut = Cut { parts: vec![Evidence::default()], size: 0, most: bytes };
-        cut.grow(16 * evidence.ids.len());
-        let first = &mut cut.parts[0];
-        (first.ids, first.rejected) = (evidence.ids, evidence.rejected);
+        cut.parts[0].rejected = evidence.rejected;
+        for ids in evidence.ids.chunks((bytes / ID_BYTES).max(1)) {
+            cut.grow(ID_BYTES * ids.len()).ids.extend(ids);
+        }
         for (topic, learned) in evidence.learned {
-            let words: usize = learned.words.iter().map(|(word, _)| word.len() + 2).sum();
-            cut.grow(8 * learned.sums.sum.len() + words).learned.insert(topic, learned);
+            let Learned { mut sums, words } = learned;
+            for words in words.cut(bytes) {
+                let size = 8 * sums.sum.len() + size_of_words(&words);
+                let part = cut.grow(size).learned.entry(topic).or_default();
+                part.sums.merge(&std::mem::take(&mut sums));
+                part.words.merge(&words);
+            }
         }
         for (kept, topic) in evidence.kept {
-            let words: usize = kept.words.iter().map(|(word, _)| word.len() + 2).sum();
-            let size = 4 * kept.embedding.len() + kept.text.len() + words;
-            cut.grow(size).kept.push((kept, topic));
+            let texts = kept.id.len() + kept.text.len() + size_of_words(&kept.words);
+            cut.grow(4 * kept.embedding.len() + texts).kept.push((kept, topic));
         }
         let parts = cut.parts.into_iter();
         let record = |evidence| Self { encoder: encoder.to_owned(), evidence, ends: Checkpoint::new() };
@@ -50,6 +56,13 @@ impl EvidenceRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self, Broken> {
         unpack(bytes)
     }
+}
+
+/// Bytes of the hash of an id.
+const ID_BYTES: usize = size_of::<u128>();
+
+fn size_of_words(words: &Bag) -> usize {
+    words.iter().map(|(word, _)| word.len() + 2).sum()
 }
 
 struct Cut {
@@ -79,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::{Partition, Position};
-    use crate::model::evidence::{Kept, Learned, Sums};
+    use crate::model::evidence::{Kept, Sums};
     use crate::model::topic::TopicId;
 
     fn evidence() -> impl Strategy<Value = Evidence> {
@@ -143,6 +156,18 @@ mod tests {
         #[test]
         fn no_bytes_are_trusted(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(EvidenceRecord::decode(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn the_words_of_one_topic_are_cut_too() {
+        let mut evidence = Evidence { ids: (0..1000).collect(), ..Evidence::default() };
+        let learned = evidence.learned.entry(None).or_default();
+        (0..1000).for_each(|number| learned.words.add(&format!("word{number:06}"), 1));
+        for part in EvidenceRecord::cut("encoder", evidence, Checkpoint::new(), 1000) {
+            let words: usize =
+                part.evidence.learned.values().map(|learned| size_of_words(&learned.words)).sum();
+            assert!(words + ID_BYTES * part.evidence.ids.len() <= 1300);
         }
     }
 

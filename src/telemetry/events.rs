@@ -148,10 +148,10 @@ impl Telemetry {
         self.metrics.documents.with_label_values(&["rejected"]).inc_by(rejections.len() as u64);
         for rejection in rejections {
             self.metrics.dead_letters.with_label_values(&[rejection.reason.code()]).inc();
-            debug!(position = %rejection.position, reason = %rejection.reason, "document rejected");
+            debug!(position = %rejection.position, reason = rejection.reason.in_words(), "document rejected");
         }
-        let (documents, position, reason) = (rejections.len(), &first.position, &first.reason);
-        warn!(documents, first = %position, %reason, "documents rejected");
+        let (documents, position, reason) = (rejections.len(), &first.position, first.reason.in_words());
+        warn!(documents, first = %position, reason, "documents rejected");
     }
 
     /// A batch and what followed from it are on the disk.

@@ -154,6 +154,9 @@ impl Default for Params {
     }
 }
 
+/// What a record may have, in bytes, at least: what topicd writes is bounded by it.
+pub(super) const LEAST_MESSAGE_BYTES: u64 = 1_000_000;
+
 /// Settings that exactly-once rests on, or that have a key of their own.
 const OURS: [(&str, &str); 8] = [
     ("bootstrap.servers", "kafka.brokers"),
@@ -230,7 +233,13 @@ impl Params {
                 return refuse(&format!("topics.{key}"), format!("\"{name}\""), &must);
             }
         }
-        for (name, _) in flat(&self.settings) {
+        for (name, value) in flat(&self.settings) {
+            if name == "message.max.bytes"
+                && value.parse().is_ok_and(|bytes: u64| bytes < LEAST_MESSAGE_BYTES)
+            {
+                let must = format!("at least {LEAST_MESSAGE_BYTES}");
+                return refuse("settings.message.max.bytes", value, &must);
+            }
             if let Some((_, instead)) = OURS.iter().find(|(ours, _)| *ours == name) {
                 let must = format!("left out; set `{instead}`");
                 return refuse(&format!("settings.{name}"), "set".into(), &must);

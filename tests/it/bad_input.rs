@@ -29,6 +29,8 @@ fn lines() -> Vec<(Option<&'static str>, Vec<u8>)> {
         (Some("embedding_value"), embedding("zero", &format!("0.0{}", ",0.0".repeat(DIM - 1)))),
         (Some("embedding_value"), embedding("nan", &format!("NaN{}", ",1.0".repeat(DIM - 1)))),
         (Some("duplicate_id"), good("first")),
+        (Some("id_too_long"), good(&"i".repeat(1 << 20 >> 1))),
+        (Some("not_json"), format!("\"{}\"", "x".repeat(100_000)).into_bytes()),
         (None, good("last")),
     ]
 }
@@ -64,10 +66,12 @@ fn a_tour_of_bad_input() {
         let original = original(letter);
         if reason == "too_long" {
             assert!(line.starts_with(&original) && !original.is_empty());
+            assert_eq!(letter["cut_from_bytes"], line.len(), "{reason}");
         } else {
             assert_eq!(original, line, "the original bytes of {reason}");
         }
-        assert!(!letter["detail"].as_str().unwrap().is_empty());
+        let detail = letter["detail"].as_str().unwrap().len();
+        assert!((1..2000).contains(&detail), "{detail} bytes of detail");
     }
 }
 

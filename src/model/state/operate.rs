@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::event::{Happened, Portrait};
-use crate::model::operate::{Action, Holding, Refusal};
+use crate::model::operate::{Action, Holding, MOST_LABEL_CHARACTERS, Refusal};
 use crate::model::state::State;
 use crate::model::state::adopt::{Revision, Rules};
 use crate::model::state::change::Change;
@@ -103,10 +103,7 @@ impl State {
             }
             Action::Rename { topic, label } => {
                 self.need(*topic)?;
-                let label = label.as_deref().map(str::trim).map(ToOwned::to_owned);
-                if label.as_deref() == Some("") {
-                    return Err(Refusal::EmptyLabel { topic: *topic });
-                }
+                let label = label.as_deref().map(|label| one_line(*topic, label)).transpose()?;
                 draft.edit(*topic, |record| record.topic.custom_label = label);
             }
             Action::Pin { topic } | Action::Unpin { topic } => {
@@ -242,5 +239,15 @@ fn ended(before: &BTreeMap<TopicId, Portrait>, id: TopicId, into: Option<TopicId
     match into {
         Some(into) => Happened::Merged { into: portrait(into), from: vec![portrait(id)] },
         None => Happened::Forgotten { topic: portrait(id) },
+    }
+}
+
+/// `label` as one line.
+fn one_line(topic: TopicId, label: &str) -> Result<String, Refusal> {
+    let line = label.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.chars().count() {
+        0 => Err(Refusal::EmptyLabel { topic }),
+        characters if characters > MOST_LABEL_CHARACTERS => Err(Refusal::LongLabel { topic, characters }),
+        _ => Ok(line),
     }
 }

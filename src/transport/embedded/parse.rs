@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::time;
 use crate::checkpoint::Position;
-use crate::document::{Document, Reason, Rejection};
+use crate::document::{Document, MOST_ID_BYTES, Reason, Rejection};
 
 /// How many bytes of a line that is too long are kept with its rejection.
 pub(super) const KEPT_BYTES: usize = 4096;
@@ -108,17 +108,21 @@ impl Parser {
 
     fn read(&self, line: &[u8], position: &Position, named: Arc<str>) -> Result<Document, Reason> {
         let line = std::str::from_utf8(line).map_err(|e| Reason::NotUtf8 { at: e.valid_up_to() })?;
-        match self.format {
-            Format::Json => self.read_json(line, position, named),
-            Format::Lines if line.trim().is_empty() => Err(Reason::EmptyText),
-            Format::Lines => Ok(Document {
+        let document = match self.format {
+            Format::Json => self.read_json(line, position, named)?,
+            Format::Lines if line.trim().is_empty() => return Err(Reason::EmptyText),
+            Format::Lines => Document {
                 id: named,
                 text: line.trim().to_owned(),
                 timestamp_ms: None,
                 label: None,
                 embedding: None,
                 position: position.clone(),
-            }),
+            },
+        };
+        match document.id.len() {
+            bytes if bytes > MOST_ID_BYTES => Err(Reason::LongId { bytes }),
+            _ => Ok(document),
         }
     }
 

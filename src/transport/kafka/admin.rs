@@ -13,6 +13,7 @@ use super::client::{Clients, Consumer, Context, Refused, Told};
 use super::error::Error;
 use super::log::passes;
 use super::produce::{Out, produce, until};
+use crate::transport::brokers::LEAST_MESSAGE_BYTES;
 
 /// How a topic of ours must be made.
 struct Kind {
@@ -37,8 +38,6 @@ const KINDS: [Kind; 7] = [
 const COMPACT: (&str, &str) = ("cleanup.policy", "compact");
 const DELETE: (&str, &str) = ("cleanup.policy", "delete");
 const LARGE: (&str, &str) = ("max.message.bytes", "16777216");
-/// The least that a topic of ours must take: evidence is cut to half of it.
-const LEAST_MESSAGE_BYTES: u64 = 1_000_000;
 /// How long brokers are asked before it is looked whether they refuse.
 const SLICE: Duration = Duration::from_secs(2);
 /// How long it is listened for a reason after that.

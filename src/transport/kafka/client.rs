@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::error::{Error, code};
 use super::log::passes;
-use crate::checkpoint::Partition;
+use crate::checkpoint::{Partition, Position};
 use crate::telemetry::Telemetry;
 use crate::transport::brokers::Checked;
 
@@ -74,13 +74,35 @@ pub(super) struct Told {
     refused: Mutex<Option<Refused>>,
 }
 
-/// A record that a broker refused.
+/// Where the document stands that a record is about, on its way through librdkafka.
+pub(super) type About = Box<Option<Position>>;
+
+/// A record that a broker, or librdkafka, refused.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub place: Place,
     pub bytes: usize,
     pub code: Code,
+    /// What the record is about.
+    pub about: String,
 }
+
+impl Refused {
+    /// What it means for the user, if the record would be refused again.
+    pub(super) fn for_good(self) -> Result<Error, Self> {
+        let Self { place, bytes, code, about } = self;
+        match code {
+            Code::MessageSizeTooLarge => Ok(Error::TooLarge { place: place.to_string(), bytes, about }),
+            Code::InvalidRecord | Code::InvalidTimestamp | Code::PolicyViolation => {
+                Ok(Error::Unfit { place: place.to_string(), code, about })
+            }
+            code => Err(Self { place, bytes, code, about }),
+        }
+    }
+}
+
+/// Characters of a record's key in a message.
+const QUOTED: usize = 60;
 
 impl Told {
     fn reason(&self) -> Option<(Code, String)> {
@@ -94,6 +116,34 @@ impl Told {
 
     fn forget_reason(&self) {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// A record came to nothing, because of `error`.
+    pub(super) fn refuse(
+        &self,
+        place: Place,
+        bytes: usize,
+        error: &KafkaError,
+        key: Option<&[u8]>,
+        about: Option<&Position>,
+    ) {
+        let purged = [Code::PurgeQueue, Code::PurgeInflight];
+        let Some(code) = code(error).filter(|code| !purged.contains(code)) else { return };
+        let about = match (about, key) {
+            (Some(position), _) => format!("document `{position}`"),
+            (None, Some(key)) => {
+                format!("`{}`", String::from_utf8_lossy(key).chars().take(QUOTED).collect::<String>())
+            }
+            (None, None) => "no document".to_owned(),
+        };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get_or_insert(Refused { place, bytes, code, about });
+    }
+
+    /// Why a record was refused, if one was; it stays there for [`refused`](Self::refused).
+    pub(super) fn refusal(&self) -> Option<Code> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_ref().map(|refused| refused.code)
     }
 
     /// The first record that was refused since the last call, if any.
@@ -198,19 +248,13 @@ impl<R: Rebalancing> ConsumerContext for Context<R> {
 }
 
 impl<R: Rebalancing> ProducerContext for Context<R> {
-    type DeliveryOpaque = ();
+    type DeliveryOpaque = About;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result
-            && let Some(code) =
-                code(error).filter(|code| *code != Code::PurgeQueue && *code != Code::PurgeInflight)
-        {
-            let mut refused = self.told.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            refused.get_or_insert_with(|| Refused {
-                place: Place { topic: Arc::from(message.topic()), partition: message.partition() },
-                bytes: message.payload_len() + message.key_len(),
-                code,
-            });
+    fn delivery(&self, result: &DeliveryResult<'_>, about: About) {
+        if let Err((error, message)) = result {
+            let place = Place { topic: Arc::from(message.topic()), partition: message.partition() };
+            let bytes = message.payload_len() + message.key_len();
+            self.told.refuse(place, bytes, error, message.key(), (*about).as_ref());
         }
     }
 }

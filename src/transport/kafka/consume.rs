@@ -229,6 +229,9 @@ impl Receiving {
         envelope: &Envelope,
     ) -> Result<Result<Document, Rejection>, Error> {
         let payload = message.payload().unwrap_or_default();
+        if let Some(reason) = envelope.too_large() {
+            return Ok(Err(Rejection { position: position.clone(), reason, bytes: payload.to_vec() }));
+        }
         let Some(registry) = &mut self.registry else {
             return Ok(parse(&self.parser, payload, position, envelope));
         };

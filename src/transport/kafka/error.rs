@@ -66,14 +66,29 @@ pub enum Error {
     },
     /// A record is larger than its topic takes.
     #[error(
-        "a record of {bytes} bytes is too large for `{place}`; raise the topic's `max.message.bytes`, and \
-         `message.max.bytes` in `kafka.settings`"
+        "a record of {bytes} bytes about {about} is too large for `{place}`; set the topic's `max.message.bytes` to at \
+         least 1000000"
     )]
     TooLarge {
         /// Topic and partition.
         place: String,
         /// The record's size.
         bytes: usize,
+        /// The document, or the record's key.
+        about: String,
+    },
+    /// A topic refuses a record for what it is.
+    #[error(
+        "`{place}` refuses the record about {about}: {code}; check `cleanup.policy` and `message.timestamp` in the \
+         topic's settings"
+    )]
+    Unfit {
+        /// Topic and partition.
+        place: String,
+        /// The broker's reason.
+        code: Code,
+        /// The document, or the record's key.
+        about: String,
     },
     /// Records were deleted before they were read.
     #[error(

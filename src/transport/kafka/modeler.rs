@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::{mpsc, watch};
@@ -208,8 +208,8 @@ impl Modeler {
     }
 
     fn failed(&self, doing: &'static str, source: KafkaError) -> Error {
-        if let Some(Refused { place, bytes, code: Code::MessageSizeTooLarge }) = self.reign.told.refused() {
-            return Error::TooLarge { place: place.to_string(), bytes };
+        if let Some(Ok(unfit)) = self.reign.told.refused().map(Refused::for_good) {
+            return unfit;
         }
         match self.reign.told.error(doing, &self.reign.clients.params.params().group, source) {
             // The successor's producer was initialised.

@@ -1,15 +1,16 @@
 //! Bringing one record out, and waiting for brokers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::BaseRecord;
+use rdkafka::producer::{BaseRecord, Producer as _};
 
-use super::client::Producer;
-use super::envelope::Envelope;
+use super::client::{About, Place, Producer};
 use super::error::code;
 use super::thread::spawn;
+use crate::checkpoint::Position;
 
 /// How long a full queue is given to drain before it is tried again.
 const QUEUE_WAIT: Duration = Duration::from_millis(5);
@@ -27,22 +28,14 @@ pub(super) struct Out<'a> {
     pub value: Option<&'a [u8]>,
     pub headers: Option<OwnedHeaders>,
     pub timestamp: Option<i64>,
-}
-
-impl Out<'_> {
-    /// With the headers and the time that came with the document.
-    pub(super) fn with(mut self, envelope: Option<&Envelope>) -> Self {
-        if let Some(envelope) = envelope {
-            self.headers = envelope.carried();
-            self.timestamp = envelope.timestamp_ms;
-        }
-        self
-    }
+    /// Where the document stands that it is about.
+    pub source: Option<&'a Position>,
 }
 
 /// Hands `out` to the producer; waits while its queue is full, which its own thread drains.
 pub(super) fn produce(producer: &Producer, out: &Out<'_>) -> Result<(), KafkaError> {
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(out.topic);
+    let about = Box::new(out.source.cloned());
+    let mut record: BaseRecord<'_, [u8], [u8], About> = BaseRecord::with_opaque_to(out.topic, about);
     (record.partition, record.key, record.payload) = (out.partition, out.key, out.value);
     (record.headers, record.timestamp) = (out.headers.clone(), out.timestamp);
     loop {
@@ -52,7 +45,12 @@ pub(super) fn produce(producer: &Producer, out: &Out<'_>) -> Result<(), KafkaErr
                 record = back;
                 std::thread::park_timeout(QUEUE_WAIT);
             }
-            Err((error, _)) => return Err(error),
+            Err((error, _)) => {
+                let bytes = [out.key, out.value].into_iter().flatten().map(<[u8]>::len).sum();
+                let place = Place { topic: Arc::from(out.topic), partition: out.partition.unwrap_or(-1) };
+                producer.context().told.refuse(place, bytes, &error, out.key, out.source);
+                return Err(error);
+            }
         }
     }
 }

@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Consumer, Place, Producer, Refused, Told};
 use super::consume::Share;
-use super::envelope::Envelopes;
+use super::envelope::{Envelope, Envelopes, Letter};
 use super::error::{Error, is_final};
 use super::produce::{Out, at_most, produce, until};
 use crate::checkpoint::Checkpoint;
@@ -34,8 +34,6 @@ use crate::transport::brokers::Guarantee;
 
 /// Bytes of evidence in a record, before it is compressed; topics take a million by default.
 const EVIDENCE_BYTES: usize = 512 << 10;
-/// Bytes of a dead letter: what a topic takes by default, less room for its headers.
-pub(super) const LETTER_BYTES: usize = 900_000;
 /// Between two attempts to get a working producer.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -218,8 +216,7 @@ impl Transactor {
         ends: &BTreeMap<Place, i64>,
     ) -> Result<(), KafkaError> {
         producer.flush(self.clients.timeout())?;
-        if let Some(Refused { place, bytes, code }) = told.refused() {
-            self.clients.telemetry.kafka_complained(&format!("a record of {bytes} bytes to {place}: {code}"));
+        if let Some(code) = told.refusal() {
             return Err(KafkaError::MessageProduction(code));
         }
         consumer.commit(&offsets(ends)?, CommitMode::Sync)
@@ -227,8 +224,8 @@ impl Transactor {
 
     /// What `error` means for the transaction.
     fn judge(&self, doing: &'static str, told: &Told, error: KafkaError) -> Failure {
-        if let Some(Refused { place, bytes, code: Code::MessageSizeTooLarge }) = told.refused() {
-            return Failure::Final(Error::TooLarge { place: place.to_string(), bytes });
+        if let Some(Ok(unfit)) = told.refused().map(Refused::for_good) {
+            return Failure::Final(unfit);
         }
         match &error {
             KafkaError::Transaction(inner) if inner.txn_requires_abort() => Failure::Abort(error),
@@ -322,7 +319,7 @@ fn arrivals(
     dead_letters: &str,
     handed: &Handed,
 ) -> Result<(), KafkaError> {
-    let outcome = &handed.outcome;
+    let (outcome, now_ms) = (&handed.outcome, jiff::Timestamp::now().as_millisecond());
     for judged in &outcome.judged {
         let record = AssignmentRecord::on_arrival(judged, &outcome.model);
         let envelope = handed.envelopes.get(&judged.document.position);
@@ -331,19 +328,24 @@ fn arrivals(
             topic: assignments,
             key: Some(record.id.as_bytes()),
             value: Some(&value),
+            headers: envelope.and_then(Envelope::carried),
+            timestamp: envelope.and_then(|envelope| envelope.time(now_ms)),
+            source: Some(&record.position),
             ..Out::default()
         };
-        produce(producer, &out.with(envelope))?;
+        produce(producer, &out)?;
     }
+    let none = Envelope::default();
     for rejection in &outcome.rejections {
-        let envelope = handed.envelopes.get(&rejection.position);
-        let headers = envelope.and_then(|envelope| envelope.headers.clone());
+        let envelope = handed.envelopes.get(&rejection.position).unwrap_or(&none);
+        let Letter { key, value, headers } = Letter::of(rejection, envelope);
         let out = Out {
             topic: dead_letters,
-            key: envelope.and_then(|envelope| envelope.key.as_deref()),
-            value: Some(&rejection.bytes[..rejection.bytes.len().min(LETTER_BYTES)]),
-            headers: Some(super::envelope::refused(headers, rejection)),
-            timestamp: envelope.and_then(|envelope| envelope.timestamp_ms),
+            key,
+            value: Some(value),
+            headers: Some(headers),
+            timestamp: envelope.time(now_ms),
+            source: Some(&rejection.position),
             ..Out::default()
         };
         produce(producer, &out)?;

@@ -39,6 +39,15 @@ pub(crate) struct Record {
     pub(crate) timestamp: Option<i64>,
 }
 
+/// A record to be written; without a value a tombstone.
+#[derive(Debug, Default)]
+pub(crate) struct Sent<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: Option<OwnedHeaders>,
+    pub(crate) timestamp: Option<i64>,
+}
+
 impl Record {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(self.value.as_deref().unwrap()).unwrap()
@@ -325,15 +334,27 @@ impl Broker {
         records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
         headers: Option<&OwnedHeaders>,
     ) {
+        self.send(
+            topic,
+            records.into_iter().map(|(key, value)| Sent {
+                key: Some(key.as_bytes()),
+                value: Some(value),
+                headers: headers.cloned(),
+                timestamp: None,
+            }),
+        );
+    }
+
+    /// Writes `records`, spread over the topic's partitions by key; all have arrived when it returns.
+    pub(crate) fn send<'a>(&self, topic: &str, records: impl IntoIterator<Item = Sent<'a>>) {
         let lost = Lost::default();
         let mut config = self.client();
-        let producer: ThreadedProducer<Lost> =
-            config.set("linger.ms", "5").create_with_context(lost.clone()).unwrap();
-        for (key, value) in records {
-            let mut record = BaseRecord::to(topic).key(key.as_bytes()).payload(value);
-            if let Some(headers) = headers {
-                record = record.headers(headers.clone());
-            }
+        config.set("linger.ms", "5").set("message.max.bytes", "16777216");
+        let producer: ThreadedProducer<Lost> = config.create_with_context(lost.clone()).unwrap();
+        for Sent { key, value, headers, timestamp } in records {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+            (record.key, record.payload) = (key, value);
+            (record.headers, record.timestamp) = (headers, timestamp);
             while let Err((_full, back)) = producer.send(record) {
                 record = back;
                 std::thread::park_timeout(Duration::from_millis(5));

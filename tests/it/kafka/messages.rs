@@ -2,6 +2,7 @@
 
 use rdkafka::message::{Header, OwnedHeaders};
 
+use super::broker::Sent;
 use super::daemon::{Cluster, document};
 use super::with_broker;
 use crate::topicd::wait_for;
@@ -48,5 +49,113 @@ fn envelopes_dead_letters_and_nested_fields() {
         assert!(record["partition"].as_str().unwrap().starts_with("messages-documents/"), "{record}");
         let metrics = daemon.get("/metrics").unwrap();
         assert!(metrics.contains("topicd_documents_total{outcome=\"rejected\"} 2"), "{metrics}");
+    });
+}
+
+/// A document with the id `id`.
+fn called(id: &str) -> Vec<u8> {
+    let mut document = document(1);
+    document["id"] = id.into();
+    document.to_string().into_bytes()
+}
+
+#[test]
+fn no_legal_message_stops_the_stream() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "legal" };
+        let far = i64::MAX.to_string();
+        let any = [("max.message.bytes", "16777216"), ("message.timestamp.after.max.ms", far.as_str())];
+        broker.create_with(&cluster.topic("documents"), 1, &any);
+        let long = "k".repeat(800_000);
+        let header = |bytes: usize| {
+            Some(OwnedHeaders::new().insert(Header { key: "trace", value: Some(&vec![b'h'; bytes]) }))
+        };
+        let (nameless, named) = (br#"{"text":"no id"}"#, called("short"));
+        let (long_id, far_ahead, no_json) = (called(&long), called("ahead"), vec![b'x'; 3_000_000]);
+        let key = |key| Some(str::as_bytes(key));
+        let records = [
+            ("id_too_long", Sent { key: key("long id"), value: Some(&long_id), ..Sent::default() }),
+            (
+                "headers_too_long",
+                Sent {
+                    key: key("headers"),
+                    value: Some(&named),
+                    headers: header(1_500_000),
+                    ..Sent::default()
+                },
+            ),
+            ("headers_too_long", Sent { key: key(&long), value: Some(&named), ..Sent::default() }),
+            ("headers_too_long", Sent { key: key(&long), value: Some(nameless), ..Sent::default() }),
+            ("id_too_long", Sent { key: key(&long[..5000]), value: Some(nameless), ..Sent::default() }),
+            (
+                "too_long",
+                Sent {
+                    key: key("no json"),
+                    value: Some(&no_json),
+                    headers: header(250_000),
+                    ..Sent::default()
+                },
+            ),
+            (
+                "",
+                Sent {
+                    key: key("ahead"),
+                    value: Some(&far_ahead),
+                    timestamp: Some(4_000_000_000_000),
+                    ..Sent::default()
+                },
+            ),
+            ("", Sent { key: key("good"), value: Some(&named), headers: header(200_000), ..Sent::default() }),
+        ];
+        let (reasons, records): (Vec<&str>, Vec<Sent<'_>>) = records.into_iter().unzip();
+        broker.send(&cluster.topic("documents"), records);
+        let home = cluster.machine("a");
+        let _daemon = home.start();
+        let assigned = wait_for("the good ones", || {
+            let assigned = broker.read(&cluster.topic("assignments"));
+            (assigned.len() == 2).then_some(assigned)
+        });
+        assert_eq!(
+            assigned.iter().map(|record| record.key.clone().unwrap()).collect::<Vec<_>>(),
+            ["ahead", "short"]
+        );
+        assert_eq!(assigned[1].header("trace").unwrap().len(), 200_000);
+        let letters = broker.read(&cluster.topic("dead_letters"));
+        let refused: Vec<&str> = reasons.into_iter().filter(|reason| !reason.is_empty()).collect();
+        assert_eq!(letters.len(), refused.len());
+        for (offset, (letter, reason)) in letters.iter().zip(refused).enumerate() {
+            assert_eq!(letter.header("topicd.reason"), Some(reason), "{:?}", letter.header("topicd.detail"));
+            assert_eq!(letter.header("topicd.partition"), Some("legal-documents/0"));
+            assert_eq!(letter.header("topicd.offset"), Some(offset.to_string().as_str()));
+        }
+        assert_eq!(letters[0].value.as_ref(), Some(&long_id), "whole");
+        assert_eq!(letters[1].header("topicd.headers_left_out"), Some("1, 1500015 bytes"));
+        assert_eq!((letters[1].value.as_ref(), letters[1].header("trace")), (Some(&named), None));
+        assert_eq!(letters[2].header("topicd.key_cut_from_bytes"), Some("800000"));
+        assert_eq!(letters[2].key.as_ref().unwrap().len(), 4096);
+        assert_eq!(letters[5].header("topicd.cut_from_bytes"), Some("3000000"));
+        assert_eq!(letters[5].header("trace").unwrap().len(), 250_000);
+    });
+}
+
+#[test]
+fn evidence_of_long_texts_fits_into_a_topic_as_brokers_make_it() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "words" };
+        broker.create(&cluster.topic("documents"), 1);
+        broker.create_with(&cluster.topic("evidence"), 1, &[("max.message.bytes", "1000000")]);
+        let documents: Vec<Vec<u8>> = (0..64)
+            .map(|n| {
+                let mut long = document(n);
+                let words: Vec<String> =
+                    (0..6000).map(|_| format!("{:09x}", rand::random::<u32>())).collect();
+                long["text"] = words.join(" ").into();
+                long.to_string().into_bytes()
+            })
+            .collect();
+        broker.write(&cluster.topic("documents"), documents.iter().map(|value| ("", value.as_slice())), None);
+        let home = cluster.machine("a").set("kafka.transaction_ms=2000");
+        let daemon = home.start();
+        cluster.settle(&daemon, 64, 0, &[&home]);
     });
 }

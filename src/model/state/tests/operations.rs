@@ -254,3 +254,14 @@ fn what_an_operator_merged_or_ended_stays_so_until_it_is_restored() {
     assert_eq!(refit(&mut state), [0, 1]);
     assert_eq!(state.totals().topics, 2, "no other id was given");
 }
+
+#[test]
+fn a_label_is_one_line_of_bounded_length() {
+    let mut state = two_topics_of(20, bounds());
+    let rename = |label: &str| Action::Rename { topic: TopicId(0), label: Some(label.to_owned()) };
+    operate(&mut state, &rename(" Travel \n\tbans ")).unwrap();
+    assert_eq!(state.topics()[&TopicId(0)].topic.custom_label.as_deref(), Some("Travel bans"));
+    let refused = operate(&mut state, &rename(&"x".repeat(201))).unwrap_err();
+    assert!(matches!(refused, Refusal::LongLabel { characters: 201, .. }), "{refused}");
+    assert!(matches!(operate(&mut state, &rename(" \n ")), Err(Refusal::EmptyLabel { .. })));
+}
