@@ -59,6 +59,37 @@ fn called(id: &str) -> Vec<u8> {
     document.to_string().into_bytes()
 }
 
+/// A message, and the reason for which it is refused; none where it is good.
+struct Case {
+    reason: Option<&'static str>,
+    key: String,
+    value: Vec<u8>,
+    /// Bytes of its header `trace`.
+    header: usize,
+    timestamp: Option<i64>,
+}
+
+fn legal_messages() -> Vec<Case> {
+    let case = |reason: Option<&'static str>, key: &str, value: Vec<u8>, header: usize| Case {
+        reason,
+        key: key.to_owned(),
+        value,
+        header,
+        timestamp: None,
+    };
+    let (long, nameless) = ("k".repeat(800_000), br#"{"text":"no id"}"#.to_vec());
+    vec![
+        case(Some("id_too_long"), "long id", called(&long), 1),
+        case(Some("headers_too_long"), "headers", called("short"), 1_500_000),
+        case(Some("headers_too_long"), &long, called("short"), 1),
+        case(Some("headers_too_long"), &long, nameless.clone(), 1),
+        case(Some("id_too_long"), &long[..5000], nameless, 1),
+        case(Some("too_long"), "no json", vec![b'x'; 3_000_000], 250_000),
+        Case { timestamp: Some(4_000_000_000_000), ..case(None, "ahead", called("ahead"), 1) },
+        case(None, "good", called("short"), 200_000),
+    ]
+}
+
 #[test]
 fn no_legal_message_stops_the_stream() {
     with_broker(|broker| {
@@ -66,48 +97,17 @@ fn no_legal_message_stops_the_stream() {
         let far = i64::MAX.to_string();
         let any = [("max.message.bytes", "16777216"), ("message.timestamp.after.max.ms", far.as_str())];
         broker.create_with(&cluster.topic("documents"), 1, &any);
-        let long = "k".repeat(800_000);
-        let header = |bytes: usize| {
-            Some(OwnedHeaders::new().insert(Header { key: "trace", value: Some(&vec![b'h'; bytes]) }))
-        };
-        let (nameless, named) = (br#"{"text":"no id"}"#, called("short"));
-        let (long_id, far_ahead, no_json) = (called(&long), called("ahead"), vec![b'x'; 3_000_000]);
-        let key = |key| Some(str::as_bytes(key));
-        let records = [
-            ("id_too_long", Sent { key: key("long id"), value: Some(&long_id), ..Sent::default() }),
-            (
-                "headers_too_long",
-                Sent {
-                    key: key("headers"),
-                    value: Some(&named),
-                    headers: header(1_500_000),
-                    ..Sent::default()
-                },
-            ),
-            ("headers_too_long", Sent { key: key(&long), value: Some(&named), ..Sent::default() }),
-            ("headers_too_long", Sent { key: key(&long), value: Some(nameless), ..Sent::default() }),
-            ("id_too_long", Sent { key: key(&long[..5000]), value: Some(nameless), ..Sent::default() }),
-            (
-                "too_long",
-                Sent {
-                    key: key("no json"),
-                    value: Some(&no_json),
-                    headers: header(250_000),
-                    ..Sent::default()
-                },
-            ),
-            (
-                "",
-                Sent {
-                    key: key("ahead"),
-                    value: Some(&far_ahead),
-                    timestamp: Some(4_000_000_000_000),
-                    ..Sent::default()
-                },
-            ),
-            ("", Sent { key: key("good"), value: Some(&named), headers: header(200_000), ..Sent::default() }),
-        ];
-        let (reasons, records): (Vec<&str>, Vec<Sent<'_>>) = records.into_iter().unzip();
+        let cases = legal_messages();
+        let records = cases.iter().map(|case| {
+            let value = vec![b'h'; case.header];
+            let headers = OwnedHeaders::new().insert(Header { key: "trace", value: Some(&value) });
+            Sent {
+                key: Some(case.key.as_bytes()),
+                value: Some(&case.value),
+                headers: Some(headers),
+                timestamp: case.timestamp,
+            }
+        });
         broker.send(&cluster.topic("documents"), records);
         let home = cluster.machine("a");
         let _daemon = home.start();
@@ -115,22 +115,20 @@ fn no_legal_message_stops_the_stream() {
             let assigned = broker.read(&cluster.topic("assignments"));
             (assigned.len() == 2).then_some(assigned)
         });
-        assert_eq!(
-            assigned.iter().map(|record| record.key.clone().unwrap()).collect::<Vec<_>>(),
-            ["ahead", "short"]
-        );
+        let keys: Vec<_> = assigned.iter().map(|record| record.key.as_deref().unwrap()).collect();
+        assert_eq!(keys, ["ahead", "short"]);
         assert_eq!(assigned[1].header("trace").unwrap().len(), 200_000);
         let letters = broker.read(&cluster.topic("dead_letters"));
-        let refused: Vec<&str> = reasons.into_iter().filter(|reason| !reason.is_empty()).collect();
+        let refused: Vec<&str> = cases.iter().filter_map(|case| case.reason).collect();
         assert_eq!(letters.len(), refused.len());
         for (offset, (letter, reason)) in letters.iter().zip(refused).enumerate() {
             assert_eq!(letter.header("topicd.reason"), Some(reason), "{:?}", letter.header("topicd.detail"));
             assert_eq!(letter.header("topicd.partition"), Some("legal-documents/0"));
             assert_eq!(letter.header("topicd.offset"), Some(offset.to_string().as_str()));
         }
-        assert_eq!(letters[0].value.as_ref(), Some(&long_id), "whole");
+        assert_eq!(letters[0].value.as_ref(), Some(&cases[0].value), "whole");
         assert_eq!(letters[1].header("topicd.headers_left_out"), Some("1, 1500015 bytes"));
-        assert_eq!((letters[1].value.as_ref(), letters[1].header("trace")), (Some(&named), None));
+        assert_eq!((letters[1].value.as_ref(), letters[1].header("trace")), (Some(&cases[1].value), None));
         assert_eq!(letters[2].header("topicd.key_cut_from_bytes"), Some("800000"));
         assert_eq!(letters[2].key.as_ref().unwrap().len(), 4096);
         assert_eq!(letters[5].header("topicd.cut_from_bytes"), Some("3000000"));
