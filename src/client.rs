@@ -3,7 +3,7 @@
 //! It follows no redirection by itself: a redirected POST would become a GET, and a secret would go to another host.
 //! A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), but never for the loopback.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub enum AddressError {
 }
 
 /// Where a request may go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Address(http::Uri);
 
 impl Address {
@@ -76,19 +76,30 @@ impl Address {
         Self::parse(&if pairs.is_empty() { base } else { format!("{base}?{}", pairs.join("&")) })
     }
 
-    /// Host and port, as a redirection may change them.
-    pub fn authority(&self) -> &str {
-        self.0.authority().map_or("", http::uri::Authority::as_str)
-    }
-
-    /// Scheme, host and port.
+    /// Scheme, host and port, as a redirection may change them.
     pub fn origin(&self) -> String {
-        format!("{}://{}", self.0.scheme_str().unwrap_or("http"), self.authority())
+        let authority = self.0.authority().map_or("", http::uri::Authority::as_str);
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        format!("{}://{host}", self.0.scheme_str().unwrap_or("http"))
     }
 
     fn is_loopback(&self) -> bool {
         let host = self.0.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for Address {
+    /// Without what may be a secret: user, password and query.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin(), self.0.path())
+    }
+}
+
+impl fmt::Debug for Address {
+    /// The path of a webhook is a secret too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin())
     }
 }
 
@@ -228,7 +239,7 @@ mod tests {
             assert!(matches!(Address::parse(wrong), Err(AddressError::NoAddress)), "{wrong}");
         }
         let address = Address::parse("http://[::1]:9464/api/find").unwrap();
-        assert!(address.is_loopback() && address.authority() == "[::1]:9464");
+        assert!(address.is_loopback() && address.origin() == "http://[::1]:9464");
         let asked = address.with_query(&[("q", "a b&c=ü")]).unwrap();
         assert_eq!(asked.0.to_string(), "http://[::1]:9464/api/find?q=a%20b%26c%3D%C3%BC");
         assert!(!Address::parse("http://127.0.0.1.example.org/").unwrap().is_loopback());
@@ -237,6 +248,9 @@ mod tests {
 
     #[test]
     fn a_token_is_not_shown() {
+        let address = Address::parse("http://user:hush@host:80/v1?key=hush").unwrap();
+        assert_eq!(address.to_string(), "http://host:80/v1");
+        assert_eq!(format!("{address:?}"), "http://host:80");
         assert!(!format!("{:?}", bearer("hush").unwrap()).contains("hush"));
         assert!(bearer("two\nlines").is_none());
     }

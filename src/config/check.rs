@@ -1,5 +1,6 @@
 //! Every section as its room's checked parameters, and whose fault it is where a room refuses.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -9,6 +10,7 @@ use super::layers::{Given, in_words};
 use super::mistake::{Mistake, Origin};
 use super::schema::Schema;
 use super::sections::{Embed, Http, Output, Processing, Seeds, Shutdown, Source, State};
+use crate::model::refit;
 use crate::model::state::Bounds;
 use crate::model::state::describe::Wanted;
 use crate::pipeline::modeler::Parameters;
@@ -52,6 +54,7 @@ pub struct Config {
     /// How much is logged, and how.
     pub log: logs::Checked,
     embed_name: String,
+    files: Vec<PathBuf>,
 }
 
 impl Config {
@@ -59,10 +62,20 @@ impl Config {
     pub fn embed_name(&self) -> &str {
         &self.embed_name
     }
+
+    /// The files that it was read from: its own, and those of secrets.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
 }
 
-/// Checks every section; `None` if one of them cannot be used, with the reasons in `mistakes`.
-pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake>) -> Option<Config> {
+/// Checks every section of what was given, which was read from `files`; `None` if one of them cannot be used, with the reasons in `mistakes`.
+pub(super) fn check(
+    schema: &Schema,
+    given: &[Given],
+    files: Vec<PathBuf>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Config> {
     let mut sections = Sections { schema, given, mistakes };
     let source = sections.judge("source", |s: Source| {
         let is_kafka = s.is_kafka()?;
@@ -95,18 +108,7 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
     let ((source, is_kafka), kafka, label) = (source?, Some(kafka?), label?);
     Some(Config {
-        bounds: Bounds {
-            sample: refit.remembered,
-            outliers: refit.outlier_buffer,
-            fresh: refit.fresh,
-            anchors: refit.anchors,
-            window: state.window_documents,
-            // Assigners of a cluster know nothing of each other's ids.
-            seen: if is_kafka { 0 } else { state.remembered_ids },
-            vocabulary: keywords.params().max_vocabulary,
-            half_life: keywords.params().half_life_documents,
-            versions: state.versions,
-        },
+        bounds: bounds(&refit, &state, keywords.params(), is_kafka),
         parameters: Parameters { assign, refit, keywords: keywords.params().clone(), policy: policy? },
         wanted: wanted(&keywords, representation?, label.as_ref()),
         label,
@@ -117,6 +119,7 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         output: output?,
         embed,
         embed_name,
+        files,
         keywords,
         seeds: seeds?,
         http: http?,
@@ -124,6 +127,22 @@ pub(super) fn check(schema: &Schema, given: &[Given], mistakes: &mut Vec<Mistake
         shutdown: shutdown?,
         log: log?,
     })
+}
+
+/// How much the state keeps.
+fn bounds(refit: &refit::Checked, state: &State, keywords: &keywords::Params, is_kafka: bool) -> Bounds {
+    Bounds {
+        sample: refit.remembered,
+        outliers: refit.outlier_buffer,
+        fresh: refit.fresh,
+        anchors: refit.anchors,
+        window: state.window_documents,
+        // Assigners of a cluster know nothing of each other's ids.
+        seen: if is_kafka { 0 } else { state.remembered_ids },
+        vocabulary: keywords.max_vocabulary,
+        half_life: keywords.half_life_documents,
+        versions: state.versions,
+    }
 }
 
 /// What is made of topics beyond c-TF-IDF.
@@ -171,7 +190,7 @@ impl Sections<'_> {
         match judge(&given) {
             Ok(checked) => Some(checked),
             Err(message) => {
-                let found = blame(name, &given, &message, |given| judge(given).map(drop));
+                let found = blame(self.schema, name, &given, &message, |given| judge(given).map(drop));
                 self.mistakes.extend(found);
                 None
             }
@@ -194,13 +213,16 @@ fn in_range(message: &str) -> String {
 /// among the defaults, which are fine: what is refused then is that key's fault. If all pass alone, the last key
 /// without which the section passes is at fault.
 fn blame(
+    schema: &Schema,
     name: &str,
     given: &[&Given],
     message: &str,
     judge: impl Fn(&[&Given]) -> Result<(), String>,
 ) -> Vec<Mistake> {
-    let alone: Vec<Mistake> =
-        given.iter().filter_map(|one| judge(&[*one]).err().map(|message| mistake(one, &message))).collect();
+    let alone: Vec<Mistake> = given
+        .iter()
+        .filter_map(|one| judge(&[*one]).err().map(|message| mistake(schema, one, &message)))
+        .collect();
     if !alone.is_empty() {
         return alone;
     }
@@ -216,7 +238,7 @@ fn blame(
             found: String::new(),
             message: message.to_owned(),
         },
-        |one| mistake(one, message),
+        |one| mistake(schema, one, message),
     )]
 }
 
@@ -256,13 +278,13 @@ fn assemble(schema: &Schema, name: &str, given: &[&Given]) -> Value {
 }
 
 /// The room's message about `one`, where it says key and value with what stood in the layer in their place.
-fn mistake(one: &Given, message: &str) -> Mistake {
+fn mistake(schema: &Schema, one: &Given, message: &str) -> Mistake {
     let leaf = one.path.rsplit('.').next().unwrap_or_default();
     let (found, message) = match message.split_once(" but ") {
         Some((subject, rest)) if subject.contains(&format!("{leaf}` is ")) => {
-            (in_words(&one.path, &one.value), format!(" but {rest}"))
+            (in_words(schema, &one.path, &one.value), format!(" but {rest}"))
         }
-        _ if message.starts_with(" but ") => (in_words(&one.path, &one.value), message.to_owned()),
+        _ if message.starts_with(" but ") => (in_words(schema, &one.path, &one.value), message.to_owned()),
         _ => (String::new(), message.to_owned()),
     };
     Mistake { key: one.path.clone(), origin: one.origin.clone(), found, message }

@@ -109,6 +109,7 @@ pub(super) fn from_overrides(
     for text in overrides {
         let judged = match text.split_once('=') {
             Some((path, value)) => judge_text(schema, path.trim().to_owned(), value.trim(), Origin::Flag),
+            None if schema.default_of(text).is_none() && !schema.is_section(text) => Err(no_setting()),
             None => Err(Mistake {
                 key: text.clone(),
                 origin: Origin::Flag,
@@ -119,6 +120,16 @@ pub(super) fn from_overrides(
         keep(judged, &mut given, mistakes);
     }
     given
+}
+
+/// A flag that begins with nothing like a key: it may be a secret that lacks its key.
+fn no_setting() -> Mistake {
+    Mistake {
+        key: String::new(),
+        origin: Origin::Flag,
+        found: String::new(),
+        message: "it begins with no key; write --set section.key=value".into(),
+    }
 }
 
 fn keep(judged: Result<Given, Mistake>, given: &mut Vec<Given>, mistakes: &mut Vec<Mistake>) {
@@ -141,29 +152,32 @@ fn judge(schema: &Schema, path: String, value: &Value, origin: Origin) -> Result
     if let Some(value) = schema.accept(&path, value) {
         return Ok(Given { path, value, origin });
     }
-    let (found, message) = if schema.default_of(&path).is_some() || schema.is_section(&path) {
-        (in_words(&path, value), format!(" but must be {}", schema.expected(&path)))
+    if schema.default_of(&path).is_some() || schema.is_section(&path) {
+        let (found, message) =
+            (in_words(schema, &path, value), format!(" but must be {}", schema.expected(&path)));
+        return Err(Mistake { key: path, origin, found, message });
+    }
+    let message = if let Some(successor) = Schema::successor(&path) {
+        format!("; `{successor}` took its place")
+    } else if let Some(table) = schema.table_above(&path) {
+        format!("; set the whole table: {table}={{ \"name\" = \"value\" }}")
+    } else if let Some(nearest) = schema.nearest(&path) {
+        format!("; did you mean `{nearest}`?")
+    } else if origin == Origin::Flag {
+        return Err(no_setting());
     } else {
-        let hint = match (Schema::successor(&path), schema.nearest(&path)) {
-            (Some(successor), _) => format!("; `{successor}` took its place"),
-            (None, Some(nearest)) => format!("; did you mean `{nearest}`?"),
-            (None, None) => "; config/topicd.toml lists every key".into(),
-        };
-        ("unknown".into(), hint)
+        "; config/topicd.toml lists every key".into()
     };
-    Err(Mistake { key: path, origin, found, message })
+    Err(Mistake { key: path, origin, found: "unknown".into(), message })
 }
 
-/// The value of `path` as a message shows it: short ones as they stand, others by their type, and so are secrets.
-pub(super) fn in_words(path: &str, value: &Value) -> String {
+/// The value of `path` as a message shows it: short ones as they stand, others by their type, and so is what may hold
+/// a secret.
+pub(super) fn in_words(schema: &Schema, path: &str, value: &Value) -> String {
     let text = value.to_string();
-    let secret = ["notify.", "kafka.settings", "kafka.registry", "embed.remote.token"]
-        .iter()
-        .any(|start| path.starts_with(start));
-    if secret && !matches!(value, Value::Integer(_)) {
-        return type_in_words(value).to_owned();
-    }
-    if matches!(value, Value::Array(_) | Value::Table(_)) || text.chars().count() > 60 {
+    let is_long = matches!(value, Value::Array(_) | Value::Table(_)) || text.chars().count() > 60;
+    // Any address may be USER:PASSWORD@HOST.
+    if is_long || schema.is_secret(path) || text.contains('@') {
         return type_in_words(value).to_owned();
     }
     text

@@ -2,6 +2,7 @@
 //!
 //! - `schema` is `config/topicd.toml` itself: it says which keys there are and of which type;
 //! - `layers` reads what was given, each value with the place it came from;
+//! - `secrets` puts what a file holds in the place of the key that names it;
 //! - `sections` gives every section a type, `check` judges it by its room's own `check()`;
 //! - [`Mistake`] is what is wrong with one key; all are found before any is reported.
 //!
@@ -11,6 +12,7 @@ mod check;
 mod layers;
 mod mistake;
 mod schema;
+mod secrets;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -71,14 +73,17 @@ pub fn load_layers(layers: &Layers<'_>) -> Result<Config, Error> {
     let schema = schema::Schema::embedded()?;
     let mut mistakes = Vec::new();
     let mut given = Vec::new();
+    let mut files = Vec::new();
     if let Some(path) = layers.file {
         let text =
             fs_err::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         given.extend(layers::from_file(path, &text, &schema, &mut mistakes));
+        files.push(path.to_owned());
     }
     given.extend(layers::from_environment(&layers.environment, &schema, &mut mistakes));
     given.extend(layers::from_overrides(layers.overrides, &schema, &mut mistakes));
-    let config = check::check(&schema, &given, &mut mistakes);
+    secrets::resolve(&schema, &mut given, &mut files, &mut mistakes);
+    let config = check::check(&schema, &given, files, &mut mistakes);
     match config {
         Some(config) if mistakes.is_empty() => Ok(config),
         _ => Err(Mistakes(mistakes).into()),

@@ -1,23 +1,29 @@
-//! `config/topicd.toml` as the list of all keys, with their defaults and types.
+//! `config/topicd.toml` as the list of all keys, with their defaults and types, and of those that are secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use super::mistake::{Mistake, Mistakes, Origin};
 
 /// Keys that are no more, and what took their place.
 const GONE: &[(&str, &str)] = &[("notify.max_attempts", "notify.max_age")];
+/// What a key's name has behind it where it names the file of a secret.
+pub(super) const FILE: &str = "_file";
+/// The words behind a value that say that it is never shown, and may stand in a file that `KEY_file` names.
+const MARK: &str = "a secret";
 
 /// Every key by its path, with its default.
 pub(super) struct Schema {
     defaults: BTreeMap<String, Value>,
+    secrets: BTreeSet<String>,
 }
 
 impl Schema {
     /// The schema that this program was built with.
     pub(super) fn embedded() -> Result<Self, Mistakes> {
-        let table: Table = toml::from_str(super::DEFAULTS).map_err(|e| {
+        let broken = |e: toml::de::Error| {
             let message = format!("the embedded configuration is broken: {}; build anew", e.message());
             Mistakes(vec![Mistake {
                 key: String::new(),
@@ -25,12 +31,33 @@ impl Schema {
                 found: String::new(),
                 message,
             }])
-        })?;
-        let mut defaults = BTreeMap::new();
+        };
+        let table: Table = toml::from_str(super::DEFAULTS).map_err(broken)?;
+        let spans = DeTable::parse(super::DEFAULTS).map_err(broken)?;
+        let (mut defaults, mut secrets) = (BTreeMap::new(), BTreeSet::new());
         flatten("", &table, &mut |path, value| {
             defaults.insert(path, value.clone());
         });
-        Ok(Self { defaults })
+        marked("", spans.get_ref(), &mut secrets);
+        for secret in &secrets {
+            let empty = match defaults.get(secret) {
+                Some(Value::Table(_)) => Value::Table(Table::new()),
+                _ => Value::String(String::new()),
+            };
+            defaults.insert(format!("{secret}{FILE}"), empty);
+        }
+        Ok(Self { defaults, secrets })
+    }
+
+    /// Each key whose value is never shown.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
+    }
+
+    /// True if the value at `path` may be a secret, or hold one.
+    pub(super) fn is_secret(&self, path: &str) -> bool {
+        let above = format!("{path}.");
+        self.secrets.contains(path) || self.secrets.iter().any(|secret| secret.starts_with(&above))
     }
 
     /// The default of the key at `path`, if there is such a key.
@@ -43,13 +70,26 @@ impl Schema {
         self.below(path).next().is_some()
     }
 
-    /// Every key below the section `section` with its default.
+    /// Every key below the section `section` with its default, without those that name files of secrets.
     pub(super) fn below<'a>(&'a self, section: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
         let prefix = format!("{section}.");
         self.defaults
             .iter()
-            .filter(move |(path, _)| path.starts_with(&prefix))
+            .filter(move |(path, _)| path.starts_with(&prefix) && !self.names_file(path))
             .map(|(path, value)| (path.as_str(), value))
+    }
+
+    /// True for a key that names the file of a secret.
+    pub(super) fn names_file(&self, path: &str) -> bool {
+        path.strip_suffix(FILE).is_some_and(|secret| self.secrets.contains(secret))
+    }
+
+    /// The key that `path` stands below, where that is a table which the user fills as he likes.
+    pub(super) fn table_above(&self, path: &str) -> Option<&str> {
+        let is_above = |(table, default): &(&String, &Value)| {
+            default.is_table() && path.strip_prefix(table.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.defaults.iter().find(is_above).map(|(table, _)| table.as_str())
     }
 
     /// Every key's path.
@@ -116,9 +156,23 @@ pub(super) fn type_in_words(value: &Value) -> &'static str {
     }
 }
 
+/// The keys behind whose values the mark stands.
+fn marked(prefix: &str, table: &DeTable<'_>, found: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        let path =
+            if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        let behind = super::DEFAULTS.get(value.span().end..).and_then(|rest| rest.lines().next());
+        match value.get_ref() {
+            DeValue::Table(table) if !table.is_empty() => marked(&path, table, found),
+            _ if behind.is_some_and(|behind| behind.ends_with(MARK)) => drop(found.insert(path)),
+            _ => {}
+        }
+    }
+}
+
 /// Calls `visit` with the path and value of everything in `table` that is no table, or an empty one: in the schema
 /// that is a key whose table the user fills as he likes.
-fn flatten(prefix: &str, table: &Table, visit: &mut impl FnMut(String, &Value)) {
+pub(super) fn flatten(prefix: &str, table: &Table, visit: &mut impl FnMut(String, &Value)) {
     for (key, value) in table {
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {

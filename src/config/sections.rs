@@ -87,7 +87,7 @@ pub(super) struct Embed {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Remote {
-    url: String,
+    url: Secret,
     token: Secret,
     batch_texts: usize,
     concurrency: usize,

@@ -1,3 +1,5 @@
+mod secrets;
+
 use std::path::Path;
 
 use super::*;
@@ -188,7 +190,7 @@ fn each_kind_of_mistake_reads_well() {
         ),
         (
             "[notify]\nmax_age = \"soon\"",
-            "`notify.max_age` is a string (t.toml:2) but must be a time of at most a year, such as \"90m\", \"24h\" or \"7d\"",
+            "`notify.max_age` is \"soon\" (t.toml:2) but must be a time of at most a year, such as \"90m\", \"24h\" or \"7d\"",
         ),
         ("[notify]\nsecret = [\"hush\"]", "`notify.secret` is a list (t.toml:2) but must be a string"),
         (

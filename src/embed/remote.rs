@@ -25,7 +25,7 @@ const MOST_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Params {
     /// `http://gpu:8080`, `http://gpu:8080/v1` or the whole `http://gpu:8080/v1/embeddings`.
-    pub url: String,
+    pub url: Secret,
     /// Sent as a bearer token; empty for none.
     pub token: Secret,
     /// Texts in one request, at most. At least 1.
@@ -49,7 +49,7 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            url: String::new(),
+            url: Secret::default(),
             token: Secret::default(),
             batch_texts: 32,
             concurrency: 4,
@@ -89,7 +89,7 @@ impl Params {
         Address::parse(&self.endpoint()).map_err(|error| match error {
             AddressError::NoAddress => Error::Setting {
                 key: "remote.url",
-                value: format!("`{}`", self.url),
+                value: "something else".to_owned(),
                 expected: "a URL that starts with http:// or https://",
             },
             AddressError::NoTls(without) => without.into(),
@@ -98,7 +98,7 @@ impl Params {
 
     /// The address that is asked.
     fn endpoint(&self) -> String {
-        let url = self.url.trim_end_matches('/');
+        let url = self.url.reveal().trim_end_matches('/');
         match url {
             whole if whole.ends_with("/embeddings") => whole.to_owned(),
             version if version.ends_with("/v1") => format!("{version}/embeddings"),
@@ -146,8 +146,8 @@ impl Remote {
     /// Asks the endpoint for the embedding of one word, and so for the dimension.
     pub(super) fn open(params: &Params, model: &str) -> Result<Self, Error> {
         let client = Client::new(Patience::Whole(Duration::from_millis(params.timeout_ms)));
-        let url = params.endpoint();
         let address = params.address()?;
+        let url = address.to_string();
         let mut remote =
             Self { client, address, url, model: model.to_owned(), params: params.clone(), dim: 0 };
         let answer = remote.ask(&["topicd"])?;
@@ -163,7 +163,7 @@ impl Remote {
         self.dim
     }
 
-    /// The address that is asked.
+    /// The address that is asked, as it may be shown.
     pub(super) fn url(&self) -> &str {
         &self.url
     }

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 #[serde(default, deny_unknown_fields)]
 pub struct Params {
     /// The endpoint, `http` or `https`, up to and with `/chat/completions`; empty for no labels.
-    pub url: String,
+    pub url: Secret,
     /// Sent as a bearer token; empty for none.
     pub api_key: Secret,
     /// The model's name, as the endpoint knows it.
@@ -56,7 +56,7 @@ lines of plain text in the documents' language, and nothing else:\ntopic: <a lab
 impl Default for Params {
     fn default() -> Self {
         Self {
-            url: String::new(),
+            url: Secret::default(),
             api_key: Secret::default(),
             model: String::new(),
             system_prompt: SYSTEM.to_owned(),
@@ -160,7 +160,7 @@ impl Params {
         if self.url.is_empty() {
             return Ok(None);
         }
-        let url = Address::parse(&self.url).map_err(|error| match error {
+        let url = Address::parse(self.url.reveal()).map_err(|error| match error {
             AddressError::NoAddress => Error::Url,
             AddressError::NoTls(without) => without.into(),
         })?;

@@ -1,8 +1,9 @@
 //! `[kafka]` and `[processing]`: where the brokers are, how the topics are called, what is promised.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::client::{Address, AddressError};
 use crate::secret::Secret;
@@ -20,7 +21,7 @@ pub struct Error {
 }
 
 /// How to reach Kafka.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// Brokers to start from, `host:port`, separated by commas.
@@ -46,7 +47,7 @@ pub struct Params {
 }
 
 /// The names of the topics.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topics {
     /// Input.
@@ -68,11 +69,11 @@ pub struct Topics {
 }
 
 /// A schema registry with Confluent's API.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registry {
     /// `http://host:8081`; empty for none.
-    pub url: String,
+    pub url: Secret,
     /// For basic authentication; empty for none.
     pub username: String,
     /// Its password.
@@ -80,7 +81,7 @@ pub struct Registry {
 }
 
 /// A value of librdkafka's, or a table of them: `ssl.ca.location` may be written with or without quotes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Setting {
     /// `true` or `false`.
@@ -90,13 +91,20 @@ pub enum Setting {
     /// A fraction.
     Fraction(f64),
     /// Anything else.
-    Text(String),
+    Text(Secret),
     /// Values whose names go on after a dot.
     Table(BTreeMap<String, Setting>),
 }
 
+impl fmt::Debug for Setting {
+    /// A password may be a number too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// What is promised when something dies.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guarantee {
     /// Each document has one first assignment, and is counted once.
@@ -210,14 +218,13 @@ impl Params {
         if !(1_000..=900_000).contains(&self.timeout_ms) {
             return refuse("timeout_ms", self.timeout_ms.to_string(), "1000 to 900000");
         }
-        let url = &self.registry.url;
-        match Address::parse(url) {
-            Err(AddressError::NoAddress) if !url.is_empty() => {
+        match Address::parse(self.registry.url.reveal()) {
+            Err(AddressError::NoAddress) if !self.registry.url.is_empty() => {
                 let must = "a URL that starts with http:// or https://";
-                return refuse("registry.url", format!("\"{url}\""), must);
+                return refuse("registry.url", "something else".into(), must);
             }
             Err(AddressError::NoTls(without)) => {
-                return refuse("registry.url", format!("\"{url}\""), &format!("one of http: {without}"));
+                return refuse("registry.url", "one of https".into(), &format!("one of http: {without}"));
             }
             _ => {}
         }
@@ -256,7 +263,7 @@ fn flat(settings: &BTreeMap<String, Setting>) -> Vec<(String, String)> {
             Setting::Flag(flag) => found.push((name.clone(), flag.to_string())),
             Setting::Number(number) => found.push((name.clone(), number.to_string())),
             Setting::Fraction(fraction) => found.push((name.clone(), fraction.to_string())),
-            Setting::Text(text) => found.push((name.clone(), text.clone())),
+            Setting::Text(text) => found.push((name.clone(), text.reveal().to_owned())),
             Setting::Table(inner) => {
                 found.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{name}.{rest}"), value)));
             }

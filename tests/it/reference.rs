@@ -14,7 +14,8 @@ const CONFIGURATION: &str = "\
 # Configuration
 
 Every key, with its default. [Operating](operating.md#configure) says where to set it. A key stands under its section in
-a file, and has a name in the environment: `refit.min_cluster_size` is `TOPICD_REFIT__MIN_CLUSTER_SIZE`.
+a file, and has a name in the environment: `refit.min_cluster_size` is `TOPICD_REFIT__MIN_CLUSTER_SIZE`. In place of each
+secret, `KEY_file` may name a file that holds it: `api_key_file` for `api_key`.
 
 This page is made from [`config/topicd.toml`](../../config/topicd.toml), the file of defaults in the binary.
 ";

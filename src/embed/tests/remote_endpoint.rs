@@ -10,7 +10,7 @@ use crate::embed::tests::server::{Answer, Request, Server};
 
 fn params(server: &Server) -> Params {
     let remote = remote::Params {
-        url: server.url.clone(),
+        url: server.url.as_str().into(),
         token: "hush".into(),
         batch_texts: 3,
         first_wait_ms: 1,
@@ -161,8 +161,9 @@ fn the_address_may_be_given_in_three_ways_and_the_token_is_never_shown() {
     let server = Server::start(embedding);
     for end in ["", "/", "/v1", "/v1/embeddings"] {
         let mut params = params(&server);
-        params.remote =
-            params.remote.map(|remote| remote::Params { url: format!("{}{end}", server.url), ..remote });
+        params.remote = params
+            .remote
+            .map(|remote| remote::Params { url: format!("{}{end}", server.url).as_str().into(), ..remote });
         assert!(!format!("{params:?}").contains("hush"));
         open(params);
     }
@@ -175,10 +176,10 @@ fn settings_out_of_range_are_refused() {
         let params = Params { remote: Some(remote), ..Params::default() };
         params.check().unwrap_err().to_string()
     };
-    let base = || remote::Params { url: "http://gpu".to_owned(), ..remote::Params::default() };
+    let base = || remote::Params { url: "http://gpu".into(), ..remote::Params::default() };
     assert_eq!(
-        refused(remote::Params { url: "gpu:80".to_owned(), ..base() }),
-        "`embed.remote.url` is `gpu:80` but must be a URL that starts with http:// or https://"
+        refused(remote::Params { url: "user:hush@gpu".into(), ..base() }),
+        "`embed.remote.url` is something else but must be a URL that starts with http:// or https://"
     );
     assert_eq!(
         refused(remote::Params { concurrency: 0, ..base() }),

@@ -122,7 +122,7 @@ impl Registry {
             Ok(kind) => Ok(Arc::new(kind)),
             Err(Failure::Useless(why)) => Err(why),
             Err(Failure::Away(source)) => {
-                return Err(Error::Registry { url: self.params.url.clone(), source });
+                return Err(Error::Registry { url: self.shown(), source });
             }
         };
         self.known.put(id, Known { kind: kind.clone(), asked: Instant::now() });
@@ -156,6 +156,11 @@ impl Registry {
         Ok(Kind::Avro(schemas))
     }
 
+    /// Its address, as it may be shown.
+    fn shown(&self) -> String {
+        Address::parse(self.params.url.reveal()).map(|address| address.to_string()).unwrap_or_default()
+    }
+
     /// The header of basic authentication; `None` for none.
     fn authorization(&self) -> Option<HeaderValue> {
         let pair = format!("{}:{}", self.params.username, self.params.password.reveal());
@@ -165,7 +170,7 @@ impl Registry {
     }
 
     fn ask(&self, path: &str) -> Result<Told, Failure> {
-        let url = format!("{}/{path}", self.params.url.trim_end_matches('/'));
+        let url = format!("{}/{path}", self.params.url.reveal().trim_end_matches('/'));
         let address = Address::parse(&url).map_err(|error| Failure::Useless(error.to_string()))?;
         let mut request = Request::new(Vec::new());
         request.headers_mut().extend(self.authorization().map(|value| (AUTHORIZATION, value)));
