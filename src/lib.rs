@@ -6,6 +6,7 @@
 pub mod built;
 pub mod kernel;
 pub mod secret;
+pub mod visible;
 
 pub mod ann;
 pub mod cluster;

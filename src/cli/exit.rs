@@ -1,6 +1,5 @@
 //! How a command ends: what is said on stderr, and the exit status that tells a script the truth.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -8,9 +7,10 @@ use clap::{CommandFactory, Parser};
 use serde_json::json;
 
 use crate::cli::Cli;
-use crate::cli::visible::{visible, visible_json};
 use crate::config;
 use crate::daemon;
+use crate::telemetry::logs;
+use crate::visible::{visible, visible_json};
 
 /// What was asked for makes no sense: a mistake on the command line, which clap could not see.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +114,7 @@ impl Failure {
             let lines: Vec<String> = std::iter::once(format!("topicd: {error}")).chain(below).collect();
             visible(&lines.join("\n  ")).into_owned()
         };
-        // Nobody is left to tell when stderr is gone.
-        drop(writeln!(std::io::stderr(), "{text}"));
+        logs::say(&text);
     }
 }
 

@@ -9,9 +9,9 @@ use clap::Args;
 use crate::cli::answers::Answers;
 use crate::cli::exit::Usage;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::visible::one_line;
 use crate::cli::{Settings, arguments, print, print_json};
 use crate::model::explain::{Candidate, Explanation};
+use crate::visible::one_line;
 
 /// Explain why a document has its topic, or none.
 ///

@@ -6,10 +6,10 @@ use clap::Args;
 
 use crate::cli::answers::Answers;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::visible::one_line;
 use crate::cli::{Settings, arguments, print_json};
 use crate::model::hierarchy::Node;
 use crate::model::over_time::{Course, OverTime as Windows};
+use crate::visible::one_line;
 
 /// Windows of a line that draws a topic's course.
 const WINDOWS: usize = 24;

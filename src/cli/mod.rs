@@ -27,7 +27,6 @@ mod setup;
 mod table;
 mod topics;
 mod versions;
-mod visible;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -168,12 +167,12 @@ impl Settings {
 
 /// Prints to stdout, for people, what may hold foreign text.
 fn print(text: &str) -> anyhow::Result<()> {
-    write(&visible::visible(text))
+    write(&crate::visible::visible(text))
 }
 
 /// Prints `value` as JSON on one line.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    write(&(visible::visible_json(serde_json::to_string(value)?) + "\n"))
+    write(&(crate::visible::visible_json(serde_json::to_string(value)?) + "\n"))
 }
 
 /// Writes to stdout; a reader that has gone (`| head`) is no error.

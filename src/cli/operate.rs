@@ -8,11 +8,11 @@ use clap::Args;
 
 use crate::cli::answers::Answers;
 use crate::cli::exit::Usage;
-use crate::cli::visible::one_line;
 use crate::cli::{Settings, arguments, print, print_json};
 use crate::model::operate::{Action, Holding};
 use crate::model::topic::TopicId;
 use crate::record::version::OperatedRecord;
+use crate::visible::one_line;
 
 /// Merge topics.
 ///

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::visible::one_line;
 use crate::cluster::watch::Watch;
+use crate::visible::one_line;
 
 /// Shows each stage as a bar of its own; a finished stage stays with its time.
 pub(super) struct Bars {

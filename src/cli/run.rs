@@ -1,6 +1,5 @@
 //! `topicd run`: the daemon.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +8,6 @@ use clap::Args;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::visible::one_line;
 use crate::cli::{Settings, print, print_json};
 use crate::config::Config;
 use crate::daemon::{Daemon, Role};
@@ -17,6 +15,7 @@ use crate::model::event::Event;
 use crate::model::state::overview::News;
 use crate::record::event::EventRecord;
 use crate::telemetry::{Telemetry, logs};
+use crate::visible::one_line;
 
 /// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C.
 ///
@@ -45,11 +44,12 @@ impl Run {
 
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        logs::init(&config.log)?;
+        let log = logs::init(&config.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let ended = runtime.block_on(self.daemon(config, settings.json));
         // A thread that still waits for an endpoint or a pipe is left behind.
         runtime.shutdown_background();
+        log.flush();
         ended.map(|()| ExitCode::SUCCESS)
     }
 
@@ -97,9 +97,7 @@ fn end_after(timeout: Duration) {
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
     }
-    // Nobody is left to tell when stderr is gone.
-    drop(writeln!(
-        std::io::stderr(),
+    logs::say(&format!(
         "topicd: not stopped after {} ms (`shutdown.timeout_ms`); what was not committed is done again at the next start",
         timeout.as_millis()
     ));

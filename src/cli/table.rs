@@ -7,8 +7,8 @@ use std::io::IsTerminal;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, TableComponent, presets};
 
 use crate::cli::print;
-use crate::cli::visible::{one_line, quote, visible};
 use crate::keywords::Keyword;
+use crate::visible::{one_line, quote, visible};
 
 /// Columns of a terminal that doesn't say how many it has.
 const WIDTH: u16 = 80;

@@ -8,12 +8,12 @@ use clap::Args;
 use crate::cli::answers::Answers;
 use crate::cli::compare::compare;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::visible::one_line;
 use crate::cli::{Settings, arguments, print, print_json};
 use crate::keywords::Keyword;
 use crate::keywords::representation::{CTFIDF, MAIN};
 use crate::model::topic::TopicId;
 use crate::record::topic::{TopicRecord, TopicsRecord};
+use crate::visible::one_line;
 
 /// Show the topics as a table, largest first.
 ///

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A room's folder or file in `src/`, the rooms that it may name, and the outside things that it must not.
 const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
-    (&["built", "secret"], &["built", "secret"], PURE),
+    (&["built", "secret", "visible"], &["built", "secret", "visible"], PURE),
     (&["kernel"], &["kernel"], PURE),
     (&["cluster"], &["kernel", "cluster"], PURE),
     (&["ann"], &["kernel", "ann"], PURE),
@@ -19,7 +19,7 @@ const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
     ),
     (
         &["telemetry"],
-        &["built", "document", "checkpoint", "model", "embed", "telemetry"],
+        &["built", "visible", "document", "checkpoint", "model", "embed", "telemetry"],
         &["sled::", "rdkafka::", "axum::"],
     ),
     (

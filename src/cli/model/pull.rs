@@ -7,9 +7,9 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::PullArgs;
-use crate::cli::visible::one_line;
 use crate::cli::{Settings, print, print_json};
 use crate::embed::hub::{self, Pull, Pulled};
+use crate::visible::one_line;
 
 /// Attempts of a file beside the first.
 const RETRIES: usize = 4;

@@ -1,10 +1,10 @@
-//! Foreign text as people may see it: nothing in it moves the cursor, changes a colour or turns the reading direction.
+//! Foreign text as people may see it, on a terminal or in a log: nothing in it moves the cursor, changes a colour or turns the reading direction.
 
 use std::borrow::Cow;
 
 /// `text` with each control character and each bidirectional override written out, such as `\u{1b}`. Line ends and tabs
 /// stay.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
@@ -16,13 +16,13 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// `text` on one line, without tabs, and visible.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     visible(&words.join(" ")).into_owned()
 }
 
 /// The start of `text` on one line, at most `characters` long.
-pub(super) fn quote(text: &str, characters: usize) -> String {
+pub fn quote(text: &str, characters: usize) -> String {
     let line = one_line(text);
     match line.char_indices().nth(characters) {
         Some((end, _)) => format!("{}…", &line[..end]),
@@ -31,12 +31,20 @@ pub(super) fn quote(text: &str, characters: usize) -> String {
 }
 
 /// `json` with the same characters escaped; they can stand in its strings only.
-pub(super) fn visible_json(json: String) -> String {
+pub fn visible_json(json: String) -> String {
     if !json.contains(is_hidden) {
         return json;
     }
     let escaped = |c| if is_hidden(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     json.chars().map(escaped).collect()
+}
+
+/// `line` on one line, as a log needs it: control characters and overrides, line ends too, written as `\uXXXX`, which
+/// JSON reads as the same characters.
+pub fn log_line(line: &str) -> String {
+    let escaped =
+        |c| if is_hidden(c) || c == '\n' { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    line.chars().map(escaped).collect()
 }
 
 /// C0 but for line end and tab, DEL, C1, and what overrides, embeds or isolates a reading direction.
@@ -63,6 +71,11 @@ mod tests {
         assert_eq!(visible("\u{1b}[31mred\r\u{202e}"), "\\u{1b}[31mred\\u{d}\\u{202e}");
         assert_eq!(visible("a\tb\n위성"), "a\tb\n위성");
         assert_eq!(one_line(" a\tb\u{2028}c\u{85}d\n\u{7}"), "a b c d \\u{7}");
+    }
+
+    #[test]
+    fn a_document_cannot_write_lines_of_the_log() {
+        assert_eq!(log_line("a\n2026 ERROR \u{9b}31m\u{202e}"), "a\\u000a2026 ERROR \\u009b31m\\u202e");
     }
 
     #[test]
