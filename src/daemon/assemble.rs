@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Config};
 use crate::daemon::describe::describer;
-use crate::daemon::supervise::Loops;
+use crate::daemon::supervise::{Loops, keep};
+use crate::daemon::systemd::Systemd;
 use crate::embed::{self, Embedder};
 use crate::http;
 use crate::model::state::State;
@@ -36,6 +37,7 @@ pub struct Daemon {
     pub address: SocketAddr,
     /// What was told last.
     pub news: watch::Receiver<News>,
+    pub(super) commands: mpsc::Sender<Command>,
     pub(super) loops: Loops,
 }
 
@@ -143,6 +145,22 @@ impl Daemon {
         role: Role,
         exit_at_end: bool,
     ) -> Result<Self, Error> {
+        let systemd = Systemd::of_environment();
+        let mut daemon = tokio::select! {
+            daemon = Self::begin(config, telemetry, stop.clone(), role, exit_at_end) => daemon?,
+            never = systemd.starting() => match never {},
+        };
+        daemon.loops.spawn("watchdog", systemd.run(daemon.commands.clone(), stop));
+        Ok(daemon)
+    }
+
+    async fn begin(
+        config: Config,
+        telemetry: Telemetry,
+        stop: CancellationToken,
+        role: Role,
+        exit_at_end: bool,
+    ) -> Result<Self, Error> {
         if config.kafka.is_none() && role != Role::All {
             return Err(Error::Role);
         }
@@ -169,6 +187,8 @@ impl Daemon {
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
         let params = config.source.clone().in_lockstep(config.parameters.refit.lockstep);
         let source = Source::open(params, Some(embedder.dim()), &opened.checkpoint, seen)?;
+        let lag = source.lag();
+        telemetry.source_opened(move || lag.bytes());
         let (assigner_port, modeler_port) = ports(source, opened.outputs);
         telemetry.state_opened(&opened.state.totals());
 
@@ -177,11 +197,18 @@ impl Daemon {
         let (news, told) = watch::channel(opened.state.news().clone());
         let (commands, mut command_queue) = command::queue();
         if let Some(notifier) = notifier(config, &opened.store, &news, telemetry) {
-            loops.spawn("notifier", notifier.run(loops.late_stop()));
+            let late = loops.late_stop();
+            let start = {
+                let late = late.clone();
+                move || notifier.clone().run(late.clone())
+            };
+            loops.spawn("notifier", keep("notifier", start, late, telemetry.clone()));
         }
         let (describer, described) =
             describer(config, embedder.clone(), version.clone(), commands.clone(), telemetry.clone());
-        loops.spawn("describer", describer.run(stop.clone()));
+        let until = stop.clone();
+        let start = move || describer.clone().run(until.clone());
+        loops.spawn("describer", keep("describer", start, stop.clone(), telemetry.clone()));
         let modeler = Modeler {
             port: modeler_port,
             state: Arc::new(opened.state),
@@ -250,7 +277,7 @@ impl Site {
             stop,
         };
         inside.open(sources);
-        Ok(Daemon { address, news, loops })
+        Ok(Daemon { address, news, commands, loops })
     }
 }
 

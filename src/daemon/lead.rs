@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::daemon::cluster::Fenced;
 use crate::daemon::describe::describer;
+use crate::daemon::supervise::keep;
 use crate::embed::Embedder;
 use crate::label;
 use crate::model::state::State;
@@ -151,16 +153,23 @@ impl Lead {
         tokio::task::block_in_place(|| self.plant(&mut port, &mut store, &mut state, &checkpoint))?;
         let over = self.stop.child_token();
         let _silence = over.clone().drop_guard();
+        // They end with this reign.
+        let mut beside = JoinSet::new();
         if let Some(webhook) = self.config.webhook.clone() {
             let (outbox, news) = (store.outbox(), self.news.subscribe());
             let (webhook, telemetry) = (Webhook::new(webhook), self.telemetry.clone());
-            tokio::spawn(Notifier { outbox, webhook, news, telemetry }.run(over.clone()));
+            let notifier = Notifier { outbox, webhook, news, telemetry };
+            let until = over.clone();
+            let start = move || notifier.clone().run(until.clone());
+            beside.spawn(keep("notifier", start, over.clone(), self.telemetry.clone()));
         }
         let (versions, version) = watch::channel(Arc::new(state.model()?));
         let (embedder, orders) = (self.embedder.clone(), self.orders.clone());
         let (describer, described) =
             describer(&self.config, embedder, version, orders, self.telemetry.clone());
-        tokio::spawn(describer.run(over));
+        let until = over.clone();
+        let start = move || describer.clone().run(until.clone());
+        beside.spawn(keep("describer", start, over, self.telemetry.clone()));
         self.news.send_replace(state.news().clone());
         self.telemetry.leading(keys, started.elapsed());
         self.telemetry.state_opened(&state.totals());

@@ -8,6 +8,7 @@ mod describe;
 mod lead;
 mod seeds;
 mod supervise;
+mod systemd;
 
 pub use assemble::{Daemon, Error, Role, judge};
 pub use describe::chains;

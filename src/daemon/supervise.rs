@@ -1,14 +1,54 @@
 //! The loops that run, and how they end: the source first, then whoever lives on what it gave, the door last.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Telemetry;
+
+/// The wait before a loop is started again; it doubles with each failure that follows soon.
+const FIRST_WAIT: Duration = if cfg!(test) { Duration::from_millis(10) } else { Duration::from_secs(1) };
+/// The longest such wait, and how long a loop must run before a failure counts as the first again.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// Runs a loop that nobody else depends on, until it ends by itself or `stop` is cancelled: one that fails or panics is
+/// started again. When this future is dropped, the loop ends too.
+pub(super) async fn keep<F, E>(
+    name: &'static str,
+    mut start: impl FnMut() -> F + Send,
+    stop: CancellationToken,
+    telemetry: Telemetry,
+) -> Result<(), Infallible>
+where
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let mut wait = FIRST_WAIT;
+    loop {
+        let (started, mut running) = (Instant::now(), JoinSet::new());
+        running.spawn(start());
+        let why = match running.join_next().await {
+            None | Some(Ok(Ok(()))) => return Ok(()),
+            Some(Ok(Err(error))) => format!("{:#}", anyhow::Error::new(error)),
+            Some(Err(panic)) => panic.to_string(),
+        };
+        if started.elapsed() > LONGEST_WAIT {
+            wait = FIRST_WAIT;
+        }
+        telemetry.loop_failed(name, &why, wait);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => {}
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
 
 /// Named loops.
 pub(super) struct Loops {
@@ -105,3 +145,6 @@ async fn overdue(stop: CancellationToken, deadline: Duration) {
     stop.cancelled().await;
     tokio::time::sleep(deadline).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ use crate::transport::command::{self, Command, NoModeler};
 const LABELS: usize = 16;
 
 /// Describes the topics of each version.
+#[derive(Clone)]
 pub struct Describer {
     /// What is wanted.
     pub wanted: Arc<Wanted>,
