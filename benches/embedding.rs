@@ -216,10 +216,6 @@ impl AssignerPort for Timed {
         Ok(true)
     }
 
-    fn lag_bytes(&self) -> Option<u64> {
-        None
-    }
-
     async fn close(self) -> Result<(), embedded::Error> {
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub struct Outcome {
     pub rejections: Vec<Rejection>,
     /// The source's position after the batch.
     pub checkpoint: Checkpoint,
+    /// When the batch was read.
+    pub received: Instant,
 }
 
 /// How many documents, and the sum of their embeddings: adds up exactly, in any order.

@@ -75,9 +75,6 @@ impl<P: AssignerPort> Assigner<P> {
             };
             let Some(batch) = batch else { return Ok(()) };
             let Some(outcome) = self.outcome(batch, stop).await? else { return Ok(()) };
-            if let Some(lag) = self.port.lag_bytes() {
-                self.telemetry.source_advanced(lag);
-            }
             if !self.port.commit(outcome).await.map_err(Error::Port)? {
                 return Ok(());
             }
@@ -91,10 +88,13 @@ impl<P: AssignerPort> Assigner<P> {
         mut batch: Batch,
         stop: &CancellationToken,
     ) -> Result<Option<Outcome>, Error<P::Error>> {
+        let received = Instant::now();
         loop {
             let model = self.versions.borrow_and_update().clone();
             let (judge, telemetry) = (self.judge.clone(), self.telemetry.clone());
-            let judged = tokio::task::spawn_blocking(move || judge.outcome(batch, model, &telemetry)).await?;
+            let judged =
+                tokio::task::spawn_blocking(move || judge.outcome(batch, received, model, &telemetry))
+                    .await?;
             match judged {
                 Ok(outcome) => return Ok(Some(outcome)),
                 Err(postponed) => {
@@ -119,10 +119,11 @@ pub struct Postponed {
 }
 
 impl Judge {
-    /// Embeds and judges `batch` under `model`; a document that cannot be embedded becomes a rejection.
+    /// Embeds and judges `batch`, which was read when `received` says, under `model`; a document that cannot be embedded becomes a rejection.
     pub fn outcome(
         &self,
         batch: Batch,
+        received: Instant,
         model: Arc<TopicModel>,
         telemetry: &Telemetry,
     ) -> Result<Outcome, Box<Postponed>> {
@@ -143,7 +144,7 @@ impl Judge {
             let Verdict { embedding, assignment, further } = verdict;
             Judged { document, embedding, words, assignment, further }
         });
-        Ok(Outcome { judged: judged.collect(), model, rejections, checkpoint })
+        Ok(Outcome { judged: judged.collect(), model, rejections, checkpoint, received })
     }
 
     /// The documents that have an embedding, given or made, and the embeddings.

@@ -89,7 +89,7 @@ pub fn fit(
     let planted = state.plant(seeds, parameters.rules(), now_ms())?;
     let model = std::sync::Arc::new(state.model()?);
     zero_shot(&mut judged, &model);
-    let outcome = Outcome { model, judged, rejections, checkpoint };
+    let outcome = Outcome { model, judged, rejections, checkpoint, received: std::time::Instant::now() };
     let absorbed = state.absorb(outcome.evidence(Sampling::ALL), now_ms());
     let started = Instant::now();
     let fitted =

@@ -199,7 +199,8 @@ impl<P: ModelerPort> Modeler<P> {
         let Lesson { evidence, arrivals, checkpoint } = lesson;
         let change = Arc::make_mut(&mut self.state).absorb(evidence, now_ms());
         let in_force = self.versions.borrow().clone();
-        let Arrivals { mut assignments, assigned, outliers, rejections } = arrivals.unwrap_or_default();
+        let Arrivals { mut assignments, assigned, outliers, rejections, received } =
+            arrivals.unwrap_or_default();
         assignments.extend(operator::settled(&change, &in_force));
         let letters = rejections.iter().map(DeadLetterRecord::new);
         let dead_letters = letters.map(|letter| Keyed::new(&letter.position, &letter)).collect();
@@ -207,7 +208,8 @@ impl<P: ModelerPort> Modeler<P> {
         self.commit(&change, Records { assignments, dead_letters, ..Records::default() })?;
         self.telemetry.documents_assigned(assigned, outliers);
         self.telemetry.documents_rejected(&rejections);
-        self.telemetry.batch_committed(started.elapsed());
+        let received = received.unwrap_or(started);
+        self.telemetry.batch_committed(started.elapsed(), assigned + outliers, received);
         self.publish_counts();
         Ok(())
     }

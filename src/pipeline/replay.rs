@@ -128,6 +128,7 @@ impl<'a> Player<'a> {
             judged,
             rejections: Vec::new(),
             checkpoint: Checkpoint::new(),
+            received: Instant::now(),
         };
         self.state.absorb(outcome.evidence(self.state.sampling()), 0);
     }

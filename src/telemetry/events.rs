@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tracing::{debug, error, info, warn};
@@ -23,7 +23,16 @@ pub struct Telemetry {
     window: Arc<Mutex<Window>>,
     /// What keeps documents waiting now, by its cause.
     obstacles: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    source: Arc<OnceLock<Unread>>,
+    /// When something was committed last; at first, when the daemon started.
+    committed: Arc<Mutex<Instant>>,
 }
+
+/// Tells how many bytes of the source are not committed, where that is known.
+type Unread = Box<dyn Fn() -> Option<u64> + Send + Sync>;
+
+/// After this time without a commit while documents wait, the daemon is not ready.
+const STALE: Duration = Duration::from_mins(5);
 
 /// How far the daemon is, for people who watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,11 +54,18 @@ impl Telemetry {
     /// # Errors
     /// Never, unless a metric's definition is wrong; a test makes them all.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self { metrics: Arc::new(Metrics::new()?), window: Arc::default(), obstacles: Arc::default() })
+        Ok(Self {
+            metrics: Arc::new(Metrics::new()?),
+            window: Arc::default(),
+            obstacles: Arc::default(),
+            source: Arc::default(),
+            committed: Arc::new(Mutex::new(Instant::now())),
+        })
     }
 
     /// Every metric in Prometheus's text format; nothing if one of them cannot be written, which is logged.
     pub fn render(&self) -> String {
+        self.metrics.source.lag_bytes.set(self.unread_bytes() as i64);
         self.metrics.render().unwrap_or_else(|error| {
             error!(%error, "metrics cannot be written");
             String::new()
@@ -58,7 +74,19 @@ impl Telemetry {
 
     /// What keeps documents waiting, in words; nothing if the daemon is ready.
     pub fn obstacles(&self) -> Vec<String> {
-        self.obstacles.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let committed = *self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        let obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
+        obstacles.values().cloned().chain(stale(committed.elapsed(), self.unread_bytes())).collect()
+    }
+
+    /// From now on `unread` tells how much of the source is not committed: whenever somebody asks, whatever hangs.
+    pub fn source_opened(&self, unread: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+        self.source.get_or_init(|| Box::new(unread));
+    }
+
+    /// Bytes of the source that are not committed; 0 also where nobody knows.
+    fn unread_bytes(&self) -> u64 {
+        self.source.get().and_then(|unread| unread()).unwrap_or(0)
     }
 
     /// Documents wait because of `cause`, and `why` says it in words; without words they don't any more.
@@ -72,10 +100,7 @@ impl Telemetry {
 
     /// How far the daemon is.
     pub fn progress(&self) -> Progress {
-        Progress {
-            refitting: self.metrics.refit_running.get() > 0,
-            unread_bytes: self.metrics.source.lag_bytes.get().max(0) as u64,
-        }
+        Progress { refitting: self.metrics.refit_running.get() > 0, unread_bytes: self.unread_bytes() }
     }
 
     /// Every family of metrics, those too that nothing was counted for.
@@ -95,21 +120,15 @@ impl Telemetry {
         info!(documents, rejected, version, "state opened");
     }
 
-    /// The source gave out a batch and has `lag_bytes` more.
-    pub fn source_advanced(&self, lag_bytes: u64) {
-        self.metrics.source.lag_bytes.set(lag_bytes as i64);
-    }
-
     /// The source has ended, and everything of it is committed.
     pub fn stream_ended(&self) {
-        self.metrics.source.lag_bytes.set(0);
         info!("stream ended");
     }
 
     /// A batch was embedded; `counts` says what it took.
     pub fn batch_embedded(&self, documents: usize, counts: Counts, took: Duration) {
         self.obstacle(ENCODER, None);
-        self.metrics.embed_seconds.observe(took.as_secs_f64());
+        self.metrics.batch.embed_seconds.observe(took.as_secs_f64());
         let Counts { truncated, pieces, cached, tokens, padding } = counts;
         self.metrics.embed.truncated.inc_by(truncated as u64);
         self.metrics.embed.cache.with_label_values(&["hit"]).inc_by(cached as u64);
@@ -128,7 +147,7 @@ impl Telemetry {
 
     /// The topics of a batch were found.
     pub fn batch_assigned(&self, took: Duration) {
-        self.metrics.assign_seconds.observe(took.as_secs_f64());
+        self.metrics.batch.assign_seconds.observe(took.as_secs_f64());
         debug!(?took, "batch assigned");
     }
 
@@ -154,9 +173,13 @@ impl Telemetry {
         warn!(documents, first = %position, reason, "documents rejected");
     }
 
-    /// A batch and what followed from it are on the disk.
-    pub fn batch_committed(&self, took: Duration) {
-        self.metrics.commit_seconds.observe(took.as_secs_f64());
+    /// A batch and what followed from it are on the disk; that took so long, and `documents` waited since `received`.
+    pub fn batch_committed(&self, took: Duration, documents: usize, received: Instant) {
+        self.metrics.batch.commit_seconds.observe(took.as_secs_f64());
+        let waited = received.elapsed().as_secs_f64();
+        (0..documents).for_each(|_| self.metrics.batch.document_seconds.observe(waited));
+        *self.committed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.metrics.batch.last_commit.set(jiff::Timestamp::now().as_second());
         debug!(?took, "batch committed");
     }
 
@@ -334,10 +357,24 @@ impl Telemetry {
         warn!(role, why, "starting again");
     }
 
+    /// A loop failed; it is started again in `wait`.
+    pub fn loop_failed(&self, name: &str, why: &str, wait: Duration) {
+        self.metrics.loop_failures.with_label_values(&[name]).inc();
+        error!(name, why, ?wait, "loop failed; it starts again");
+    }
+
     /// The daemon stops without waiting for these loops any longer.
     pub fn loops_late(&self, names: &[&str]) {
         error!(?names, "loops did not end in time");
     }
+}
+
+/// Why a daemon that committed something so long ago is not ready, if it isn't.
+fn stale(since_commit: Duration, unread_bytes: u64) -> Option<String> {
+    let seconds = since_commit.as_secs();
+    (since_commit > STALE && unread_bytes > 0).then(|| {
+        format!("nothing was committed for {seconds} s, and {unread_bytes} bytes of the source wait")
+    })
 }
 
 /// The outcomes of the last documents, by batch.

@@ -56,10 +56,10 @@ pub(super) struct Metrics {
     families: Vec<Family>,
     /// `outcome`: `assigned`, `outlier`, `rejected`.
     pub documents: IntCounterVec,
-    pub embed_seconds: Histogram,
     pub embed: EmbedMetrics,
-    pub assign_seconds: Histogram,
-    pub commit_seconds: Histogram,
+    pub batch: BatchMetrics,
+    /// `loop`: the names of the loops that are started again.
+    pub loop_failures: IntCounterVec,
     /// `queue`: the name of the room that takes from it.
     pub queue_batches: IntGaugeVec,
     pub source: SourceMetrics,
@@ -103,6 +103,34 @@ impl OutlierMetrics {
     }
 }
 
+/// The stages of a batch.
+pub(super) struct BatchMetrics {
+    pub embed_seconds: Histogram,
+    pub assign_seconds: Histogram,
+    pub commit_seconds: Histogram,
+    pub document_seconds: Histogram,
+    pub last_commit: IntGauge,
+}
+
+impl BatchMetrics {
+    fn new(made: &Maker<'_>) -> Result<Self, Error> {
+        let seconds = |name: &str, help: &str| made.histogram(name, help, BATCH_SECONDS);
+        Ok(Self {
+            embed_seconds: seconds("embed_seconds", "Seconds to embed a batch")?,
+            assign_seconds: seconds("assign_seconds", "Seconds to find the topics of a batch")?,
+            commit_seconds: seconds("commit_seconds", "Seconds to write and commit a batch")?,
+            document_seconds: seconds(
+                "document_seconds",
+                "Seconds from reading a document until its topic is committed",
+            )?,
+            last_commit: made.gauge(
+                "last_commit_timestamp_seconds",
+                "When a batch was committed last, in seconds since 1970; at first the start of the process",
+            )?,
+        })
+    }
+}
+
 /// What waits to be read.
 pub(super) struct SourceMetrics {
     pub lag_bytes: IntGauge,
@@ -114,7 +142,7 @@ impl SourceMetrics {
     fn new(made: &Maker<'_>) -> Result<Self, Error> {
         Ok(Self {
             lag_bytes: made
-                .gauge("source_lag_bytes", "Bytes of the source file that topicd has not read yet")?,
+                .gauge("source_lag_bytes", "Bytes of the source file whose documents are not committed")?,
             kafka_lag: made.gauges_by(
                 "kafka_lag_records",
                 "Records of a Kafka partition that this process has not read yet",
@@ -199,17 +227,12 @@ impl Metrics {
                 "Documents processed: assigned to a topic, outlier, or rejected as no document",
                 "outcome",
             )?,
-            embed_seconds: made.histogram("embed_seconds", "Seconds to embed a batch", BATCH_SECONDS)?,
             embed: EmbedMetrics::new(&made)?,
-            assign_seconds: made.histogram(
-                "assign_seconds",
-                "Seconds to find the topics of a batch",
-                BATCH_SECONDS,
-            )?,
-            commit_seconds: made.histogram(
-                "commit_seconds",
-                "Seconds to write and commit a batch",
-                BATCH_SECONDS,
+            batch: BatchMetrics::new(&made)?,
+            loop_failures: made.counters(
+                "loop_failures_total",
+                "Failures of a loop beside the stream, which is then started again",
+                "loop",
             )?,
             queue_batches: made.gauges(
                 "queue_batches",
@@ -253,7 +276,9 @@ impl Metrics {
         made.gauges("build_info", "1, labelled with the version of topicd", "version")?
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
-        let process = Process::new(jiff::Timestamp::now().as_second())?;
+        let now = jiff::Timestamp::now().as_second();
+        self.batch.last_commit.set(now);
+        let process = Process::new(now)?;
         made.families.borrow_mut().extend(Family::of(&process));
         self.registry.register(Box::new(process))?;
         for (family, values) in [

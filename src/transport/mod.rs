@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod kafka;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::checkpoint::Checkpoint;
 use crate::document::{Batch, Rejection, Sequence};
@@ -32,9 +33,6 @@ pub trait AssignerPort: Send {
     /// Hands over what became of a batch, in the order in which batches were received; waits while those who take it
     /// are behind. False if nobody takes it any more.
     fn commit(&mut self, outcome: Outcome) -> impl Future<Output = Result<bool, Self::Error>> + Send;
-
-    /// Bytes of the source that wait behind what was received, where that is known.
-    fn lag_bytes(&self) -> Option<u64>;
 
     /// Commits what was handed over, after the last batch.
     fn close(self) -> impl Future<Output = Result<(), Self::Error>> + Send;
@@ -86,6 +84,8 @@ pub struct Arrivals {
     pub outliers: usize,
     /// Input that was refused.
     pub rejections: Vec<Rejection>,
+    /// When the batch was read.
+    pub received: Option<Instant>,
 }
 
 impl Lesson {
@@ -104,6 +104,7 @@ impl Lesson {
                 assigned,
                 outliers: outcome.judged.len() - assigned,
                 rejections: outcome.rejections.clone(),
+                received: Some(outcome.received),
             }),
             checkpoint: outcome.checkpoint.clone(),
         }

@@ -28,7 +28,7 @@ fn stopped(child: &mut Child) -> (Option<i32>, Duration) {
 }
 
 /// An endpoint for embeddings that accepts, answers `answered` requests, and then says nothing any more.
-fn silent(answered: usize) -> (String, std::sync::mpsc::Receiver<()>) {
+pub(crate) fn silent(answered: usize) -> (String, std::sync::mpsc::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("embed.remote.url=http://{}", listener.local_addr().unwrap());
     let (hangs, hanging) = std::sync::mpsc::channel();
@@ -82,6 +82,28 @@ fn an_encoder_that_never_answers_at_the_start() {
 }
 
 #[test]
+fn a_log_that_nobody_reads() {
+    let home = home(&documents(600)).set("log.level=trace").set("source.batch_documents=1");
+    let mut command = home.command(&["run", "--exit-at-end"]);
+    // The pipe stays open and full.
+    let mut child = command.spawn().unwrap();
+    let status = wait_for("the end of the stream", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    assert!(home.records("assignments.jsonl").len() >= 600);
+}
+
+#[test]
+fn a_document_writes_no_lines_of_the_log() {
+    let hostile = "{\"id\": \"a\\nERROR all is lost\\u001b[31m\\u009b\\u202e\", \"text\": \"t\"}\n";
+    let home = home(&format!("{hostile}{hostile}")).set("log.level=debug");
+    let output = home.command(&["run", "--exit-at-end"]).output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("all is lost")).collect();
+    assert!(!refused.is_empty() && refused.iter().all(|line| line.starts_with("20")), "{log}");
+    assert!(!log.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{log}");
+}
+
+#[test]
 fn an_encoder_that_never_answers_in_the_stream() {
     let (url, hanging) = silent(1);
     let home = home(&documents(20)).set(&url).set("embed.model=far");
@@ -111,6 +133,9 @@ fn a_second_signal_ends_it_at_once() {
     let mut daemon = home.start();
     hanging.recv_timeout(crate::topicd::DEADLINE).unwrap();
     signal(&daemon.child, "-TERM");
+    // Two signals that come before the first is seen are one.
+    let address = daemon.base.trim_start_matches("http://").to_owned();
+    wait_for("the stop", || got(&address, "/readyz").filter(|(_, body)| body.contains("is stopping")));
     let (status, took) = stopped(&mut daemon.child);
     assert!(status == Some(143) && took < TIMEOUT, "{status:?} after {took:?}");
 }

@@ -16,7 +16,7 @@ fn busy() -> Telemetry {
     for _ in 0..2 {
         telemetry.encoder_loaded("m", &"cpu");
         telemetry.state_opened(&Totals::default());
-        telemetry.source_advanced(7);
+        telemetry.source_opened(|| Some(7));
         telemetry.kafka_lagged("documents", 3, 70);
         telemetry.kafka_lagged("documents", 4, 7);
         telemetry.kafka_left("documents", 4);
@@ -34,7 +34,8 @@ fn busy() -> Telemetry {
             rejection(Reason::EmptyText),
             rejection(Reason::DuplicateId { id: "x".into() }),
         ]);
-        telemetry.batch_committed(took);
+        telemetry.loop_failed("notifier", "the disk is full", took);
+        telemetry.batch_committed(took, 4, std::time::Instant::now());
         telemetry.refit_started("documents");
         telemetry.refit_stage_finished("nearest neighbours", 0.2);
         telemetry.refit_finished(4, 12, 30, took);
@@ -109,14 +110,17 @@ fn what_happened_is_counted() {
 fn names_and_helps_follow_the_rules() {
     let text = busy().render();
     let (types, helps) = families(&text);
-    let ours: BTreeSet<&&str> = types.keys().filter(|name| name.starts_with("topicd_")).collect();
-    assert_eq!(ours.len(), 27, "{ours:?}");
+    let ours: BTreeSet<&str> = types.keys().copied().filter(|name| name.starts_with("topicd_")).collect();
+    let telemetry = Telemetry::new().unwrap();
+    let all: BTreeSet<&str> = telemetry.families().iter().map(|family| family.name.as_str()).collect();
+    let all: BTreeSet<&str> = all.into_iter().filter(|name| name.starts_with("topicd_")).collect();
+    assert_eq!(ours, all, "every family is counted by something that `busy` tells");
     for name in ours {
         assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
-        assert_eq!(types[*name] == "counter", name.ends_with("_total"), "{name} is a {}", types[*name]);
-        let lasts = name.ends_with("_seconds") && !name.ends_with("_timestamp_seconds");
-        assert_eq!(types[*name] == "histogram", lasts, "{name} is a {}", types[*name]);
-        assert!(helps[*name].len() > 10 && !helps[*name].ends_with('.'), "{name}: {}", helps[*name]);
+        assert_eq!(types[name] == "counter", name.ends_with("_total"), "{name} is a {}", types[name]);
+        let measures = name.ends_with("_seconds") && !name.ends_with("_timestamp_seconds");
+        assert_eq!(types[name] == "histogram", measures, "{name} is a {}", types[name]);
+        assert!(helps[name].len() > 10 && !helps[name].ends_with('.'), "{name}: {}", helps[name]);
     }
 }
 
@@ -167,4 +171,11 @@ fn an_obstacle_stands_until_its_own_cause_is_gone() {
     assert_eq!(telemetry.obstacles(), ["no partition is held"]);
     telemetry.obstacle("kafka", None);
     assert!(telemetry.obstacles().is_empty());
+}
+
+#[test]
+fn a_daemon_that_commits_nothing_while_documents_wait_is_not_ready() {
+    assert_eq!(stale(STALE * 2, 0), None, "nothing waits");
+    assert_eq!(stale(STALE / 2, 9), None, "it was a moment ago");
+    assert!(stale(STALE * 2, 9).unwrap().contains("nothing was committed for 600 s, and 9 bytes"));
 }

@@ -1,11 +1,14 @@
 //! The two ports over a source, a bounded channel and the output files.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
 use super::outputs::{OutputFile, Outputs};
 use super::source::Source;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Partition};
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
 use crate::record::Keyed;
@@ -28,13 +31,19 @@ pub struct Modeler {
     lessons: mpsc::Receiver<Lesson>,
     outputs: Outputs,
     learned: watch::Sender<Checkpoint>,
+    partition: Partition,
+    /// The source's position after the last lesson, and the one that is committed.
+    received: u64,
+    done: Arc<AtomicU64>,
 }
 
 /// The two ends of one process.
 pub fn ports(source: Source, outputs: Outputs) -> (Assigner, Modeler) {
     let (modeler, lessons) = mpsc::channel(BATCHES);
     let (announced, learned) = watch::channel(Checkpoint::new());
-    (Assigner { source, modeler, learned }, Modeler { lessons, outputs, learned: announced })
+    let (partition, done) = (source.partition().clone(), source.done());
+    let modeler_port = Modeler { lessons, outputs, learned: announced, partition, received: 0, done };
+    (Assigner { source, modeler, learned }, modeler_port)
 }
 
 impl AssignerPort for Assigner {
@@ -54,10 +63,6 @@ impl AssignerPort for Assigner {
         Ok(self.modeler.send(Lesson::first_hand(&outcome)).await.is_ok())
     }
 
-    fn lag_bytes(&self) -> Option<u64> {
-        self.source.lag_bytes()
-    }
-
     async fn close(self) -> Result<(), Error> {
         Ok(())
     }
@@ -67,7 +72,11 @@ impl ModelerPort for Modeler {
     type Error = Error;
 
     async fn receive(&mut self) -> Result<Option<Lesson>, Error> {
-        Ok(self.lessons.recv().await)
+        let lesson = self.lessons.recv().await;
+        if let Some(Lesson { checkpoint, .. }) = &lesson {
+            self.received = self.received.max(checkpoint.position(&self.partition));
+        }
+        Ok(lesson)
     }
 
     fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
@@ -80,6 +89,7 @@ impl ModelerPort for Modeler {
 
     /// The files are cut back to what the state says, so the state alone decides.
     fn seal(&mut self, _writes: &[Write]) -> Result<(), Error> {
+        self.done.fetch_max(self.received, Ordering::Relaxed);
         Ok(())
     }
 

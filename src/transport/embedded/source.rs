@@ -2,6 +2,8 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -127,6 +129,8 @@ pub struct Source {
     path: PathBuf,
     /// The position after the last item that was taken over into a batch.
     position: u64,
+    /// The position up to which documents are committed.
+    done: Arc<AtomicU64>,
     batch_documents: usize,
     max_wait: Duration,
     lockstep: bool,
@@ -208,6 +212,7 @@ impl Source {
             partition,
             path,
             position: start,
+            done: Arc::new(AtomicU64::new(start)),
             batch_documents: params.batch_documents,
             max_wait: Duration::from_millis(params.max_wait_ms),
             lockstep: params.lockstep,
@@ -277,13 +282,14 @@ impl Source {
         &self.partition
     }
 
-    /// Bytes of the file behind what was received; `None` where nobody knows: a pipe, a compressed file.
-    pub fn lag_bytes(&self) -> Option<u64> {
-        if Compression::of(&self.path).is_some() {
-            return None;
-        }
-        let metadata = fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(metadata.len().saturating_sub(self.position))
+    /// How much of the file is not committed, for those who ask while it is read.
+    pub fn lag(&self) -> Lag {
+        Lag { path: self.path.clone(), done: self.done.clone() }
+    }
+
+    /// Where whoever commits writes down how far that is.
+    pub(super) fn done(&self) -> Arc<AtomicU64> {
+        self.done.clone()
     }
 
     /// The reader has sent all it had: says whether it came to the input's end.
@@ -293,6 +299,24 @@ impl Source {
             Some(Ok(ended)) => ended.map(|()| None),
             Some(Err(_panic)) => Err(Error::ReaderPanicked { path: self.path.clone() }),
         }
+    }
+}
+
+/// What waits in a file.
+#[derive(Debug, Clone)]
+pub struct Lag {
+    path: PathBuf,
+    done: Arc<AtomicU64>,
+}
+
+impl Lag {
+    /// Bytes of the file behind what is committed; `None` where nobody knows: a pipe, a compressed file.
+    pub fn bytes(&self) -> Option<u64> {
+        if Compression::of(&self.path).is_some() {
+            return None;
+        }
+        let metadata = fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
+        Some(metadata.len().saturating_sub(self.done.load(Ordering::Relaxed)))
     }
 }
 

@@ -222,10 +222,6 @@ impl AssignerPort for Assigner {
         ended(self.threads.producing.take(), "assignments").await.map(|()| false)
     }
 
-    fn lag_bytes(&self) -> Option<u64> {
-        None
-    }
-
     async fn close(self) -> Result<(), Error> {
         let Self { handed, stop, threads, items, .. } = self;
         drop(handed);

@@ -67,6 +67,8 @@ pub(super) struct Transactor {
 /// What a transaction holds so far.
 struct Open {
     since: Instant,
+    /// When the first of its batches was read.
+    received: Instant,
     ends: BTreeMap<Place, i64>,
     evidence: Evidence,
     assigned: usize,
@@ -184,7 +186,7 @@ impl Transactor {
             let telemetry = &self.clients.telemetry;
             telemetry.documents_assigned(open.assigned, open.outliers);
             telemetry.documents_rejected(&open.rejections);
-            telemetry.batch_committed(started.elapsed());
+            telemetry.batch_committed(started.elapsed(), open.assigned + open.outliers, open.received);
         }
         Ok(())
     }
@@ -268,6 +270,7 @@ impl Open {
     fn new() -> Self {
         Self {
             since: Instant::now(),
+            received: Instant::now(),
             ends: BTreeMap::new(),
             evidence: Evidence::default(),
             assigned: 0,
@@ -278,6 +281,7 @@ impl Open {
 
     fn add(&mut self, handed: Handed) {
         let Handed { ends, outcome, .. } = handed;
+        self.received = self.received.min(outcome.received);
         outcome.teach(&mut self.evidence, outcome.model.sampling);
         self.ends.extend(ends);
         let assigned = outcome.judged.iter().filter(|judged| judged.assignment.topic.is_some()).count();
