@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Config};
 use crate::daemon::describe::describer;
+use crate::daemon::seeds::{self, seeds};
 use crate::daemon::supervise::{Loops, keep};
 use crate::daemon::systemd::Systemd;
 use crate::embed::{self, Embedder};
 use crate::http;
+use crate::model::seed::Seed;
 use crate::model::state::State;
 use crate::model::state::overview::{News, Overview};
 use crate::model::version::{BrokenEntry, TopicModel};
@@ -21,7 +23,7 @@ use crate::notify::webhook::Webhook;
 use crate::pipeline::assigner::{Assigner, Judge};
 use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
-use crate::pipeline::{self, operator};
+use crate::pipeline::{self, operator, pauses};
 use crate::record::Keyed;
 use crate::store::announcement::{self, Announcement};
 use crate::store::{self, Identity, Store};
@@ -80,7 +82,7 @@ pub enum Error {
     Announce(#[source] std::io::Error),
     /// Topics cannot be seeded.
     #[error("topics cannot be seeded")]
-    Seeds(#[from] super::seeds::Error),
+    Seeds(#[from] seeds::Error),
     /// A worker thread panicked while the daemon started.
     #[error("the start was interrupted")]
     Start(#[from] tokio::task::JoinError),
@@ -111,6 +113,8 @@ pub(super) struct Site {
     pub telemetry: Telemetry,
     pub stop: CancellationToken,
     pub embedder: Arc<Embedder>,
+    /// The seeds that the configuration names.
+    pub seeds: Vec<Seed>,
     pub door: OpenDoor,
 }
 
@@ -123,13 +127,13 @@ pub(super) struct OpenDoor {
 
 impl OpenDoor {
     /// Listens and serves, as one of `loops`.
-    async fn open(config: &Config, loops: &mut Loops) -> Result<Self, Error> {
+    async fn open(config: &Config, loops: &mut Loops, telemetry: Telemetry) -> Result<Self, Error> {
         let address = config.http.listen;
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let instance = format!("{:016x}", rand::random::<u64>());
-        let inside = http::Inside::default();
+        let inside = http::Inside::new(telemetry);
         let door = Arc::new(config.http.door(&instance));
         loops.spawn("http", http::serve(listener, door, inside.clone(), loops.late_stop()));
         Ok(Self { address, instance, inside })
@@ -168,12 +172,10 @@ impl Daemon {
             return Err(Error::NoEnd);
         }
         let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
-        let door = OpenDoor::open(&config, &mut loops).await?;
-        let embed = config.embed.clone();
-        let embedder = tokio::task::spawn_blocking(move || Embedder::open(&embed)).await??;
-        let embedder = Arc::new(embedder);
+        let door = OpenDoor::open(&config, &mut loops, telemetry.clone()).await?;
+        let (embedder, seeds) = encoder(&config, &telemetry, role != Role::Assigner).await?;
         telemetry.encoder_loaded(embedder.name(), embedder.report());
-        let site = Site { config, telemetry, stop, embedder, door };
+        let site = Site { config, telemetry, stop, embedder, seeds, door };
         #[cfg(feature = "kafka")]
         if let Some(kafka) = site.config.kafka.clone() {
             return Box::pin(Self::start_in_cluster(site, loops, kafka, role)).await;
@@ -182,8 +184,8 @@ impl Daemon {
     }
 
     fn start_embedded(site: Site, mut loops: Loops, exit_at_end: bool) -> Result<Self, Error> {
-        let Site { config, telemetry, stop, embedder, .. } = &site;
-        let opened = tokio::task::block_in_place(|| open(config, embedder))?;
+        let Site { config, telemetry, stop, embedder, seeds, .. } = &site;
+        let opened = tokio::task::block_in_place(|| open(config, embedder, seeds))?;
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
         let params = config.source.clone().in_lockstep(config.parameters.refit.lockstep);
         let source = Source::open(params, Some(embedder.dim()), &opened.checkpoint, seen)?;
@@ -254,7 +256,7 @@ pub(super) struct Windows {
 impl Site {
     /// Lets everybody see what `windows` show.
     pub(super) fn open_door(self, loops: Loops, windows: Windows) -> Result<Daemon, Error> {
-        let Self { config, telemetry, stop, embedder, door } = self;
+        let Self { config, telemetry, stop, embedder, door, .. } = self;
         let OpenDoor { address, instance, inside } = door;
         let Windows { version, overview, commands, news } = windows;
         let directory = &config.state.directory;
@@ -298,7 +300,34 @@ fn notifier(
     Some(Notifier { outbox, webhook: Webhook::new(webhook), news, telemetry })
 }
 
-fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {
+/// The encoder, and with `seeded` the seeds that it makes of the configuration's; waits while its endpoint is away, or
+/// answers what makes no sense.
+async fn encoder(
+    config: &Config,
+    telemetry: &Telemetry,
+    seeded: bool,
+) -> Result<(Arc<Embedder>, Vec<Seed>), Error> {
+    let mut pauses = pauses();
+    loop {
+        let (embed, wanted) = (config.embed.clone(), config.seeds.clone());
+        let open = move || -> Result<_, Error> {
+            let embedder = Embedder::open(&embed)?;
+            let seeds = if seeded { seeds(&wanted, &embedder)? } else { Vec::new() };
+            Ok((Arc::new(embedder), seeds))
+        };
+        match (tokio::task::spawn_blocking(open).await?, pauses.next()) {
+            (Err(Error::Embed(error) | Error::Seeds(seeds::Error::Embed(error))), Some(pause))
+                if error.is_from_an_endpoint() =>
+            {
+                telemetry.embedding_postponed(&error);
+                tokio::time::sleep(pause).await;
+            }
+            (opened, _) => return opened,
+        }
+    }
+}
+
+fn open(config: &Config, embedder: &Embedder, seeds: &[Seed]) -> Result<Opened, Error> {
     let identity = Identity { encoder: embedder.name().to_owned(), dim: embedder.dim() };
     let mut store = Store::open(&config.state.directory, &identity, config.bounds.seen)?;
     let (mut state, mut checkpoint) = store.load(embedder.dim(), config.bounds)?;
@@ -308,14 +337,13 @@ fn open(config: &Config, embedder: &Embedder) -> Result<Opened, Error> {
     let cut = state.bound(config.bounds);
     store.commit(&cut, &checkpoint, false)?;
     let mut opened = Opened { store, state, checkpoint, outputs };
-    plant(config, embedder, &mut opened)?;
+    plant(config, seeds, &mut opened)?;
     Ok(opened)
 }
 
 /// Seeds the topics that the configuration names and the state does not know.
-fn plant(config: &Config, embedder: &Embedder, opened: &mut Opened) -> Result<(), Error> {
-    let seeds = super::seeds::seeds(&config.seeds, embedder)?;
-    let planted = opened.state.plant(seeds, config.parameters.rules(), pipeline::now_ms())?;
+fn plant(config: &Config, seeds: &[Seed], opened: &mut Opened) -> Result<(), Error> {
+    let planted = opened.state.plant(seeds.to_vec(), config.parameters.rules(), pipeline::now_ms())?;
     let Some(operation) = planted else { return Ok(()) };
     let records = operator::records(&operation);
     opened.outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;

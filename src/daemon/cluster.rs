@@ -28,7 +28,7 @@ impl Daemon {
         kafka: Checked,
         role: Role,
     ) -> Result<Self, Error> {
-        let Site { config, telemetry, stop, embedder, .. } = &site;
+        let Site { config, telemetry, stop, embedder, seeds, .. } = &site;
         let dim = embedder.dim();
         let identity = Identity { encoder: embedder.name().to_owned(), dim };
         let cluster = Cluster::new(kafka, identity.model(), dim, telemetry.clone());
@@ -64,6 +64,7 @@ impl Daemon {
                 config: config.clone(),
                 identity,
                 embedder: embedder.clone(),
+                seeds: seeds.clone(),
                 commands: queue,
                 orders: commands.clone(),
                 overviews,

@@ -14,6 +14,7 @@ use crate::daemon::describe::describer;
 use crate::daemon::supervise::keep;
 use crate::embed::Embedder;
 use crate::label;
+use crate::model::seed::Seed;
 use crate::model::state::State;
 use crate::model::state::overview::{News, Overview};
 use crate::model::version::BrokenEntry;
@@ -41,6 +42,7 @@ pub(super) struct Lead {
     /// The way into `commands`, for who describes topics beside the modeler.
     pub orders: mpsc::Sender<Command>,
     pub embedder: Arc<Embedder>,
+    pub seeds: Vec<Seed>,
     pub overviews: watch::Sender<Arc<Overview>>,
     pub news: watch::Sender<News>,
     pub stop: CancellationToken,
@@ -62,9 +64,6 @@ pub(super) enum Error {
     /// The loop failed.
     #[error(transparent)]
     Modeler(#[from] modeler::Error<kafka::Error>),
-    /// Topics cannot be seeded.
-    #[error("topics cannot be seeded")]
-    Seeds(#[from] super::seeds::Error),
     /// The webhook's client cannot be made.
     #[error(transparent)]
     Notify(#[from] crate::notify::Error),
@@ -192,7 +191,7 @@ impl Lead {
         Ok(modeler.run(&mut self.commands, self.stop.clone()).await?)
     }
 
-    /// Seeds the topics that the configuration names and the state does not know.
+    /// Seeds the topics that the state does not know.
     fn plant(
         &self,
         port: &mut kafka::Modeler,
@@ -200,8 +199,8 @@ impl Lead {
         state: &mut State,
         checkpoint: &Checkpoint,
     ) -> Result<(), Error> {
-        let seeds = super::seeds::seeds(&self.config.seeds, &self.embedder)?;
-        let Some(operation) = state.plant(seeds, self.config.parameters.rules(), now_ms())? else {
+        let Some(operation) = state.plant(self.seeds.clone(), self.config.parameters.rules(), now_ms())?
+        else {
             return Ok(());
         };
         let mut records = operator::records(&operation);

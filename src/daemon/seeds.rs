@@ -13,9 +13,17 @@ use crate::model::seed::{BACKGROUND, Seed};
 /// Why topics cannot be seeded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The examples cannot be embedded.
+    /// The encoder embeds nothing now.
     #[error("the examples of `seeds.topic` cannot be embedded")]
     Embed(#[from] embed::Error),
+    /// The encoder refuses an example.
+    #[error("an example of `seeds.topic` \"{label}\" cannot be embedded; change it, or leave it out")]
+    Example {
+        /// The topic's label.
+        label: String,
+        /// What the encoder says.
+        source: embed::Error,
+    },
     /// The saved model cannot be read.
     #[error("`seeds.bertopic` cannot be read")]
     Saved(#[from] bertopic::Error),
@@ -42,9 +50,10 @@ pub fn seeds(wanted: &Seeds, embedder: &Embedder) -> Result<Vec<Seed>, Error> {
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let background = embedder.embed(&BACKGROUND)?.rows;
+    let background = embedder.embed_each(&BACKGROUND)?.of_text;
     let plant = |label: String, embedding: Vec<f32>| {
-        let cosines: Vec<f32> = (0..background.n()).map(|row| dot(&embedding, background.row(row))).collect();
+        let cosines: Vec<f32> =
+            background.iter().flatten().map(|other| dot(&embedding, &other.row)).collect();
         Seed::new(label, embedding, &cosines)
     };
     let mut seeds = Vec::new();
@@ -54,9 +63,11 @@ pub fn seeds(wanted: &Seeds, embedder: &Embedder) -> Result<Vec<Seed>, Error> {
         if !words.is_empty() {
             texts.push(&words);
         }
-        let rows = embedder.embed(&texts)?.rows;
         let mut sums = Sums::default();
-        (0..rows.n()).for_each(|row| sums.add(rows.row(row)));
+        for made in embedder.embed_each(&texts)?.of_text {
+            let label = topic.label.clone();
+            sums.add(&made.map_err(|source| Error::Example { label, source })?.row);
+        }
         seeds.extend(sums.centroid().map(|embedding| plant(topic.label.clone(), embedding)));
     }
     if let Some(folder) = wanted.saved() {

@@ -232,9 +232,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// True if the texts are not at fault and the same call may succeed later.
+    /// True if there was no answer: no text is at fault, and the same call may succeed later.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+
+    /// True if this comes from an endpoint, not from a file or a setting here.
+    pub fn is_from_an_endpoint(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Refused { .. } | Self::Answer { .. })
     }
 
     /// The error with its causes, on one line.

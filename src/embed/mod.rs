@@ -6,7 +6,7 @@
 //! one chunk ahead, `batch` groups them by length under a budget of tokens, `feed` hands the groups to `session`s side
 //! by side, each of which runs them through ONNX Runtime, `pool` makes one vector of a text's token vectors. For a
 //! static model it is `table`, for an endpoint `remote`. `folder` reads what a model says of itself, `choose` compares
-//! providers with fp32, `hub` fetches a model and `export` makes it an ONNX file.
+//! providers with fp32, `each` finds out whose fault it is that a text has no embedding, `hub` fetches a model and `export` makes it an ONNX file.
 //!
 //! An embedding depends on its text alone: order and company in a batch change it by less than 1e-5 in cosine at fp32
 //! and 1e-3 at bf16 (a test each), because padding is masked in attention and left out of pooling.
@@ -14,6 +14,7 @@
 mod batch;
 mod cache;
 mod choose;
+mod each;
 mod error;
 #[cfg(feature = "hub")]
 pub mod export;
@@ -55,6 +56,7 @@ use self::{
 };
 pub use self::{
     choose::Note,
+    each::{Each, Embedding},
     error::Error,
     folder::{Folder, Layout, Pooling, Prompts, StaticFolder},
     locate::{cache, cached_model, onnxruntime, packaged_runtime},

@@ -12,6 +12,7 @@ use std::{
 use ndarray::ArrayView1;
 use serde::Deserialize;
 
+use super::each::GOOD;
 use super::error::in_full;
 use super::{Backend, Error, Run};
 use crate::client::http::header::{AUTHORIZATION, RETRY_AFTER};
@@ -150,11 +151,8 @@ impl Remote {
         let url = address.to_string();
         let mut remote =
             Self { client, address, url, model: model.to_owned(), params: params.clone(), dim: 0 };
-        let answer = remote.ask(&["topicd"])?;
+        let answer = remote.ask(&[GOOD])?;
         remote.dim = answer.data.first().map_or(0, |item| item.embedding.len());
-        if remote.dim == 0 {
-            return Err(remote.misfit("an empty embedding", "numbers"));
-        }
         Ok(remote)
     }
 
@@ -209,8 +207,9 @@ impl Remote {
         }
         let seconds = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let detail: String = String::from_utf8_lossy(&answer.body).chars().take(300).collect();
+        // 500 is also how some servers refuse a single text.
         match status {
-            408 | 425 | 429 | 500.. => Err(Failure::Passing {
+            408 | 425 | 429 | 502.. => Err(Failure::Passing {
                 detail: format!("status {status}, {detail}"),
                 retry_after: seconds.map(Duration::from_secs),
             }),
@@ -225,13 +224,19 @@ impl Remote {
             let found = format!("{} embeddings", answer.data.len());
             return Err(self.misfit(&found, &format!("one for each of {texts} texts")));
         }
-        let other = answer.data.iter().map(|item| item.embedding.len()).find(|length| *length != self.dim);
-        match other {
-            Some(length) if self.dim > 0 => {
-                Err(self.misfit(&format!("{length} numbers"), &format!("{}, as before", self.dim)))
-            }
-            _ => Ok(answer),
+        let lengths = answer.data.iter().map(|item| item.embedding.len());
+        let other = lengths.into_iter().find(|length| self.dim > 0 && *length != self.dim);
+        if let Some(length) = other {
+            return Err(self.misfit(&format!("{length} numbers"), &format!("{}, as before", self.dim)));
         }
+        // Beyond its square an `f32` is infinite: such a row has no direction either.
+        let squares = answer.data.iter().map(|item| item.embedding.iter().map(|x| x * x).sum::<f32>());
+        if squares.into_iter().any(|square| !square.is_normal()) {
+            return Err(
+                self.misfit("an embedding of zeros or of infinite numbers", "one that has a direction")
+            );
+        }
+        Ok(answer)
     }
 
     fn misfit(&self, found: &str, expected: &str) -> Error {

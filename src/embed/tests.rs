@@ -1,5 +1,6 @@
 //! The model that `deploy/test` installs, against numbers made without ONNX, and broken models.
 
+mod each;
 mod encoders;
 mod folders;
 mod long;

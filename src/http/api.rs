@@ -15,7 +15,7 @@ use crate::kernel::unit::UnitRows;
 use crate::model::event::Event;
 use crate::record::answer;
 use crate::record::topic::TopicsRecord;
-use crate::telemetry::Progress;
+use crate::telemetry::{Progress, Telemetry};
 use crate::transport::command::{self, Command, NoModeler};
 
 /// Events in one answer, at most.
@@ -48,8 +48,12 @@ pub(super) async fn readyz(State(sources): State<Sources>) -> Readiness {
 }
 
 pub(super) async fn metrics(State(sources): State<Sources>) -> Response {
+    rendered(&sources.telemetry)
+}
+
+pub(super) fn rendered(telemetry: &Telemetry) -> Response {
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (kind, sources.telemetry.render()).into_response()
+    (kind, telemetry.render()).into_response()
 }
 
 /// The topics, and how far the daemon is.
@@ -157,6 +161,9 @@ pub(super) async fn embed(sources: &Sources, texts: Vec<String>, embed: Embed) -
     });
     match embedded.await {
         Ok(Ok(made)) => Ok(made.rows),
+        Ok(Err(error)) if error.is_passing() => {
+            Err(Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+        }
         Ok(Err(error)) => Err(Failure(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())),
         Err(error) => Err(Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }

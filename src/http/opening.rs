@@ -11,6 +11,7 @@ use serde::Serialize;
 use tower_service::Service as _;
 
 use super::{Sources, api, router};
+use crate::telemetry::Telemetry;
 
 /// Whether documents are taken, and if not, why.
 #[derive(Debug, Serialize)]
@@ -34,34 +35,47 @@ impl IntoResponse for Readiness {
 }
 
 /// What is behind the door, once the daemon has started.
-#[derive(Debug, Clone, Default)]
-pub struct Inside(Arc<OnceLock<Router>>);
+#[derive(Clone)]
+pub struct Inside {
+    router: Arc<OnceLock<Router>>,
+    /// Knows what keeps the daemon from starting.
+    telemetry: Telemetry,
+}
 
 impl Inside {
-    /// Lets everybody in; from now on the handlers answer.
-    pub fn open(&self, sources: Sources) {
-        self.0.get_or_init(|| router(sources));
+    /// Nothing yet.
+    pub fn new(telemetry: Telemetry) -> Self {
+        Self { router: Arc::default(), telemetry }
     }
 
-    /// All paths; before [`Inside::open`] only health and readiness have an answer.
+    /// Lets everybody in; from now on the handlers answer.
+    pub fn open(&self, sources: Sources) {
+        self.router.get_or_init(|| router(sources));
+    }
+
+    /// All paths; before [`Inside::open`] only health, readiness and metrics have an answer.
     pub(super) fn router(self) -> Router {
         Router::new().fallback(pass).with_state(self)
     }
-}
 
-async fn pass(State(Inside(inside)): State<Inside>, request: Request) -> Response {
-    let Some(inside) = inside.get() else { return starting(request.uri().path()) };
-    match inside.clone().call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    fn starting(&self, path: &str) -> Response {
+        let why = "the daemon is starting: it loads its encoder and its state".to_owned();
+        match path {
+            "/healthz" => api::ALIVE.into_response(),
+            "/readyz" => {
+                let obstacles = self.telemetry.obstacles();
+                Readiness::of(std::iter::once(why).chain(obstacles).collect()).into_response()
+            }
+            "/metrics" => api::rendered(&self.telemetry),
+            _ => api::Failure(StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+        }
     }
 }
 
-fn starting(path: &str) -> Response {
-    let why = "the daemon is starting: it loads its encoder and its state";
-    match path {
-        "/healthz" => api::ALIVE.into_response(),
-        "/readyz" => Readiness::of(vec![why.to_owned()]).into_response(),
-        _ => api::Failure(StatusCode::SERVICE_UNAVAILABLE, why.to_owned()).into_response(),
+async fn pass(State(inside): State<Inside>, request: Request) -> Response {
+    let Some(router) = inside.router.get() else { return inside.starting(request.uri().path()) };
+    match router.clone().call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
     }
 }

@@ -149,9 +149,9 @@ impl Chat {
 }
 
 impl Failure {
-    /// True if another question would fail likewise: it is the endpoint's fault, not the topic's.
-    pub fn is_the_endpoints(&self) -> bool {
-        !matches!(self, Self::Useless(_) | Self::NoMessage | Self::TooLong)
+    /// True if the model answered, and has nothing to say about this topic.
+    pub fn is_the_topics(&self) -> bool {
+        matches!(self, Self::Useless(_))
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let chat = chat(&format!("http://{}/k3y", listener.local_addr().unwrap()));
         let Err(Next::Wait(_, failure)) = chat.ask(&question(&chat, "text"), 1, 7).await else { panic!() };
-        assert!(failure.is_the_endpoints());
+        assert!(!failure.is_the_topics());
         assert!(!format!("{failure:?} {chat:?}").contains("Bearer k3y"), "{failure:?}");
     }
 

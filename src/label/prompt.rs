@@ -44,6 +44,13 @@ impl Question {
         let tags = [("[KEYWORDS]", keywords.join(", ")), ("[DOCUMENTS]", documents.join("\n"))];
         Self { system: settings.system_prompt.clone(), user: fill(&settings.prompt, &tags) }
     }
+
+    /// A question that every model answers.
+    pub fn good(settings: &Checked) -> Self {
+        let keywords = ["football", "goal", "league", "coach"].map(str::to_owned).to_vec();
+        let documents = vec!["The home team won the league match with a late goal.".to_owned()];
+        Self::new(settings, &Matter { keywords, documents })
+    }
 }
 
 /// `template` with every tag replaced; what is put in is not searched for tags.

@@ -1,28 +1,26 @@
 //! Documents in, judged documents out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::document::{Batch, Document, Rejection};
-use crate::embed::{self, Embedder};
+use crate::embed::{self, Embedder, Embedding};
 use crate::kernel::unit::UnitRows;
 use crate::keywords::Tokenizer;
 use crate::model::assign::{self, Assignment, assign};
 use crate::model::evidence::{Judged, Outcome};
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
-use crate::pipeline::embed::{Embedding, Embeddings};
+use crate::pipeline::embed::{beside, embed};
+use crate::pipeline::pauses;
 use crate::telemetry::Telemetry;
 use crate::transport::AssignerPort;
 
 /// Bytes of a text whose words count for keywords; a longer one has long said what it is about.
 pub const COUNTED_BYTES: usize = 64 << 10;
-
-/// How long a batch waits before it is tried again when the encoder is out of reach. Its client has waited before.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Embeds and judges batches with the version in force.
 pub struct Assigner<P> {
@@ -81,15 +79,15 @@ impl<P: AssignerPort> Assigner<P> {
         }
     }
 
-    /// What becomes of `batch`; none if `stop` is cancelled while the encoder is out of reach. Documents wait for it,
-    /// they are not lost.
+    /// What becomes of `batch`; none if `stop` is cancelled while the encoder embeds nothing. Documents wait for it, they
+    /// are not lost.
     async fn outcome(
         &mut self,
         mut batch: Batch,
         stop: &CancellationToken,
     ) -> Result<Option<Outcome>, Error<P::Error>> {
         let received = Instant::now();
-        loop {
+        for pause in pauses() {
             let model = self.versions.borrow_and_update().clone();
             let (judge, telemetry) = (self.judge.clone(), self.telemetry.clone());
             let judged =
@@ -104,9 +102,10 @@ impl<P: AssignerPort> Assigner<P> {
             }
             tokio::select! {
                 () = stop.cancelled() => return Ok(None),
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
+        Ok(None)
     }
 }
 
@@ -128,13 +127,16 @@ impl Judge {
         telemetry: &Telemetry,
     ) -> Result<Outcome, Box<Postponed>> {
         let started = Instant::now();
-        let made = match Embeddings::of(&self.embedder, &batch.documents) {
+        let mut made = match embed(&self.embedder, &batch.documents) {
             Ok(made) => made,
             Err(error) => return Err(Box::new(Postponed { batch, error })),
         };
         let Batch { documents, mut rejections, checkpoint } = batch;
         telemetry.batch_embedded(documents.len(), made.counts, started.elapsed());
-        let (documents, embeddings) = made.beside(documents, &mut rejections);
+        if let Some(error) = made.divided.take() {
+            telemetry.batch_divided(&error);
+        }
+        let (documents, embeddings) = beside(made, documents, &mut rejections);
         let started = Instant::now();
         let verdicts = self.verdicts(&model, &embeddings);
         telemetry.batch_assigned(started.elapsed());
@@ -153,8 +155,8 @@ impl Judge {
         documents: Vec<Document>,
         rejections: &mut Vec<Rejection>,
     ) -> Result<(Vec<Document>, UnitRows), embed::Error> {
-        let made = Embeddings::of(&self.embedder, &documents)?;
-        let (documents, embeddings) = made.beside(documents, rejections);
+        let made = embed(&self.embedder, &documents)?;
+        let (documents, embeddings) = beside(made, documents, rejections);
         let rows = embeddings.iter().map(|embedding| embedding.row.as_slice());
         Ok((documents, UnitRows::from_rows(self.embedder.dim(), rows)?))
     }

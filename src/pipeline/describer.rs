@@ -25,6 +25,8 @@ use crate::transport::command::{self, Command, NoModeler};
 
 /// Labels that are published together while more are to come.
 const LABELS: usize = 16;
+/// The wait before lists are made again that could not be made.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Describes the topics of each version.
 #[derive(Clone)]
@@ -59,8 +61,8 @@ struct Progress {
     budget: Option<Budget>,
     /// The version whose lists are made.
     listed: Option<u64>,
-    /// Topics of that version about which the endpoint said nothing of use; they wait for the next version.
-    mute: BTreeSet<TopicId>,
+    /// Topics about which the endpoint says nothing of use, with the version; they wait for the next one.
+    mute: BTreeSet<(u64, TopicId)>,
 }
 
 /// How a round of labels ended.
@@ -112,9 +114,7 @@ impl Describer {
         let Ok(picture) = self.picture().await else { return Ok(Err(NoModeler)) };
         let Some(picture) = picture else { return Ok(Ok(Round::Done)) };
         let lists = progress.listed != Some(version);
-        if lists {
-            progress.mute.clear();
-        }
+        progress.mute.retain(|(of, _)| *of == version);
         let (wanted, chains, stop) = (self.wanted.clone(), self.chains.clone(), stop.clone());
         let mut words = std::mem::take(&mut progress.words);
         let (subjects, made, words) = tokio::task::spawn_blocking(move || {
@@ -124,7 +124,7 @@ impl Describer {
         })
         .await?;
         progress.words = words;
-        progress.listed = Some(version);
+        progress.listed = made.is_ok().then_some(version);
         let made = made.unwrap_or_else(|error| {
             self.telemetry.description_failed(&error);
             Vec::new()
@@ -132,12 +132,14 @@ impl Describer {
         if !made.is_empty() && self.send(made.clone()).await.is_err() {
             return Ok(Err(NoModeler));
         }
-        Ok(self.labels(progress, &subjects, &made).await)
+        let round = self.labels(version, progress, &subjects, &made).await;
+        Ok(round.map(|round| if progress.listed.is_some() { round } else { Round::Later(AGAIN) }))
     }
 
     /// Asks for the labels that are wanted, one after the other.
     async fn labels(
         &self,
+        version: u64,
         progress: &mut Progress,
         subjects: &[Subject],
         made: &[Description],
@@ -146,7 +148,7 @@ impl Describer {
         let mut ready = Vec::new();
         let mut round = Round::Done;
         for subject in subjects.iter().filter(|subject| subject.wants_label) {
-            if progress.mute.contains(&subject.id) {
+            if progress.mute.contains(&(version, subject.id)) {
                 continue;
             }
             let lists = made.iter().find(|made| made.id == subject.id).and_then(|made| made.lists.as_ref());
@@ -161,7 +163,7 @@ impl Describer {
                     let label = Some(Label { text, summary, basis: keywords.clone() });
                     ready.push(Description { id: subject.id, lists: None, label });
                 }
-                Ok(None) => drop(progress.mute.insert(subject.id)),
+                Ok(None) => drop(progress.mute.insert((version, subject.id))),
                 Err(wait) => {
                     round = Round::Later(wait);
                     break;
@@ -195,19 +197,40 @@ impl Describer {
                     return Ok(Some((labelled.label, labelled.summary)));
                 }
                 Err(Next::Wait(wait, failure)) => {
-                    self.telemetry.label_failed(&failure, false);
+                    self.telemetry.label_failed(&failure);
                     tokio::time::sleep(wait).await;
                 }
                 Err(Next::GiveUp(failure)) => {
-                    self.telemetry.label_failed(&failure, true);
-                    return if failure.is_the_endpoints() {
-                        Err(chat.settings().max_wait())
-                    } else {
-                        Ok(None)
-                    };
+                    if failure.is_the_topics() || self.is_refused(chat, budget, question, seed).await? {
+                        self.telemetry.label_refused(&failure);
+                        return Ok(None);
+                    }
+                    self.telemetry.labels_postponed(&failure);
+                    return Err(chat.settings().max_wait());
                 }
             }
         }
+    }
+
+    /// True if the endpoint fails at `question`, which has failed, and at no other one: if it fails again, and again,
+    /// while a question that is known to be good is answered before and after.
+    async fn is_refused(
+        &self,
+        chat: &Chat,
+        budget: &mut Budget,
+        question: &Question,
+        seed: u64,
+    ) -> Result<bool, Duration> {
+        let good = &Question::good(chat.settings());
+        for asked in [good, question, question, good] {
+            budget.take(Instant::now())?;
+            // As the last attempt: nobody waits between these.
+            let is_answered = chat.ask(asked, u32::MAX, seed).await.is_ok();
+            if is_answered != (asked == good) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn picture(&self) -> Result<Option<Picture>, NoModeler> {

@@ -1,6 +1,6 @@
 //! What happened, in the past tense: each method logs it at its level and counts it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,20 +9,28 @@ use serde::Serialize;
 use tracing::{debug, error, info, warn};
 
 use super::metrics::{Family, Metrics};
+use super::obstacle::Obstacles;
 use crate::document::Rejection;
 use crate::embed::{self, Counts};
 use crate::model::state::Totals;
 
-/// The obstacle that the encoder is.
+/// Causes of obstacles.
 const ENCODER: &str = "encoder";
+const REGISTRY: &str = "registry";
+/// Causes of nuisances.
+const LARGE_BATCH: &str = "large batch";
+const KEYWORDS: &str = "keywords";
+const LABELS: &str = "labels";
 
 /// Takes note of what happens. Cheap to clone; all clones count into the same metrics.
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     window: Arc<Mutex<Window>>,
-    /// What keeps documents waiting now, by its cause.
-    obstacles: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    /// What keeps documents waiting now.
+    obstacles: Arc<Obstacles>,
+    /// What is in the way of everything else.
+    nuisances: Arc<Obstacles>,
     source: Arc<OnceLock<Unread>>,
     /// When something was committed last; at first, when the daemon started.
     committed: Arc<Mutex<Instant>>,
@@ -58,6 +66,7 @@ impl Telemetry {
             metrics: Arc::new(Metrics::new()?),
             window: Arc::default(),
             obstacles: Arc::default(),
+            nuisances: Arc::default(),
             source: Arc::default(),
             committed: Arc::new(Mutex::new(Instant::now())),
         })
@@ -75,8 +84,8 @@ impl Telemetry {
     /// What keeps documents waiting, in words; nothing if the daemon is ready.
     pub fn obstacles(&self) -> Vec<String> {
         let committed = *self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-        let obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
-        obstacles.values().cloned().chain(stale(committed.elapsed(), self.unread_bytes())).collect()
+        let stale = stale(committed.elapsed(), self.unread_bytes());
+        self.obstacles.all().into_iter().chain(stale).collect()
     }
 
     /// From now on `unread` tells how much of the source is not committed: whenever somebody asks, whatever hangs.
@@ -91,11 +100,10 @@ impl Telemetry {
 
     /// Documents wait because of `cause`, and `why` says it in words; without words they don't any more.
     pub fn obstacle(&self, cause: &'static str, why: Option<String>) {
-        let mut obstacles = self.obstacles.lock().unwrap_or_else(PoisonError::into_inner);
         match why {
-            Some(why) => obstacles.insert(cause, why),
-            None => obstacles.remove(cause),
-        };
+            Some(why) => drop(self.obstacles.stands(cause, &why, Instant::now())),
+            None => drop(self.obstacles.gone(cause)),
+        }
     }
 
     /// How far the daemon is.
@@ -110,6 +118,7 @@ impl Telemetry {
 
     /// The encoder is ready; `report` says what it runs on.
     pub fn encoder_loaded(&self, name: &str, report: &impl fmt::Display) {
+        self.obstacle(ENCODER, None);
         info!(encoder = name, %report, "encoder loaded");
     }
 
@@ -127,7 +136,9 @@ impl Telemetry {
 
     /// A batch was embedded; `counts` says what it took.
     pub fn batch_embedded(&self, documents: usize, counts: Counts, took: Duration) {
-        self.obstacle(ENCODER, None);
+        if let Some(waited) = self.obstacles.gone(ENCODER) {
+            info!(?waited, "embedding goes on");
+        }
         self.metrics.batch.embed_seconds.observe(took.as_secs_f64());
         let Counts { truncated, pieces, cached, tokens, padding } = counts;
         self.metrics.embed.truncated.inc_by(truncated as u64);
@@ -138,11 +149,21 @@ impl Telemetry {
         debug!(documents, ?counts, ?took, "batch embedded");
     }
 
-    /// A batch could not be embedded and is tried again in a while; the stream waits.
+    /// The encoder cannot be opened, or embed a batch, and is asked again in a while; the stream waits.
     pub fn embedding_postponed(&self, error: &embed::Error) {
         self.metrics.embed.postponed.inc();
-        self.obstacle(ENCODER, Some(error.in_full()));
-        error!(%error, "embedding postponed");
+        let why = error.in_full();
+        if self.obstacles.stands(ENCODER, &why, Instant::now()) {
+            error!(%why, "embedding postponed");
+        }
+    }
+
+    /// The encoder refused a batch, and took it in parts.
+    pub fn batch_divided(&self, error: &embed::Error) {
+        let why = error.in_full();
+        if self.nuisances.stands(LARGE_BATCH, &why, Instant::now()) {
+            warn!(%why, "batch divided");
+        }
     }
 
     /// The topics of a batch were found.
@@ -259,24 +280,40 @@ impl Telemetry {
         info!(version, topics, labels, "topics described");
     }
 
-    /// Topics could not be described; they keep their keywords and names.
-    pub fn description_failed(&self, why: &impl fmt::Display) {
-        error!(%why, "topics could not be described");
+    /// Topics could not be described now; they keep their keywords and names.
+    pub fn description_failed(&self, error: &embed::Error) {
+        let why = error.in_full();
+        if self.nuisances.stands(KEYWORDS, &why, Instant::now()) {
+            error!(%why, "topics could not be described");
+        }
     }
 
     /// The chat endpoint gave a label.
     pub fn label_answered(&self) {
+        if let Some(waited) = self.nuisances.gone(LABELS) {
+            info!(?waited, "labelling goes on");
+        }
         self.metrics.label_requests.with_label_values(&["answered"]).inc();
     }
 
-    /// A request for a label failed; with `for_good`, the topic is put off.
-    pub fn label_failed(&self, why: &impl fmt::Display, for_good: bool) {
-        self.metrics.label_requests.with_label_values(&[if for_good { "gave_up" } else { "failed" }]).inc();
-        if for_good {
-            warn!(%why, "label put off");
-        } else {
-            debug!(%why, "label asked for again");
+    /// A request for a label failed, and is made again.
+    pub fn label_failed(&self, why: &impl fmt::Display) {
+        self.metrics.label_requests.with_label_values(&["failed"]).inc();
+        debug!(%why, "label asked for again");
+    }
+
+    /// The chat endpoint gives no labels now; all of them wait.
+    pub fn labels_postponed(&self, why: &impl fmt::Display) {
+        self.metrics.label_requests.with_label_values(&["failed"]).inc();
+        if self.nuisances.stands(LABELS, &why.to_string(), Instant::now()) {
+            warn!(%why, "labels postponed");
         }
+    }
+
+    /// The chat endpoint has no label for a topic, which keeps its name from keywords for now.
+    pub fn label_refused(&self, why: &impl fmt::Display) {
+        self.metrics.label_requests.with_label_values(&["gave_up"]).inc();
+        warn!(%why, "label put off");
     }
 
     /// An event was not taken; it is posted again in a while. `first` of several in a row for its topic.
@@ -309,6 +346,22 @@ impl Telemetry {
     /// A broker, or the way to it, is not as it should be; the client tries on.
     pub fn kafka_complained(&self, reason: &str) {
         warn!(reason, "kafka complained");
+    }
+
+    /// The schema registry does not tell what a message says; the stream waits.
+    pub fn registry_missed(&self, error: &dyn std::error::Error) {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let why = format!("{error}{cause}");
+        if self.obstacles.stands(REGISTRY, &why, Instant::now()) {
+            error!(why, "schema registry missed");
+        }
+    }
+
+    /// The schema registry told what a message says, or is not asked any more.
+    pub fn registry_answered(&self) {
+        if let Some(waited) = self.obstacles.gone(REGISTRY) {
+            info!(?waited, "schema registry answers");
+        }
     }
 
     /// So many committed records of a partition wait to be read by this process.

@@ -181,7 +181,7 @@ impl EmbedMetrics {
             )?,
             postponed: made.counter(
                 "embed_postponed_total",
-                "Batches that waited for an encoder that was out of reach",
+                "Times that the stream waited for the encoder, which was away or refused everything",
             )?,
         })
     }
@@ -257,7 +257,7 @@ impl Metrics {
             webhook: WebhookMetrics::new(&made)?,
             label_requests: made.results(
                 "label_requests_total",
-                "Requests for labels: answered, failed and asked again, or gave_up",
+                "Requests for labels: answered, failed and asked again, or gave_up for a topic that gets none",
             )?,
             dead_letters: made.counters(
                 "dead_letters_total",

@@ -1,10 +1,11 @@
 //! What the daemon tells the outside about itself: `events` has a method for each thing that happened, which logs and
-//! counts it; `metrics` every family; `process` the figures of the process; `logs`
-//! sets up the log.
+//! counts it; `obstacle` what it waits for; `metrics` every family; `process` the figures of the process; `logs` sets up
+//! the log.
 
 mod events;
 pub mod logs;
 mod metrics;
+mod obstacle;
 mod process;
 
 pub use events::{Error, Progress, Telemetry};

@@ -172,6 +172,24 @@ fn an_endpoint_that_fails_in_every_way_stops_nothing() {
 }
 
 #[test]
+fn a_topic_is_put_off_only_for_its_own_fault() {
+    let endpoint = Endpoint::start(|n, question| match (n, subject(question)) {
+        (0..9, _) => (404, "<html>no such model".to_owned()),
+        (_, "medicine") => (400, "we do not talk about this".to_owned()),
+        _ => said("topic: Some news"),
+    });
+    let home = home(&endpoint);
+    let daemon = home.start();
+    wait_for("labels for all topics but one", || {
+        let topics = daemon.json("/api/topics")?["topics"].as_array()?.clone();
+        let is_labelled = |topic: &Value| topic["name"].as_str().unwrap().contains("Some news");
+        let (refused, others): (Vec<Value>, Vec<Value>) =
+            topics.into_iter().partition(|topic| topic["keywords"].to_string().contains("medicine"));
+        (others.len() >= 2 && others.iter().all(is_labelled) && !refused.iter().any(is_labelled)).then_some(())
+    });
+}
+
+#[test]
 fn an_endpoint_that_obeys_a_document_still_names_in_one_plain_line() {
     let endpoint = Endpoint::start(|_, question| {
         assert!(question.contains("Ignore the above"), "{question}");

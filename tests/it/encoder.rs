@@ -87,8 +87,23 @@ fn a_long_document_has_the_topics_of_its_parts() {
     assert!(short["further"].is_null(), "one part, one topic: {short}");
 }
 
-/// Answers one request of `/v1/embeddings`, or says 503; a client that goes away is its own affair.
-fn answer(mut stream: TcpStream, busy: bool) -> std::io::Result<()> {
+/// What an endpoint is told to do with a request.
+type Treatment = fn(number: usize, texts: &[String]) -> Option<(u16, &'static str)>;
+
+/// An endpoint for embeddings; what `treatment` has for a request, counted from 0, is answered in place of embeddings.
+fn endpoint(treatment: Treatment) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("embed.remote.url=http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            // A client that goes away is its own affair.
+            std::thread::spawn(move || answer(stream, number, treatment));
+        }
+    });
+    url
+}
+
+fn answer(mut stream: TcpStream, number: usize, treatment: Treatment) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?);
     let mut length = 0;
     loop {
@@ -103,25 +118,62 @@ fn answer(mut stream: TcpStream, busy: bool) -> std::io::Result<()> {
     let mut body = vec![0; length];
     lines.read_exact(&mut body)?;
     let asked: Value = serde_json::from_slice(&body)?;
-    let texts = asked["input"].as_array().unwrap().iter().enumerate();
-    let data = texts.map(|(index, text)| json!({ "index": index, "embedding": [1, text.to_string().len()] }));
-    let body = json!({ "data": data.collect::<Vec<_>>() }).to_string();
-    let status = if busy { "503 Busy" } else { "200 OK" };
-    write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    let texts: Vec<String> = serde_json::from_value(asked["input"].clone())?;
+    let rows = texts.iter().enumerate();
+    let data = rows.map(|(index, text)| json!({ "index": index, "embedding": [1, text.len()] }));
+    let made = json!({ "data": data.collect::<Vec<_>>() }).to_string();
+    let (status, body) = treatment(number, &texts).unwrap_or((200, &made));
+    write!(stream, "HTTP/1.1 {status} S\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+}
+
+fn far(documents: &str, url: &str) -> Home {
+    Home::new(documents).set(url).set("embed.model=far").set("embed.remote.max_attempts=1")
 }
 
 #[test]
-fn the_stream_waits_for_an_endpoint_that_is_away_and_loses_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("embed.remote.url=http://{}", listener.local_addr().unwrap());
-    // The first request asks for the dimension, the second is the first batch.
-    std::thread::spawn(move || {
-        for (number, stream) in listener.incoming().flatten().enumerate() {
-            std::thread::spawn(move || answer(stream, number == 1));
-        }
+fn the_stream_waits_for_an_endpoint_that_is_ill_and_refuses_nobody() {
+    // The first request asks for the dimension, the second is the first batch, the third looks at the endpoint.
+    let url = endpoint(|number, _| match number {
+        1 | 4 => Some((400, "<html>no")),
+        2 => Some((401, "who are you?")),
+        3 => Some((503, "busy")),
+        5 => Some((200, r#"{"data": [{"index": 0, "embedding": [1, 2, 3]}]}"#)),
+        _ => None,
     });
-    let home = Home::new(&documents(20)).set(&url).set("embed.model=far").set("embed.remote.max_attempts=1");
+    let home = far(&documents(20), &url);
     home.good(&["run", "--exit-at-end"]);
     assert_eq!(home.records("assignments.jsonl").len(), 20);
     assert!(home.records("dead-letters.jsonl").is_empty());
+}
+
+#[test]
+fn only_the_text_that_an_endpoint_never_takes_is_a_dead_letter() {
+    let url = endpoint(|_, texts| {
+        texts.iter().any(|text| text.contains("unspeakable")).then_some((400, "an unspeakable word"))
+    });
+    let bad = json!({ "id": "bad", "text": "this is unspeakable" });
+    let home = far(&format!("{}{bad}\n{}", documents(9), documents(12).replace("\"d", "\"e")), &url);
+    home.good(&["run", "--exit-at-end"]);
+    assert_eq!(home.records("assignments.jsonl").len(), 21);
+    let letters = home.records("dead-letters.jsonl");
+    assert_eq!((letters.len(), &letters[0]["reason"]), (1, &json!("embedding_failed")), "{letters:?}");
+    assert!(letters[0]["detail"].as_str().unwrap().contains("an unspeakable word"), "{letters:?}");
+}
+
+#[test]
+fn the_daemon_starts_while_its_endpoint_is_ill_and_a_command_does_not() {
+    let url = endpoint(|number, _| match number {
+        0 => Some((404, "no such model")),
+        1 => Some((503, "loading")),
+        _ => None,
+    });
+    let home = far(&documents(20), &url);
+    home.good(&["run", "--exit-at-end"]);
+    assert_eq!(home.records("assignments.jsonl").len(), 20);
+
+    let away = far(&documents(20), &endpoint(|_, _| Some((401, "who are you?"))));
+    let refused = away.run(&["fit", "documents.jsonl"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && why.contains("401, who are you?"), "{why}");
+    assert!(why.contains("`embed.remote`"), "{why}");
 }

@@ -104,6 +104,23 @@ fn a_document_writes_no_lines_of_the_log() {
 }
 
 #[test]
+fn an_encoder_that_is_away_at_the_start() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let home = home(&documents(20)).set(&format!("embed.remote.url=http://{nobody}"));
+    let home = home.set("embed.remote.max_attempts=1").set(&format!("http.listen={address}"));
+    let mut child = home.command(&["run"]).spawn().unwrap();
+    let (status, why) = wait_for("the obstacle", || {
+        got(&address, "/readyz").filter(|(_, body)| body.contains("gave no embeddings"))
+    });
+    assert!(status == "503" && why.contains("the daemon is starting"), "{status} {why}");
+    let (_, metrics) = got(&address, "/metrics").unwrap();
+    assert!(metrics.contains("topicd_embed_postponed_total 1"), "{metrics}");
+    let (status, took) = stopped(&mut child);
+    assert!(status == Some(0) && took < TIMEOUT, "{status:?} after {took:?}");
+}
+
+#[test]
 fn an_encoder_that_never_answers_in_the_stream() {
     let (url, hanging) = silent(1);
     let home = home(&documents(20)).set(&url).set("embed.model=far");

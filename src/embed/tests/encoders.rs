@@ -74,6 +74,10 @@ fn static_models_give_what_model2vec_gives() {
         assert_eq!(embedder.report().max_tokens, Some(512));
         let error = embedder.embed(&["unheard of"]).unwrap_err().to_string();
         assert_eq!(error, "the model's output is unusable");
+        // No text has to pass to show that a table is well.
+        let mixed = [&strs(&known.texts)[..1], &["unheard of"]].concat();
+        let each = embedder.embed_each(&mixed).unwrap().of_text;
+        assert!(each[0].is_ok() && each[1].is_err(), "{each:?}");
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::embed::each::GOOD;
 use crate::embed::tests::server::{Answer, Request, Server};
 
-fn params(server: &Server) -> Params {
+pub(super) fn params(server: &Server) -> Params {
     let remote = remote::Params {
         url: server.url.as_str().into(),
         token: "hush".into(),
@@ -23,13 +24,13 @@ fn params(server: &Server) -> Params {
     Params { model: "e5".into(), remote: Some(remote), cache_texts: 0, ..Params::default() }
 }
 
-fn inputs(request: &Request) -> Vec<String> {
+pub(super) fn inputs(request: &Request) -> Vec<String> {
     let asked: Value = serde_json::from_slice(&request.body).unwrap();
     serde_json::from_value(asked["input"].clone()).unwrap()
 }
 
 /// Each text's row is made of its length and its first byte; the last comes first, as it may.
-fn embedding(request: &Request) -> Answer {
+pub(super) fn embedding(request: &Request) -> Answer {
     let inputs = inputs(request);
     let data: Vec<Value> = inputs
         .iter()
@@ -124,7 +125,7 @@ fn a_refusal_and_a_strange_answer_are_told_at_once() {
 #[test]
 fn an_embedding_of_another_length_is_refused() {
     let server = Server::start(|request| {
-        let length = if inputs(request)[0] == "topicd" { 2 } else { 3 };
+        let length = if inputs(request)[0] == GOOD { 2 } else { 3 };
         let row = vec![1.0; length];
         Answer::new(200, json!({ "data": [{ "index": 0, "embedding": row }] }).to_string())
     });

@@ -94,8 +94,10 @@ impl Chains {
         let topic = if let Some(row) = words.0.get(&joined) {
             row.clone()
         } else {
-            let row: Arc<[f32]> = Arc::from(self.embedder.embed(&[&joined])?.rows.row(0));
-            words.0.entry(joined).or_insert(row).clone()
+            let made = self.embedder.embed_each(&[&joined])?.of_text.pop();
+            // An encoder that refuses the list leaves it as it is.
+            let Some(Ok(made)) = made else { return Ok(list) };
+            words.0.entry(joined).or_insert(made.row.into()).clone()
         };
         let vectors = self.vectors(&list, words);
         let mut picked = mmr::select(&aview1(&topic), &vectors.view(), self.params.diversity, n);
@@ -105,7 +107,7 @@ impl Chains {
         Ok(picked.into_iter().map(|at| list[at].clone()).collect())
     }
 
-    /// Embeds the words that have no embedding yet, a few at a time.
+    /// Embeds the words that have no embedding yet, a few at a time; one that the encoder refuses stays without.
     fn embed<'w>(
         &self,
         all: impl Iterator<Item = &'w str>,
@@ -120,10 +122,8 @@ impl Chains {
         }
         wanted.retain(|word| !words.0.contains_key(*word));
         for some in wanted.chunks(AT_ONCE).take_while(|_| !stopped()) {
-            let rows = self.embedder.embed(some)?.rows;
-            let rows =
-                some.iter().enumerate().map(|(row, word)| ((*word).to_owned(), Arc::from(rows.row(row))));
-            words.0.extend(rows);
+            let made = some.iter().zip(self.embedder.embed_each(some)?.of_text);
+            words.0.extend(made.filter_map(|(word, made)| Some(((*word).to_owned(), made.ok()?.row.into()))));
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ fn busy() -> Telemetry {
             attempts: 5,
             detail: "busy".to_owned(),
         });
+        telemetry.batch_divided(&embed::Error::NoProvider);
         telemetry.batch_assigned(took);
         telemetry.documents_assigned(3, 1);
         telemetry.documents_rejected(&[

@@ -178,14 +178,6 @@ pub(super) struct Context<R = ()> {
     telemetry: Telemetry,
 }
 
-impl<R> Context<R> {
-    /// The schema registry gave no answer; it is asked again.
-    pub(super) fn registry_missed(&self, error: &Error) {
-        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        self.telemetry.kafka_complained(&format!("{error}: {source}"));
-    }
-}
-
 impl<R: Rebalancing> ClientContext for Context<R> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // The user's settings go to every client; each says which of them are not for its kind.

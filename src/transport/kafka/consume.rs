@@ -25,6 +25,7 @@ use super::registry::Registry;
 use super::transact::Transactor;
 use crate::checkpoint::{Partition, Position};
 use crate::document::{Document, Rejection};
+use crate::telemetry::Telemetry;
 use crate::transport::embedded::Parser;
 
 /// How long the thread waits for a message before it looks around.
@@ -103,6 +104,9 @@ pub(super) struct Receiving {
     documents: String,
     parser: Parser,
     registry: Option<Registry>,
+    /// Where the message stands of which the registry did not tell what it says.
+    missed: Option<Place>,
+    telemetry: Telemetry,
     /// What may be committed.
     epoch: Arc<AtomicU64>,
     /// What is read now; behind `epoch` until the consumer has been sent back.
@@ -130,7 +134,8 @@ impl Receiving {
         parser: Parser,
         items: mpsc::Sender<Item>,
     ) -> Self {
-        let registry = Registry::new(&clients.params.params().registry);
+        let telemetry = clients.telemetry.clone();
+        let registry = Registry::new(&clients.params.params().registry, telemetry.clone());
         let documents = clients.params.params().topics.documents.clone();
         let label = epoch.load(Ordering::SeqCst);
         let (waiting, names, starts, ends) = Default::default();
@@ -141,6 +146,8 @@ impl Receiving {
             documents,
             parser,
             registry,
+            missed: None,
+            telemetry,
             epoch,
             label,
             items,
@@ -185,8 +192,8 @@ impl Receiving {
     }
 
     /// What a message says cannot be found out now: it is read again, and polling goes on meanwhile.
-    fn miss(&mut self, error: &Error) {
-        self.consumer.context().registry_missed(error);
+    fn miss(&mut self, place: Place) {
+        self.missed = Some(place);
         self.consumer.context().rebalancing.start_over();
         std::thread::park_timeout(MISSED);
     }
@@ -202,10 +209,8 @@ impl Receiving {
         let position = Position { partition, offset: message.offset() as u64 };
         let before = self.ends.insert(place.clone(), position.offset + 1);
         let envelope = Envelope::of(message);
-        let parsed = match self.parse(message, &position, &envelope) {
-            Ok(parsed) => parsed,
-            Err(error) => return self.miss(&error),
-        };
+        // Whoever asked the registry has told that it is away.
+        let Ok(parsed) = self.parse(message, &position, &envelope) else { return self.miss(place) };
         let item = Item { epoch: self.label, place, position, before, envelope, parsed };
         if self.paused {
             self.pause();
@@ -303,6 +308,14 @@ impl Receiving {
             Ok(()) => (self.label, self.lost) = (epoch, false),
             Err(error) if error.passes() => {}
             Err(error) => return Err(error),
+        }
+        let assigned = self.assignment();
+        if self
+            .missed
+            .take_if(|Place { topic, partition }| assigned.find_partition(topic, *partition).is_none())
+            .is_some()
+        {
+            self.telemetry.registry_answered();
         }
         Ok(())
     }

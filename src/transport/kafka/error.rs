@@ -117,7 +117,7 @@ pub enum Error {
     #[error("another process is the modeler now; this one waits for its turn")]
     NotLeading,
     /// The schema registry is out of reach.
-    #[error("the schema registry at `{url}` gives no answer; check `kafka.registry`")]
+    #[error("the schema registry at `{url}` does not tell a schema; check `kafka.registry`")]
     Registry {
         /// Where it should be.
         url: String,

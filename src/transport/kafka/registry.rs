@@ -22,6 +22,7 @@ use crate::client::http::header::AUTHORIZATION;
 use crate::client::http::{HeaderValue, Request, StatusCode};
 use crate::client::{self, Address, Client, Patience, percent};
 use crate::document::Reason;
+use crate::telemetry::Telemetry;
 use crate::transport::brokers;
 
 /// Schemas that are remembered.
@@ -39,6 +40,7 @@ const MOST_BYTES: u64 = 16 << 20;
 pub(super) struct Registry {
     params: brokers::Registry,
     client: Client,
+    telemetry: Telemetry,
     /// Schemas, or why one cannot be used, by number.
     known: LruCache<u32, Known>,
 }
@@ -79,6 +81,15 @@ fn avro() -> String {
     "AVRO".to_owned()
 }
 
+/// An error as the registry tells it.
+#[derive(Deserialize)]
+struct Denial {
+    error_code: u32,
+}
+
+/// What a registry says that has no such subject, version or schema.
+const UNKNOWN: [u32; 3] = [40401, 40402, 40403];
+
 /// Why a schema cannot be had.
 enum Failure {
     /// Asking again may help.
@@ -89,9 +100,9 @@ enum Failure {
 
 impl Registry {
     /// The registry of `params`, if there is one.
-    pub(super) fn new(params: &brokers::Registry) -> Option<Self> {
+    pub(super) fn new(params: &brokers::Registry, telemetry: Telemetry) -> Option<Self> {
         let client = Client::new(Patience::Whole(PATIENCE));
-        let registry = Self { params: params.clone(), client, known: LruCache::new(SCHEMAS) };
+        let registry = Self { params: params.clone(), client, telemetry, known: LruCache::new(SCHEMAS) };
         Some(registry).filter(|registry| !registry.params.url.is_empty())
     }
 
@@ -122,9 +133,12 @@ impl Registry {
             Ok(kind) => Ok(Arc::new(kind)),
             Err(Failure::Useless(why)) => Err(why),
             Err(Failure::Away(source)) => {
-                return Err(Error::Registry { url: self.shown(), source });
+                let error = Error::Registry { url: self.shown(), source };
+                self.telemetry.registry_missed(&error);
+                return Err(error);
             }
         };
+        self.telemetry.registry_answered();
         self.known.put(id, Known { kind: kind.clone(), asked: Instant::now() });
         Ok(kind)
     }
@@ -176,12 +190,20 @@ impl Registry {
         request.headers_mut().extend(self.authorization().map(|value| (AUTHORIZATION, value)));
         let answer = self.client.exchange(&address, request, MOST_BYTES).map_err(Failure::Away)?;
         match answer.status {
-            StatusCode::NOT_FOUND => Err(Failure::Useless(format!("the registry has no {path}"))),
+            // A page that says 404 comes from something else at this address.
+            StatusCode::NOT_FOUND if is_denial(&answer.body) => {
+                Err(Failure::Useless(format!("the registry has no {path}")))
+            }
             status if !status.is_success() => Err(Failure::Away(client::Error::Status(status))),
             _ => serde_json::from_slice(&answer.body)
                 .map_err(|error| Failure::Away(client::Error::NoJson(error))),
         }
     }
+}
+
+/// True if the registry itself says that it has no such thing.
+fn is_denial(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|Denial { error_code }| UNKNOWN.contains(&error_code))
 }
 
 /// The JSON of an Avro datum whose schema is the last of `schemas`.
@@ -197,7 +219,51 @@ fn decode(schemas: &[Schema], mut body: &[u8]) -> Result<Vec<u8>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// A server that gives each answer once.
+    fn server(answers: &'static [(u16, &str)]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for ((status, body), mut stream) in answers.iter().zip(listener.incoming().flatten()) {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                assert!(lines.any(|line| line.unwrap().is_empty()));
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                stream.write_all((head + body).as_bytes()).unwrap();
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn only_what_the_registry_itself_denies_is_unknown() {
+        const ANSWERS: [(u16, &str); 7] = [
+            (401, ""),
+            (500, ""),
+            (404, "<html>nothing here"),
+            (404, r#"{"error_code": 404, "message": "HTTP 404 Not Found"}"#),
+            (200, "<html>welcome"),
+            (200, "{}"),
+            (404, r#"{"error_code": 40403, "message": "Schema not found"}"#),
+        ];
+        let url = server(&ANSWERS);
+        let telemetry = Telemetry::new().unwrap();
+        let params = brokers::Registry { url, ..brokers::Registry::default() };
+        let mut registry = Registry::new(&params, telemetry.clone()).unwrap();
+        let message = [0, 0, 0, 0, 7, b'x'];
+        for (status, body) in &ANSWERS[..6] {
+            assert!(registry.json(&message).is_err(), "{status} {body}");
+            assert_eq!(telemetry.obstacles().len(), 1, "{status} {body}");
+        }
+        let reason = registry.json(&message).unwrap().unwrap_err();
+        assert!(matches!(reason, Reason::Schema { id: 7, .. }), "{reason}");
+        assert!(telemetry.obstacles().is_empty());
+    }
 
     #[test]
     fn avro_with_references_becomes_json() {
