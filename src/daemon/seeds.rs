@@ -22,7 +22,7 @@ pub enum Error {
         /// The topic's label.
         label: String,
         /// What the encoder says.
-        source: embed::Error,
+        source: Box<embed::Error>,
     },
     /// The saved model cannot be read.
     #[error("`seeds.bertopic` cannot be read")]
@@ -65,8 +65,8 @@ pub fn seeds(wanted: &Seeds, embedder: &Embedder) -> Result<Vec<Seed>, Error> {
         }
         let mut sums = Sums::default();
         for made in embedder.embed_each(&texts)?.of_text {
-            let label = topic.label.clone();
-            sums.add(&made.map_err(|source| Error::Example { label, source })?.row);
+            let refused = |error| Error::Example { label: topic.label.clone(), source: Box::new(error) };
+            sums.add(&made.map_err(refused)?.row);
         }
         seeds.extend(sums.centroid().map(|embedding| plant(topic.label.clone(), embedding)));
     }

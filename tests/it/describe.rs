@@ -185,7 +185,8 @@ fn a_topic_is_put_off_only_for_its_own_fault() {
         let is_labelled = |topic: &Value| topic["name"].as_str().unwrap().contains("Some news");
         let (refused, others): (Vec<Value>, Vec<Value>) =
             topics.into_iter().partition(|topic| topic["keywords"].to_string().contains("medicine"));
-        (others.len() >= 2 && others.iter().all(is_labelled) && !refused.iter().any(is_labelled)).then_some(())
+        (others.len() >= 2 && others.iter().all(is_labelled) && !refused.iter().any(is_labelled))
+            .then_some(())
     });
 }
 

@@ -233,7 +233,8 @@ mod tests {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
                 assert!(lines.any(|line| line.unwrap().is_empty()));
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                let head =
+                    format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
                 stream.write_all((head + body).as_bytes()).unwrap();
             }
         });
