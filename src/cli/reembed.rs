@@ -72,13 +72,14 @@ impl Reembed {
 
 /// Embeds `texts` slice by slice.
 fn embed(embedder: &Embedder, texts: &[String], watch: &dyn Watch) -> anyhow::Result<UnitRows> {
-    let mut rows: Vec<UnitRows> = Vec::new();
+    let mut rows: Vec<Vec<f32>> = Vec::new();
     for (at, slice) in texts.chunks(SLICE).enumerate() {
         watch.progress("embed", at * SLICE, texts.len());
         let slice: Vec<&str> = slice.iter().map(String::as_str).collect();
-        rows.push(embedder.embed(&slice)?.rows);
+        for made in embedder.embed_each(&slice)?.of_text {
+            rows.push(made?.row);
+        }
     }
     watch.progress("embed", texts.len(), texts.len());
-    let rows = rows.iter().flat_map(|rows| (0..rows.n()).map(|row| rows.row(row)));
-    Ok(UnitRows::from_rows(embedder.dim(), rows)?)
+    Ok(UnitRows::from_rows(embedder.dim(), rows.iter().map(Vec::as_slice))?)
 }
