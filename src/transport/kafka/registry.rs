@@ -254,7 +254,7 @@ mod tests {
         ];
         let url = server(&ANSWERS);
         let telemetry = Telemetry::new().unwrap();
-        let params = brokers::Registry { url, ..brokers::Registry::default() };
+        let params = brokers::Registry { url: url.as_str().into(), ..brokers::Registry::default() };
         let mut registry = Registry::new(&params, telemetry.clone()).unwrap();
         let message = [0, 0, 0, 0, 7, b'x'];
         for (status, body) in &ANSWERS[..6] {
