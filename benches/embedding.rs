@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use topicd::checkpoint::Checkpoint;
 use topicd::config::{self, Config};
-use topicd::daemon::{self, Daemon, Role};
+use topicd::daemon::{self, Daemon, Launch, Role};
 use topicd::document::Batch;
 use topicd::embed::{self, Counts, Embedder};
 use topicd::model::evidence::Outcome;
@@ -178,8 +178,16 @@ fn whole(file: &str) -> Answer<Value> {
     ])?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let telemetry = Telemetry::new()?;
-        let daemon =
-            Daemon::start(config, telemetry.clone(), CancellationToken::new(), Role::All, true).await?;
+        let daemon = Box::pin(Daemon::start(Launch {
+            load: Box::new(|| config::load(None, &[])),
+            config,
+            log: None,
+            telemetry: telemetry.clone(),
+            stop: CancellationToken::new(),
+            role: Role::All,
+            exit_at_end: true,
+        }))
+        .await?;
         let start = Instant::now();
         while assigned(&telemetry.render()) < documents {
             tokio::time::sleep(Duration::from_millis(5)).await;

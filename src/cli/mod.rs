@@ -67,7 +67,7 @@ Exit status:
 
 Every key of the configuration, with its default and its unit, stands in config/topicd.toml.";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Settings {
     /// TOML file with the settings that differ from the defaults
     #[arg(long, short, global = true, value_name = "FILE", env = "TOPICD_CONFIG")]

@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Settings, print, print_json};
 use crate::config::Config;
-use crate::daemon::{Daemon, Role};
+use crate::daemon::{Daemon, Launch, Role};
 use crate::model::event::Event;
 use crate::model::state::overview::News;
 use crate::record::event::EventRecord;
-use crate::telemetry::{Telemetry, logs};
+use crate::telemetry::Telemetry;
+use crate::telemetry::logs::{self, Log};
 use crate::visible::one_line;
 
 /// Run the daemon: source → embed → assign → refit → outputs, until Ctrl-C.
@@ -44,19 +45,28 @@ impl Run {
 
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let log = logs::init(&config.log)?;
+        let log = Arc::new(logs::init(&config.log)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let ended = runtime.block_on(self.daemon(config, settings.json));
+        let ended = runtime.block_on(self.daemon(config, settings.clone(), log.clone()));
         // A thread that still waits for an endpoint or a pipe is left behind.
         runtime.shutdown_background();
         log.flush();
         ended.map(|()| ExitCode::SUCCESS)
     }
 
-    async fn daemon(self, config: Config, json: bool) -> anyhow::Result<()> {
+    async fn daemon(self, config: Config, settings: Settings, log: Arc<Log>) -> anyhow::Result<()> {
+        let json = settings.json;
         let stop = CancellationToken::new();
         stop_on_signal(&stop, config.shutdown)?;
-        let start = Daemon::start(config, Telemetry::new()?, stop.clone(), self.role, self.exit_at_end);
+        let start = Daemon::start(Launch {
+            config,
+            load: Box::new(move || settings.load()),
+            log: Some(log),
+            telemetry: Telemetry::new()?,
+            stop: stop.clone(),
+            role: self.role,
+            exit_at_end: self.exit_at_end,
+        });
         let daemon = tokio::select! {
             daemon = start => daemon?,
             // Nothing is under way before the start has ended.

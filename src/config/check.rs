@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::layers::{Given, in_words};
 use super::mistake::{Mistake, Origin};
+use super::reload::Fingerprint;
 use super::schema::Schema;
 use super::sections::{Embed, Http, Output, Processing, Seeds, Shutdown, Source, State};
 use crate::model::refit;
@@ -55,6 +56,7 @@ pub struct Config {
     pub log: logs::Checked,
     embed_name: String,
     files: Vec<PathBuf>,
+    fingerprint: Fingerprint,
 }
 
 impl Config {
@@ -66,6 +68,11 @@ impl Config {
     /// The files that it was read from: its own, and those of secrets.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// The keys that are set to something else in `other`.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        self.fingerprint.differences(&other.fingerprint)
     }
 }
 
@@ -120,6 +127,7 @@ pub(super) fn check(
         embed,
         embed_name,
         files,
+        fingerprint: Fingerprint::of(schema, given),
         keywords,
         seeds: seeds?,
         http: http?,

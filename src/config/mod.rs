@@ -11,6 +11,7 @@
 mod check;
 mod layers;
 mod mistake;
+mod reload;
 mod schema;
 mod secrets;
 mod sections;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use check::Config;
 pub use mistake::{Mistake, Mistakes, Origin};
+pub use reload::is_reloaded;
 pub use sections::{Http, Output, SeedTopic, Seeds, State, base};
 
 /// `config/topicd.toml`: every key with its default, its unit and what it does.

@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Config};
 use crate::daemon::describe::describer;
+use crate::daemon::reload::{Live, Load, Reloader};
 use crate::daemon::seeds::{self, seeds};
 use crate::daemon::supervise::{Loops, keep};
 use crate::daemon::systemd::Systemd;
 use crate::embed::{self, Embedder};
-use crate::http;
+use crate::http::{self, Reload};
 use crate::model::seed::Seed;
 use crate::model::state::State;
 use crate::model::state::overview::{News, Overview};
 use crate::model::version::{BrokenEntry, TopicModel};
-use crate::notify::webhook::Webhook;
 use crate::pipeline::assigner::{Assigner, Judge};
 use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
@@ -28,6 +28,7 @@ use crate::record::Keyed;
 use crate::store::announcement::{self, Announcement};
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
+use crate::telemetry::logs::Log;
 use crate::transport::command::{self, Command};
 use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source, ports};
 #[cfg(feature = "kafka")]
@@ -107,9 +108,29 @@ pub enum Role {
     Modeler,
 }
 
+/// What a daemon is started with.
+pub struct Launch {
+    /// The configuration.
+    pub config: Config,
+    /// Reads it again.
+    pub load: Load,
+    /// The log, whose levels may change, if there is one.
+    pub log: Option<Arc<Log>>,
+    /// Where is counted and logged.
+    pub telemetry: Telemetry,
+    /// Ends it.
+    pub stop: CancellationToken,
+    /// What this process does.
+    pub role: Role,
+    /// It also ends with the stream.
+    pub exit_at_end: bool,
+}
+
 /// What both ways to assemble a daemon begin with.
 pub(super) struct Site {
     pub config: Config,
+    pub live: Arc<Live>,
+    pub reloads: mpsc::Sender<Reload>,
     pub telemetry: Telemetry,
     pub stop: CancellationToken,
     pub embedder: Arc<Embedder>,
@@ -127,44 +148,37 @@ pub(super) struct OpenDoor {
 
 impl OpenDoor {
     /// Listens and serves, as one of `loops`.
-    async fn open(config: &Config, loops: &mut Loops, telemetry: Telemetry) -> Result<Self, Error> {
+    async fn open(
+        config: &Config,
+        live: &Live,
+        instance: String,
+        loops: &mut Loops,
+        telemetry: Telemetry,
+    ) -> Result<Self, Error> {
         let address = config.http.listen;
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let instance = format!("{:016x}", rand::random::<u64>());
         let inside = http::Inside::new(telemetry);
-        let door = Arc::new(config.http.door(&instance));
-        loops.spawn("http", http::serve(listener, door, inside.clone(), loops.late_stop()));
+        loops.spawn("http", http::serve(listener, live.door(), inside.clone(), loops.late_stop()));
         Ok(Self { address, instance, inside })
     }
 }
 
 impl Daemon {
-    /// Starts every loop of `role`. `stop` ends them; with `exit_at_end` they also end with the stream.
-    pub async fn start(
-        config: Config,
-        telemetry: Telemetry,
-        stop: CancellationToken,
-        role: Role,
-        exit_at_end: bool,
-    ) -> Result<Self, Error> {
-        let systemd = Systemd::of_environment();
+    /// Starts every loop of its role.
+    pub async fn start(launch: Launch) -> Result<Self, Error> {
+        let (systemd, stop) = (Systemd::of_environment(), launch.stop.clone());
         let mut daemon = tokio::select! {
-            daemon = Self::begin(config, telemetry, stop.clone(), role, exit_at_end) => daemon?,
+            daemon = Self::begin(launch) => daemon?,
             never = systemd.starting() => match never {},
         };
         daemon.loops.spawn("watchdog", systemd.run(daemon.commands.clone(), stop));
         Ok(daemon)
     }
 
-    async fn begin(
-        config: Config,
-        telemetry: Telemetry,
-        stop: CancellationToken,
-        role: Role,
-        exit_at_end: bool,
-    ) -> Result<Self, Error> {
+    async fn begin(launch: Launch) -> Result<Self, Error> {
+        let Launch { config, load, log, telemetry, stop, role, exit_at_end } = launch;
         if config.kafka.is_none() && role != Role::All {
             return Err(Error::Role);
         }
@@ -172,10 +186,17 @@ impl Daemon {
             return Err(Error::NoEnd);
         }
         let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
-        let door = OpenDoor::open(&config, &mut loops, telemetry.clone()).await?;
+        let instance = format!("{:016x}", rand::random::<u64>());
+        let live = Arc::new(Live::new(&config, &instance));
+        let (reloads, asked) = mpsc::channel(1);
+        let (again, changes) = (config.clone(), live.clone());
+        let reloader =
+            Reloader { load, config: again, live: changes, log, asked, telemetry: telemetry.clone() };
+        loops.spawn("reloader", reloader.run(stop.clone()));
+        let door = OpenDoor::open(&config, &live, instance, &mut loops, telemetry.clone()).await?;
         let (embedder, seeds) = encoder(&config, &telemetry, role != Role::Assigner).await?;
         telemetry.encoder_loaded(embedder.name(), embedder.report());
-        let site = Site { config, telemetry, stop, embedder, seeds, door };
+        let site = Site { config, live, reloads, telemetry, stop, embedder, seeds, door };
         #[cfg(feature = "kafka")]
         if let Some(kafka) = site.config.kafka.clone() {
             return Box::pin(Self::start_in_cluster(site, loops, kafka, role)).await;
@@ -184,7 +205,7 @@ impl Daemon {
     }
 
     fn start_embedded(site: Site, mut loops: Loops, exit_at_end: bool) -> Result<Self, Error> {
-        let Site { config, telemetry, stop, embedder, seeds, .. } = &site;
+        let Site { config, live, telemetry, stop, embedder, seeds, .. } = &site;
         let opened = tokio::task::block_in_place(|| open(config, embedder, seeds))?;
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
         let params = config.source.clone().in_lockstep(config.parameters.refit.lockstep);
@@ -198,14 +219,15 @@ impl Daemon {
         let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));
         let (news, told) = watch::channel(opened.state.news().clone());
         let (commands, mut command_queue) = command::queue();
-        if let Some(notifier) = notifier(config, &opened.store, &news, telemetry) {
-            let late = loops.late_stop();
-            let start = {
-                let late = late.clone();
-                move || notifier.clone().run(late.clone())
-            };
-            loops.spawn("notifier", keep("notifier", start, late, telemetry.clone()));
-        }
+        let (outbox, until) = (opened.store.outbox(), loops.late_stop());
+        let notifier = Notifier {
+            outbox,
+            receivers: live.receivers(),
+            news: news.subscribe(),
+            telemetry: telemetry.clone(),
+        };
+        let start = move || notifier.clone().run(until.clone());
+        loops.spawn("notifier", keep("notifier", start, loops.late_stop(), telemetry.clone()));
         let (describer, described) =
             describer(config, embedder.clone(), version.clone(), commands.clone(), telemetry.clone());
         let until = stop.clone();
@@ -217,6 +239,7 @@ impl Daemon {
             store: opened.store,
             checkpoint: opened.checkpoint,
             announced: None,
+            settings: live.settings(),
             parameters: config.parameters.clone(),
             versions,
             overviews,
@@ -231,7 +254,7 @@ impl Daemon {
         loops.spawn_vital("modeler", async move { modeler.run(&mut command_queue, until).await });
         let assigner = Assigner {
             port: assigner_port,
-            judge: Arc::new(judge(config, embedder.clone())),
+            judge: Arc::new(site.judge()),
             versions: version.clone(),
             telemetry: telemetry.clone(),
         };
@@ -254,9 +277,14 @@ pub(super) struct Windows {
 }
 
 impl Site {
+    /// The parts that judge a document, under a rule that may change.
+    pub(super) fn judge(&self) -> Judge {
+        Judge { rule: self.live.rule(), ..judge(&self.config, self.embedder.clone()) }
+    }
+
     /// Lets everybody see what `windows` show.
     pub(super) fn open_door(self, loops: Loops, windows: Windows) -> Result<Daemon, Error> {
-        let Self { config, telemetry, stop, embedder, door, .. } = self;
+        let Self { config, live, reloads, telemetry, stop, embedder, door, .. } = self;
         let OpenDoor { address, instance, inside } = door;
         let Windows { version, overview, commands, news } = windows;
         let directory = &config.state.directory;
@@ -274,7 +302,8 @@ impl Site {
             embedder,
             tokenizer: Arc::new(config.keywords.tokenizer()),
             keywords: config.parameters.keywords,
-            assign: config.parameters.assign,
+            assign: live.rule(),
+            reloads,
             telemetry,
             stop,
         };
@@ -285,19 +314,8 @@ impl Site {
 
 /// The parts that judge a document, from the configuration.
 pub fn judge(config: &Config, embedder: Arc<Embedder>) -> Judge {
-    Judge { embedder, tokenizer: config.keywords.tokenizer(), params: config.parameters.assign.clone() }
-}
-
-/// Who tells events to the webhook, if there is one.
-fn notifier(
-    config: &Config,
-    store: &Store,
-    news: &watch::Sender<News>,
-    telemetry: &Telemetry,
-) -> Option<Notifier> {
-    let webhook = config.webhook.clone()?;
-    let (outbox, news, telemetry) = (store.outbox(), news.subscribe(), telemetry.clone());
-    Some(Notifier { outbox, webhook: Webhook::new(webhook), news, telemetry })
+    let (_never_changes, rule) = watch::channel(config.parameters.assign.clone());
+    Judge { embedder, tokenizer: config.keywords.tokenizer(), rule }
 }
 
 /// The encoder, and with `seeded` the seeds that it makes of the configuration's; waits while its endpoint is away, or

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
-use crate::daemon::assemble::{Daemon, Error, Role, Site, Windows, judge};
+use crate::daemon::assemble::{Daemon, Error, Role, Site, Windows};
 use crate::daemon::lead::Lead;
 use crate::daemon::supervise::Loops;
 use crate::model::state::overview::News;
@@ -28,7 +28,7 @@ impl Daemon {
         kafka: Checked,
         role: Role,
     ) -> Result<Self, Error> {
-        let Site { config, telemetry, stop, embedder, seeds, .. } = &site;
+        let Site { config, live, telemetry, stop, embedder, seeds, .. } = &site;
         let dim = embedder.dim();
         let identity = Identity { encoder: embedder.name().to_owned(), dim };
         let cluster = Cluster::new(kafka, identity.model(), dim, telemetry.clone());
@@ -49,7 +49,7 @@ impl Daemon {
                 guarantee: config.guarantee,
                 source: config.source.clone().in_lockstep(lockstep),
                 learned: follower.learned(),
-                judge: Arc::new(judge(config, embedder.clone())),
+                judge: Arc::new(site.judge()),
                 versions: version.clone(),
                 telemetry: telemetry.clone(),
             };
@@ -62,6 +62,7 @@ impl Daemon {
             let lead = Lead {
                 cluster,
                 config: config.clone(),
+                live: live.clone(),
                 identity,
                 embedder: embedder.clone(),
                 seeds: seeds.clone(),

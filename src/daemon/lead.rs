@@ -11,6 +11,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::daemon::cluster::Fenced;
 use crate::daemon::describe::describer;
+use crate::daemon::reload::Live;
 use crate::daemon::supervise::keep;
 use crate::embed::Embedder;
 use crate::label;
@@ -18,7 +19,6 @@ use crate::model::seed::Seed;
 use crate::model::state::State;
 use crate::model::state::overview::{News, Overview};
 use crate::model::version::BrokenEntry;
-use crate::notify::webhook::Webhook;
 use crate::pipeline::modeler::{self, Modeler};
 use crate::pipeline::notifier::Notifier;
 use crate::pipeline::{now_ms, operator};
@@ -37,6 +37,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Lead {
     pub cluster: Cluster,
     pub config: Config,
+    pub live: Arc<Live>,
     pub identity: Identity,
     pub commands: mpsc::Receiver<Command>,
     /// The way into `commands`, for who describes topics beside the modeler.
@@ -154,14 +155,11 @@ impl Lead {
         let _silence = over.clone().drop_guard();
         // They end with this reign.
         let mut beside = JoinSet::new();
-        if let Some(webhook) = self.config.webhook.clone() {
-            let (outbox, news) = (store.outbox(), self.news.subscribe());
-            let (webhook, telemetry) = (Webhook::new(webhook), self.telemetry.clone());
-            let notifier = Notifier { outbox, webhook, news, telemetry };
-            let until = over.clone();
-            let start = move || notifier.clone().run(until.clone());
-            beside.spawn(keep("notifier", start, over.clone(), self.telemetry.clone()));
-        }
+        let (outbox, receivers, news) = (store.outbox(), self.live.receivers(), self.news.subscribe());
+        let notifier = Notifier { outbox, receivers, news, telemetry: self.telemetry.clone() };
+        let until = over.clone();
+        let start = move || notifier.clone().run(until.clone());
+        beside.spawn(keep("notifier", start, over.clone(), self.telemetry.clone()));
         let (versions, version) = watch::channel(Arc::new(state.model()?));
         let (embedder, orders) = (self.embedder.clone(), self.orders.clone());
         let (describer, described) =
@@ -179,6 +177,7 @@ impl Lead {
             store,
             checkpoint,
             announced: None,
+            settings: self.live.settings(),
             parameters: self.config.parameters.clone(),
             overviews: self.overviews.clone(),
             news: self.news.clone(),

@@ -6,10 +6,12 @@ mod cluster;
 mod describe;
 #[cfg(feature = "kafka")]
 mod lead;
+mod reload;
 mod seeds;
 mod supervise;
 mod systemd;
 
-pub use assemble::{Daemon, Error, Role, judge};
+pub use assemble::{Daemon, Error, Launch, Role, judge};
 pub use describe::chains;
+pub use reload::Load;
 pub use seeds::seeds;

@@ -148,7 +148,9 @@ pub(super) async fn assign(State(sources): State<Sources>, Json(asked): Json<Tex
     }
     let rows = embed(&sources, asked.texts, Embedder::embed).await?;
     let model = sources.versions.borrow().clone();
-    Ok(Json(json!({ "version": model.number, "assigned": answer::assigned(&model, &rows, &sources.assign) })))
+    Ok(Json(
+        json!({ "version": model.number, "assigned": answer::assigned(&model, &rows, &sources.assign.borrow()) }),
+    ))
 }
 
 pub(super) type Embed = fn(&Embedder, &[&str]) -> Result<Embedded, embed::Error>;

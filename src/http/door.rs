@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::sync::watch;
 
 use super::INSTANCE;
 use super::api::Failure;
@@ -41,7 +42,12 @@ const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 const QUESTIONS: [&str; 2] = ["/api/assign", "/api/explain"];
 
 /// Answers in the handlers' place whoever may not come in.
-pub(super) async fn keep(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+pub(super) async fn keep(
+    State(doors): State<watch::Receiver<Arc<Door>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let door = doors.borrow().clone();
     let mut response = match door.judge(request.method(), request.uri().path(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),

@@ -8,6 +8,7 @@ mod notifications;
 mod opening;
 mod page;
 mod questions;
+mod reload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::desk::Desk;
 pub use self::door::Door;
 pub use self::opening::Inside;
+pub use self::reload::{Refused, Reload};
 use crate::embed::Embedder;
 use crate::keywords::{self, Tokenizer};
 use crate::model::assign;
@@ -41,12 +43,14 @@ pub struct Sources {
     pub news: watch::Receiver<News>,
     /// The way to the modeler.
     pub commands: mpsc::Sender<Command>,
+    /// The way to whoever reads the configuration anew.
+    pub reloads: mpsc::Sender<Reload>,
     /// Where questions about the state are worked out.
     pub desk: Arc<Desk>,
     /// The encoder, for questions about a text.
     pub embedder: Arc<Embedder>,
     /// The rule of the vote.
-    pub assign: assign::Checked,
+    pub assign: watch::Receiver<assign::Checked>,
     /// How keywords are found.
     pub keywords: keywords::Params,
     /// Splits texts into the words that count.
@@ -68,7 +72,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Before [`Inside::open`], only health and readiness have an answer.
 pub async fn serve(
     listener: TcpListener,
-    door: Arc<Door>,
+    door: watch::Receiver<Arc<Door>>,
     inside: Inside,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
@@ -97,6 +101,7 @@ fn router(sources: Sources) -> Router {
         .route("/api/refits", get(api::refits))
         .route("/api/refit", post(api::refit))
         .route("/api/operate", post(questions::operate))
+        .route("/api/v1/reload", post(reload::reload))
         .route("/api/versions", get(questions::versions))
         .route("/api/versions/{number}", get(questions::version))
         .route("/api/diff", get(questions::differences))

@@ -143,7 +143,7 @@ pub(super) async fn explain_document(
     State(sources): State<Sources>,
     Query(Document { id }): Query<Document>,
 ) -> Answer<Value> {
-    let (rule, keywords) = (sources.assign.clone(), sources.keywords.clone());
+    let (rule, keywords) = (sources.assign.borrow().clone(), sources.keywords.clone());
     let found = sources.desk.look(&sources, move |state, model| {
         let subject = state.subject(&id);
         subject.map(|subject| explain(state, model, &subject, &rule, &keywords)).ok_or_else(|| not_kept(&id))
@@ -168,7 +168,7 @@ pub(super) async fn explain_text(
     let words = sources.tokenizer.count(&text);
     let rows = embed(&sources, vec![text], Embedder::embed).await?;
     let subject = Subject { embedding: Arc::from(rows.row(0)), words, id: None };
-    let (rule, keywords) = (sources.assign.clone(), sources.keywords.clone());
+    let (rule, keywords) = (sources.assign.borrow().clone(), sources.keywords.clone());
     let found = sources
         .desk
         .look(&sources, move |state, model| explain(state, model, &subject, &rule, &keywords))

@@ -41,7 +41,7 @@ pub struct Judge {
     /// Splits texts into the words that count.
     pub tokenizer: Tokenizer,
     /// The rule of the vote.
-    pub params: assign::Checked,
+    pub rule: watch::Receiver<assign::Checked>,
 }
 
 /// Why an assigner stopped.
@@ -167,7 +167,7 @@ impl Judge {
         // Every row has length 1: embeddings are checked where they are made, and where they are read. Were one broken
         // all the same, the batch's documents would be outliers, not lost.
         let assignments = UnitRows::from_rows(self.embedder.dim(), rows.iter().copied())
-            .map(|unit| assign(model, &unit, &self.params));
+            .map(|unit| assign(model, &unit, &self.rule.borrow().clone()));
         let mut judged = rows.into_iter().zip(assignments.unwrap_or_default());
         let parts =
             embeddings.iter().map(|embedding| judged.by_ref().take(embedding.rows().count()).collect());

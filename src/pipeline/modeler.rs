@@ -55,6 +55,15 @@ impl Parameters {
     }
 }
 
+/// What a reload may change of a modeler that runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The parameters of the model.
+    pub parameters: Parameters,
+    /// Events also go to the outbox, for the notifier.
+    pub outbox: bool,
+}
+
 /// Owns state and store, and everything that others may see of them.
 pub struct Modeler<P> {
     /// Where evidence comes from and records go to.
@@ -67,6 +76,8 @@ pub struct Modeler<P> {
     pub checkpoint: Checkpoint,
     /// In lockstep, what was announced last; none at first.
     pub announced: Option<Checkpoint>,
+    /// What a reload may change.
+    pub settings: watch::Receiver<Settings>,
     /// The parameters of the model.
     pub parameters: Parameters,
     /// Each new version, for assigners and HTTP.
@@ -75,7 +86,7 @@ pub struct Modeler<P> {
     pub overviews: watch::Sender<Arc<Overview>>,
     /// What was told last, for those who wait for more.
     pub news: watch::Sender<News>,
-    /// Events also go to the outbox, for the notifier.
+    /// As in `settings`.
     pub outbox: bool,
     /// The last version of which nothing was left to describe.
     pub described: watch::Receiver<u64>,
@@ -125,6 +136,8 @@ impl<P: ModelerPort> Modeler<P> {
             if stop.is_cancelled() {
                 refitting = None;
             }
+            let Settings { parameters, outbox } = self.settings.borrow_and_update().clone();
+            (self.parameters, self.outbox) = (parameters, outbox);
             if refitting.is_none() {
                 match self.due(ended, rested).filter(|_| !stop.is_cancelled()) {
                     Some(trigger) => refitting = Some(self.refit(trigger)?),
@@ -160,6 +173,7 @@ impl<P: ModelerPort> Modeler<P> {
                     }
                 },
                 Ok(()) = self.described.changed(), if ended => {}
+                Ok(()) = self.settings.changed() => {}
                 // Documents may have come while it rested, and no more after.
                 () = tokio::time::sleep_until(rested.into()), if rested > Instant::now() => {}
             }

@@ -27,8 +27,8 @@ const AT_ONCE: usize = 8;
 pub struct Notifier {
     /// What waits to be told.
     pub outbox: Outbox,
-    /// Who is told.
-    pub webhook: Webhook,
+    /// Who is told; nobody, as long as it is none.
+    pub receivers: watch::Receiver<Option<Webhook>>,
     /// Changes when there may be more to tell.
     pub news: watch::Receiver<News>,
     /// Where is counted and logged.
@@ -52,25 +52,39 @@ type Ended = (u64, Result<(), Refusal>);
 impl Notifier {
     /// Runs until `stop`. An event that fails is tried again until its age is `notify.max_age`; then it is given up,
     /// which is logged and counted, and stays in the outbox for who wants to send it again.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let mut receivers = self.receivers.clone();
+        loop {
+            let receiver = receivers.borrow_and_update().clone();
+            tokio::select! {
+                () = stop.cancelled() => {
+                    // Another process may have the outbox from now on.
+                    self.telemetry.outbox_changed(0, None);
+                    return Ok(());
+                }
+                // What is under way then is told again, to the new receiver.
+                Ok(()) = receivers.changed() => {}
+                failed = self.clone().tell(receiver) => return failed,
+            }
+        }
+    }
+
+    /// Tells `webhook` what waits, for ever.
+    async fn tell(mut self, webhook: Option<Webhook>) -> Result<(), Error> {
+        let Some(webhook) = webhook else { return std::future::pending().await };
         let (mut lanes, mut attempts) = (Lanes::default(), JoinSet::new());
         self.fill(&mut lanes)?;
         loop {
             while attempts.len() < AT_ONCE
                 && let Some(number) = lanes.begin(Instant::now())
             {
-                self.begin(number, &mut lanes, &mut attempts)?;
+                self.begin(number, &webhook, &mut lanes, &mut attempts)?;
             }
             self.telemetry.outbox_changed(lanes.len(), lanes.oldest_ms());
             let due = lanes.due().filter(|_| attempts.len() < AT_ONCE);
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {
-                    // Another process may have the outbox from now on.
-                    self.telemetry.outbox_changed(0, None);
-                    return Ok(());
-                }
-                Some(ended) = attempts.join_next() => self.end(ended?, &mut lanes)?,
+                Some(ended) = attempts.join_next() => self.end(ended?, &webhook, &mut lanes)?,
                 Ok(()) = self.news.changed() => self.fill(&mut lanes)?,
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             }
@@ -84,17 +98,23 @@ impl Notifier {
         Ok(())
     }
 
-    fn begin(&self, number: u64, lanes: &mut Lanes, attempts: &mut JoinSet<Ended>) -> Result<(), Error> {
+    fn begin(
+        &self,
+        number: u64,
+        webhook: &Webhook,
+        lanes: &mut Lanes,
+        attempts: &mut JoinSet<Ended>,
+    ) -> Result<(), Error> {
         let Some(event) = self.outbox.event(number)? else {
             lanes.taken(number, Instant::now());
             return Ok(());
         };
-        let (webhook, id, body) = (self.webhook.clone(), id(&event), line(&EventRecord::new(&event)));
+        let (webhook, id, body) = (webhook.clone(), id(&event), line(&EventRecord::new(&event)));
         attempts.spawn(async move { (number, webhook.post(&id, body).await) });
         Ok(())
     }
 
-    fn end(&self, (number, result): Ended, lanes: &mut Lanes) -> Result<(), Error> {
+    fn end(&self, (number, result): Ended, webhook: &Webhook, lanes: &mut Lanes) -> Result<(), Error> {
         let Err(refusal) = result else {
             self.outbox.done(number)?;
             self.telemetry.webhook_delivered();
@@ -106,12 +126,12 @@ impl Notifier {
         self.telemetry.webhook_failed(number, &reason, failures == 1);
         let now_ms = now_ms();
         let age_ms = u128::try_from(now_ms.saturating_sub(since_ms)).unwrap_or_default();
-        if age_ms >= self.webhook.max_age().as_millis() {
+        if age_ms >= webhook.max_age().as_millis() {
             self.telemetry.webhook_gave_up(number, &reason);
             self.outbox.give_up(number, now_ms, reason)?;
             lanes.give_up(number, Instant::now());
         } else {
-            lanes.postpone(number, self.webhook.wait(failures, &refusal), Instant::now());
+            lanes.postpone(number, webhook.wait(failures, &refusal), Instant::now());
         }
         Ok(())
     }

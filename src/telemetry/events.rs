@@ -410,6 +410,18 @@ impl Telemetry {
         warn!(role, why, "starting again");
     }
 
+    /// A new configuration is in force; these keys changed.
+    pub fn config_reloaded(&self, changed: &[String]) {
+        self.metrics.config_reloads.with_label_values(&["applied"]).inc();
+        info!(?changed, "configuration reloaded");
+    }
+
+    /// A new configuration is not in force, and nothing of it.
+    pub fn config_refused(&self, why: &impl fmt::Display) {
+        self.metrics.config_reloads.with_label_values(&["refused"]).inc();
+        error!(%why, "configuration not reloaded");
+    }
+
     /// A loop failed; it is started again in `wait`.
     pub fn loop_failed(&self, name: &str, why: &str, wait: Duration) {
         self.metrics.loop_failures.with_label_values(&[name]).inc();

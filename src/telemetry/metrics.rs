@@ -58,6 +58,8 @@ pub(super) struct Metrics {
     pub documents: IntCounterVec,
     pub embed: EmbedMetrics,
     pub batch: BatchMetrics,
+    /// `result`: `applied`, `refused`.
+    pub config_reloads: IntCounterVec,
     /// `loop`: the names of the loops that are started again.
     pub loop_failures: IntCounterVec,
     /// `queue`: the name of the room that takes from it.
@@ -229,6 +231,10 @@ impl Metrics {
             )?,
             embed: EmbedMetrics::new(&made)?,
             batch: BatchMetrics::new(&made)?,
+            config_reloads: made.results(
+                "config_reloads_total",
+                "Times that the configuration was read anew: applied, or refused as a whole",
+            )?,
             loop_failures: made.counters(
                 "loop_failures_total",
                 "Failures of a loop beside the stream, which is then started again",
@@ -285,6 +291,7 @@ impl Metrics {
             (&self.documents, &["assigned", "outlier", "rejected"][..]),
             (&self.embed.cache, &["hit", "miss"]),
             (&self.embed.tokens, &["text", "padding"]),
+            (&self.config_reloads, &["applied", "refused"]),
             (&self.refits, &["promoted", "rejected", "failed"]),
             (&self.webhook.deliveries, &["delivered", "failed", "gave_up"]),
             (&self.label_requests, &["answered", "failed", "gave_up"]),

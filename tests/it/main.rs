@@ -18,6 +18,7 @@ mod outcome;
 mod prometheus;
 mod readme;
 mod reference;
+mod reload;
 mod schemas;
 mod stopping;
 mod topicd;

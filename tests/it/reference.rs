@@ -15,7 +15,8 @@ const CONFIGURATION: &str = "\
 
 Every key, with its default. [Operating](operating.md#configure) says where to set it. A key stands under its section in
 a file, and has a name in the environment: `refit.min_cluster_size` is `TOPICD_REFIT__MIN_CLUSTER_SIZE`. In place of each
-secret, `KEY_file` may name a file that holds it: `api_key_file` for `api_key`.
+secret, `KEY_file` may name a file that holds it: `api_key_file` for `api_key`. A key with ↻ can be
+[reloaded](operating.md#change-settings-while-it-runs); every other needs a restart.
 
 This page is made from [`config/topicd.toml`](../../config/topicd.toml), the file of defaults in the binary.
 ";
@@ -88,7 +89,9 @@ fn the_page_of_keys() {
                 section.name,
                 key.name
             );
-            text += &row(&[&format!("`{}`", key.name), kind, &default(&value), &key.unit, &key.meaning]);
+            let reloaded = topicd::config::is_reloaded(&format!("{}.{}", section.name, key.name));
+            let name = format!("`{}`{}", key.name, if reloaded { " ↻" } else { "" });
+            text += &row(&[&name, kind, &default(&value), &key.unit, &key.meaning]);
             described.insert(format!("{}.{}", section.name, key.name));
         }
     }

@@ -35,6 +35,8 @@ fn busy() -> Telemetry {
             rejection(Reason::EmptyText),
             rejection(Reason::DuplicateId { id: "x".into() }),
         ]);
+        telemetry.config_reloaded(&["log.level".to_owned()]);
+        telemetry.config_refused(&"broken");
         telemetry.loop_failed("notifier", "the disk is full", took);
         telemetry.batch_committed(took, 4, std::time::Instant::now());
         telemetry.refit_started("documents");
