@@ -9,8 +9,11 @@
 //! | roll back to version 12 | roll back to the version before, as long as it is kept |
 //! | forget a document | nothing: that is the point |
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Position;
 use crate::model::topic::TopicId;
 use crate::model::version::BrokenEntry;
 
@@ -162,6 +165,15 @@ pub enum Refusal {
     /// A version could not be made.
     #[error(transparent)]
     Version(#[from] BrokenEntry),
+}
+
+/// An order of the stream itself: whatever came before it under the document's id is to be erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// The document's id.
+    pub document: Arc<str>,
+    /// Where the order stands.
+    pub position: Position,
 }
 
 /// What was held of a forgotten document.

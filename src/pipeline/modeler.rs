@@ -2,6 +2,7 @@
 
 mod describe;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoint;
 use crate::keywords;
 use crate::model::event::Event;
-use crate::model::operate::{Action, Refusal};
+use crate::model::operate::{Action, Erasure, Refusal};
 use crate::model::refit::policy;
 use crate::model::refit::run::Fitted;
 use crate::model::refit::select::select;
@@ -210,7 +211,11 @@ impl<P: ModelerPort> Modeler<P> {
 
     fn absorb(&mut self, lesson: Lesson) -> Result<(), Error<P::Error>> {
         let started = Instant::now();
-        let Lesson { evidence, arrivals, checkpoint } = lesson;
+        let Lesson { evidence, erasures, arrivals, checkpoint } = lesson;
+        self.checkpoint.merge(&checkpoint);
+        if !erasures.is_empty() {
+            return self.erase(&erasures);
+        }
         let change = Arc::make_mut(&mut self.state).absorb(evidence, now_ms());
         let in_force = self.versions.borrow().clone();
         let Arrivals { mut assignments, assigned, outliers, rejections, received } =
@@ -218,12 +223,42 @@ impl<P: ModelerPort> Modeler<P> {
         assignments.extend(operator::settled(&change, &in_force));
         let letters = rejections.iter().map(DeadLetterRecord::new);
         let dead_letters = letters.map(|letter| Keyed::new(&letter.position, &letter)).collect();
-        self.checkpoint.merge(&checkpoint);
         self.commit(&change, Records { assignments, dead_letters, ..Records::default() })?;
         self.telemetry.documents_assigned(assigned, outliers);
         self.telemetry.documents_rejected(&rejections);
         let received = received.unwrap_or(started);
         self.telemetry.batch_committed(started.elapsed(), assigned + outliers, received);
+        self.publish_counts();
+        Ok(())
+    }
+
+    /// Erases documents as the stream orders it; whoever holds an assignment of them is told, also where nothing is held
+    /// here.
+    fn erase(&mut self, erasures: &[Erasure]) -> Result<(), Error<P::Error>> {
+        let operation = Arc::make_mut(&mut self.state).erase(erasures, self.parameters.rules(), now_ms())?;
+        let mut ids: BTreeSet<&str> = erasures.iter().map(|erasure| &*erasure.document).collect();
+        let in_force = self.versions.borrow().clone();
+        let Some(operation) = operation else {
+            let assignments = ids.iter().map(|id| operator::tombstone(id, &in_force)).collect();
+            return self.commit(&Change::default(), Records { assignments, ..Records::default() });
+        };
+        ids.retain(|id| operation.tombstones.iter().all(|held| *held.id != **id));
+        let mut records = operator::records(&operation);
+        records.assignments.extend(ids.iter().map(|id| operator::tombstone(id, &operation.model)));
+        self.carry_out(&operation.change, records, operation.model)
+    }
+
+    /// Brings out what an operation came to, and puts `model` into force.
+    fn carry_out(
+        &mut self,
+        change: &Change,
+        mut records: Records,
+        model: TopicModel,
+    ) -> Result<(), Error<P::Error>> {
+        let model = Arc::new(model);
+        records.version = Some(Version::of(&self.state, model.clone()));
+        self.commit(change, records)?;
+        self.versions.send_replace(model);
         self.publish_counts();
         Ok(())
     }
@@ -323,12 +358,8 @@ impl<P: ModelerPort> Modeler<P> {
                 Ok(operation) => operation,
                 Err(refusal) => return Ok(Err(refusal)),
             };
-        let (mut records, operated) = (operator::records(&operation), operator::operated(&operation));
-        let model = Arc::new(operation.model);
-        records.version = Some(Version::of(&self.state, model.clone()));
-        self.commit(&operation.change, records)?;
-        self.versions.send_replace(model);
-        self.publish_counts();
+        let (records, operated) = (operator::records(&operation), operator::operated(&operation));
+        self.carry_out(&operation.change, records, operation.model)?;
         Ok(Ok(operated))
     }
 

@@ -17,13 +17,17 @@ pub fn records(operation: &Operation) -> Records {
         .revisions
         .iter()
         .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, model)));
-    let tombstones = operation.tombstone.iter().map(|tombstone| TombstoneRecord::new(tombstone, model));
-    let tombstone = tombstones.map(|tombstone| Keyed::new(&tombstone.id, &tombstone));
+    let tombstones = operation.tombstones.iter().map(|tombstone| self::tombstone(&tombstone.id, model));
     Records {
-        assignments: revised.chain(settled(&operation.change, model)).chain(tombstone).collect(),
+        assignments: revised.chain(settled(&operation.change, model)).chain(tombstones).collect(),
         topics: topics(model),
         ..Records::default()
     }
+}
+
+/// The last record of the forgotten document `id`, by the version `model`.
+pub fn tombstone(id: &str, model: &TopicModel) -> Keyed {
+    Keyed::new(id, &TombstoneRecord::new(id, model))
 }
 
 /// Every topic of a version.
@@ -53,6 +57,6 @@ pub fn operated(operation: &Operation) -> Operated {
         version: operation.model.number,
         summary: operation.summary.clone(),
         moved: operation.revisions.len(),
-        held: operation.tombstone.as_ref().map(|tombstone| tombstone.holding),
+        held: operation.tombstones.first().map(|tombstone| tombstone.holding),
     }
 }

@@ -7,7 +7,6 @@ use crate::checkpoint::Position;
 use crate::kernel::dot::dot;
 use crate::model::evidence::Judged;
 use crate::model::state::adopt::Revision;
-use crate::model::state::operate::Tombstone;
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 
@@ -121,15 +120,9 @@ pub struct TombstoneRecord {
 }
 
 impl TombstoneRecord {
-    /// The record of `tombstone`, by the version `model`.
-    pub fn new(tombstone: &Tombstone, model: &TopicModel) -> Self {
-        Self {
-            id: tombstone.id.to_string(),
-            topic: None,
-            forgotten: true,
-            version: model.number,
-            revision: u16::MAX,
-        }
+    /// The record of the document `id`, by the version `model`.
+    pub fn new(id: &str, model: &TopicModel) -> Self {
+        Self { id: id.to_owned(), topic: None, forgotten: true, version: model.number, revision: u16::MAX }
     }
 }
 

@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
+use crate::document::MOST_ID_BYTES;
 use crate::keywords::Bag;
 use crate::model::evidence::{Evidence, Learned};
+use crate::model::operate::Erasure;
 use crate::record::packed::{Broken, pack, unpack};
 
 /// One record of the evidence topic.
@@ -44,6 +46,40 @@ impl EvidenceRecord {
         let record = |evidence| Self { encoder: encoder.to_owned(), evidence, ends: Checkpoint::new() };
         let mut records: Vec<Self> = parts.map(record).collect();
         records.last_mut().into_iter().for_each(|last| last.ends.clone_from(&ends));
+        records
+    }
+
+    /// The record as bytes.
+    pub fn encode(&self) -> Result<Vec<u8>, Broken> {
+        pack(self)
+    }
+
+    /// The record that `bytes` are.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Broken> {
+        unpack(bytes)
+    }
+}
+
+/// The key of a record of erasures; one of evidence has none.
+pub const ERASURES: &[u8] = b"erasures";
+
+/// Documents that the stream orders to be erased, as one record of the evidence topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErasuresRecord {
+    /// In the order in which they stand in the documents.
+    pub erasures: Vec<Erasure>,
+    /// Where the documents go on after it; only in the last of several that were cut from one.
+    pub ends: Checkpoint,
+}
+
+impl ErasuresRecord {
+    /// `erasures`, after which the documents go on at `ends`, in records of at most about `bytes` each.
+    pub fn cut(erasures: &[Erasure], ends: &Checkpoint, bytes: usize) -> Vec<Self> {
+        let most = (bytes / MOST_ID_BYTES).max(1);
+        let parts = erasures.chunks(most);
+        let record = |part: &[Erasure]| Self { erasures: part.to_vec(), ends: Checkpoint::new() };
+        let mut records: Vec<Self> = parts.map(record).collect();
+        records.last_mut().into_iter().for_each(|last| last.ends.clone_from(ends));
         records
     }
 
@@ -157,6 +193,24 @@ mod tests {
         fn no_bytes_are_trusted(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             prop_assert!(EvidenceRecord::decode(&bytes).is_err());
         }
+    }
+
+    #[test]
+    fn erasures_travel_in_their_order() {
+        let position = |offset| Position { partition: Partition::new("d/0"), offset };
+        let erasures: Vec<Erasure> = (0..10)
+            .map(|number| Erasure { document: Arc::from(format!("d{number}")), position: position(number) })
+            .collect();
+        let mut ends = Checkpoint::new();
+        ends.advance(Partition::new("d/0"), 10);
+        let records = ErasuresRecord::cut(&erasures, &ends, 3 * MOST_ID_BYTES);
+        let arrived: Vec<ErasuresRecord> =
+            records.iter().map(|record| ErasuresRecord::decode(&record.encode().unwrap()).unwrap()).collect();
+        assert_eq!(
+            arrived.iter().map(|record| record.ends == ends).collect::<Vec<_>>(),
+            [false, false, false, true]
+        );
+        assert_eq!(arrived.into_iter().flat_map(|record| record.erasures).collect::<Vec<_>>(), erasures);
     }
 
     #[test]

@@ -194,6 +194,12 @@ impl Telemetry {
         warn!(documents, first = %position, reason, "documents rejected");
     }
 
+    /// Messages without a value were read and committed: some order nothing, some that a document is erased.
+    pub fn tombstones_read(&self, ignored: usize, forgotten: usize) {
+        self.metrics.source.tombstones.with_label_values(&["ignored"]).inc_by(ignored as u64);
+        self.metrics.source.tombstones.with_label_values(&["forgotten"]).inc_by(forgotten as u64);
+    }
+
     /// A batch and what followed from it are on the disk; that took so long, and `documents` waited since `received`.
     pub fn batch_committed(&self, took: Duration, documents: usize, received: Instant) {
         self.metrics.batch.commit_seconds.observe(took.as_secs_f64());

@@ -138,6 +138,8 @@ pub(super) struct SourceMetrics {
     pub lag_bytes: IntGauge,
     /// `topic` and `partition`: those that this process reads.
     pub kafka_lag: IntGaugeVec,
+    /// `result`: `ignored`, `forgotten`.
+    pub tombstones: IntCounterVec,
 }
 
 impl SourceMetrics {
@@ -149,6 +151,10 @@ impl SourceMetrics {
                 "kafka_lag_records",
                 "Records of a Kafka partition that this process has not read yet",
                 &["topic", "partition"],
+            )?,
+            tombstones: made.results(
+                "kafka_tombstones_total",
+                "Messages without a value: ignored, or handed on so that their document is forgotten",
             )?,
         })
     }
@@ -292,6 +298,7 @@ impl Metrics {
             (&self.embed.cache, &["hit", "miss"]),
             (&self.embed.tokens, &["text", "padding"]),
             (&self.config_reloads, &["applied", "refused"]),
+            (&self.source.tombstones, &["ignored", "forgotten"]),
             (&self.refits, &["promoted", "rejected", "failed"]),
             (&self.webhook.deliveries, &["delivered", "failed", "gave_up"]),
             (&self.label_requests, &["answered", "failed", "gave_up"]),

@@ -34,6 +34,8 @@ pub struct Params {
     pub create_topics: bool,
     /// Replicas of a topic that is created; −1 for the broker's default.
     pub replication_factor: i32,
+    /// What becomes of a message without a value.
+    pub tombstones: Tombstones,
     /// How long a transaction stays open for further batches, in ms.
     pub transaction_ms: u64,
     /// How long a broker may be away before an operation fails, in ms.
@@ -96,6 +98,17 @@ pub enum Setting {
     Table(BTreeMap<String, Setting>),
 }
 
+/// What a message without a value means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tombstones {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// The document whose id is the message's key is to be erased.
+    Forget,
+}
+
 impl fmt::Debug for Setting {
     /// A password may be a number too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +166,7 @@ impl Default for Params {
             instance: String::new(),
             create_topics: true,
             replication_factor: -1,
+            tombstones: Tombstones::default(),
             transaction_ms: 100,
             timeout_ms: 60_000,
             topics: Topics::default(),

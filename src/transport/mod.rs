@@ -15,6 +15,7 @@ use std::time::Instant;
 use crate::checkpoint::Checkpoint;
 use crate::document::{Batch, Rejection, Sequence};
 use crate::model::evidence::{Evidence, Outcome};
+use crate::model::operate::Erasure;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
@@ -67,6 +68,8 @@ pub trait ModelerPort: Send {
 pub struct Lesson {
     /// Sums, and the documents worth keeping.
     pub evidence: Evidence,
+    /// Documents that are to be erased; then there is no evidence.
+    pub erasures: Vec<Erasure>,
     /// What the modeler has to bring out, where the assigner didn't do it itself.
     pub arrivals: Option<Arrivals>,
     /// What is done after it.
@@ -99,6 +102,7 @@ impl Lesson {
         Self {
             // The version's bound may be an old one; the state cuts back to its own.
             evidence: outcome.evidence(outcome.model.sampling),
+            erasures: Vec::new(),
             arrivals: Some(Arrivals {
                 assignments: assignments.collect(),
                 assigned,

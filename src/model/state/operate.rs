@@ -9,7 +9,6 @@ use crate::model::state::State;
 use crate::model::state::adopt::{Revision, Rules};
 use crate::model::state::change::Change;
 use crate::model::state::draft::Draft;
-use crate::model::state::forget::Found;
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 
@@ -20,8 +19,8 @@ pub struct Operation {
     pub change: Change,
     /// Documents whose topic changed.
     pub revisions: Vec<Revision>,
-    /// A document that is to be forgotten by everybody who knows it.
-    pub tombstone: Option<Tombstone>,
+    /// Documents that are to be forgotten by everybody who knows them.
+    pub tombstones: Vec<Tombstone>,
     /// The new version, ready for assigners.
     pub model: TopicModel,
     /// The action in words.
@@ -43,6 +42,9 @@ impl State {
     /// # Errors
     /// The reason why it cannot be done; nothing has changed then.
     pub fn operate(&mut self, action: &Action, rules: Rules<'_>, now_ms: i64) -> Result<Operation, Refusal> {
+        if let Action::Forget { document } = action {
+            return self.forget(document, rules, now_ms);
+        }
         let version = self.totals.version + 1;
         let before: BTreeMap<TopicId, Portrait> =
             self.topics.keys().map(|id| (*id, self.portrait(*id))).collect();
@@ -50,22 +52,13 @@ impl State {
         let mut totals = self.totals;
         totals.version = version;
         let mut told = Vec::new();
-        let forgotten = match action {
-            Action::Forget { document } => Some(self.find(document)?),
-            _ => None,
-        };
-        match (action, &forgotten) {
-            (_, Some(found)) => {
-                totals.forgotten += u64::from(found.kept.is_some());
-                draft.forget(found);
+        if let Action::Rollback { version: to } = action {
+            let then = self.archived(*to)?;
+            for (id, into) in draft.roll_back(then, version) {
+                told.push(ended(&before, id, into));
             }
-            (Action::Rollback { version: to }, _) => {
-                let then = self.archived(*to)?;
-                for (id, into) in draft.roll_back(then, version) {
-                    told.push(ended(&before, id, into));
-                }
-            }
-            (action, None) => self.edit_draft(&mut draft, action, version)?,
+        } else {
+            self.edit_draft(&mut draft, action, version)?;
         }
         draft.publish(rules.keywords);
         let model = draft.model(version, self.sampling())?;
@@ -77,14 +70,10 @@ impl State {
         let mut change = Change::default();
         let suspicions = self.suspicions.clone();
         self.enact(&mut change, totals, next, suspicions);
-        if let Some(found) = &forgotten {
-            self.scrub(&mut change, found);
-        }
         let summary = self.tell_action(&mut change, action, &before, told, now_ms);
         self.tell_published(&mut change, now_ms);
         self.keep_version(&mut change, cause(action), now_ms);
-        let tombstone = forgotten.map(Found::tombstone);
-        Ok(Operation { change, revisions, tombstone, model, summary })
+        Ok(Operation { change, revisions, tombstones: Vec::new(), model, summary })
     }
 
     fn edit_draft(&self, draft: &mut Draft<'_>, action: &Action, version: u64) -> Result<(), Refusal> {

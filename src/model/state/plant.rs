@@ -56,6 +56,6 @@ impl State {
         self.tell_published(&mut change, now_ms);
         let summary = format!("{} seeded topics", born.len());
         self.keep_version(&mut change, summary.clone(), now_ms);
-        Ok(Some(Operation { change, revisions: Vec::new(), tombstone: None, model, summary }))
+        Ok(Some(Operation { change, revisions: Vec::new(), tombstones: Vec::new(), model, summary }))
     }
 }

@@ -9,7 +9,7 @@ impl ModelerPort for Torrent {
 
     async fn receive(&mut self) -> Result<Option<Lesson>, Self::Error> {
         let (evidence, checkpoint) = (crate::model::evidence::Evidence::default(), Checkpoint::new());
-        Ok(Some(Lesson { evidence, arrivals: None, checkpoint }))
+        Ok(Some(Lesson { evidence, erasures: Vec::new(), arrivals: None, checkpoint }))
     }
 
     fn deliver(&mut self, _: Records) -> Result<Checkpoint, Self::Error> {

@@ -29,6 +29,7 @@ fn busy() -> Telemetry {
             detail: "busy".to_owned(),
         });
         telemetry.batch_divided(&embed::Error::NoProvider);
+        telemetry.tombstones_read(1, 2);
         telemetry.batch_assigned(took);
         telemetry.documents_assigned(3, 1);
         telemetry.documents_rejected(&[

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Place};
-use super::consume::{Item, Receiving, join};
+use super::consume::{Content, Item, Receiving, join};
 use super::envelope::Envelopes;
 use super::error::Error;
 use super::thread::spawn;
@@ -19,6 +19,7 @@ use super::transact::{self, Handed, Transactor};
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
+use crate::model::operate::Erasure;
 use crate::transport::AssignerPort;
 use crate::transport::brokers::Guarantee;
 use crate::transport::embedded::{self, Parser};
@@ -68,6 +69,7 @@ struct Ticket {
     /// What comes before the batch.
     before: Checkpoint,
     envelopes: Envelopes,
+    tombstones: Vec<Option<Erasure>>,
 }
 
 struct Threads {
@@ -136,9 +138,10 @@ impl Assigner {
         batch.checkpoint.advance(item.position.partition.clone(), end);
         ticket.ends.insert(item.place, end as i64);
         ticket.envelopes.push(item.position, item.envelope);
-        match item.parsed {
-            Ok(document) => batch.documents.push(document),
-            Err(rejection) => batch.rejections.push(rejection),
+        match item.content {
+            Content::Document(document) => batch.documents.push(document),
+            Content::Refused(rejection) => batch.rejections.push(rejection),
+            Content::Tombstone(erasure) => ticket.tombstones.push(erasure),
         }
         if self.learned.is_none() {
             self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
@@ -212,10 +215,11 @@ impl AssignerPort for Assigner {
     }
 
     async fn commit(&mut self, outcome: Outcome) -> Result<bool, Error> {
-        let Some(Ticket { epoch, ends, envelopes, before: _ }) = self.under_way.pop_front() else {
+        let Some(Ticket { epoch, ends, envelopes, tombstones, before: _ }) = self.under_way.pop_front()
+        else {
             return Ok(true);
         };
-        let handed = Handed { epoch, ends, outcome, envelopes };
+        let handed = Handed { epoch, ends, outcome, envelopes, tombstones };
         if tokio::task::block_in_place(|| self.handed.send(handed).is_ok()) {
             return Ok(true);
         }

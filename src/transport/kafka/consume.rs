@@ -24,8 +24,10 @@ use super::log::passes;
 use super::registry::Registry;
 use super::transact::Transactor;
 use crate::checkpoint::{Partition, Position};
-use crate::document::{Document, Rejection};
+use crate::document::{Document, MOST_ID_BYTES, Rejection};
+use crate::model::operate::Erasure;
 use crate::telemetry::Telemetry;
+use crate::transport::brokers::Tombstones;
 use crate::transport::embedded::Parser;
 
 /// How long the thread waits for a message before it looks around.
@@ -48,7 +50,16 @@ pub(super) struct Item {
     /// Where what comes before it in its partition ends; none for the first record of all.
     pub before: Option<u64>,
     pub envelope: Envelope,
-    pub parsed: Result<Document, Rejection>,
+    pub content: Content,
+}
+
+/// What a message says.
+pub(super) enum Content {
+    Document(Document),
+    /// It is no document.
+    Refused(Rejection),
+    /// Nothing, which may be an order.
+    Tombstone(Option<Erasure>),
 }
 
 /// This process's share of the documents: when a part of it goes, what is open goes too.
@@ -107,6 +118,7 @@ pub(super) struct Receiving {
     /// Where the message stands of which the registry did not tell what it says.
     missed: Option<Place>,
     telemetry: Telemetry,
+    tombstones: Tombstones,
     /// What may be committed.
     epoch: Arc<AtomicU64>,
     /// What is read now; behind `epoch` until the consumer has been sent back.
@@ -136,6 +148,7 @@ impl Receiving {
     ) -> Self {
         let telemetry = clients.telemetry.clone();
         let registry = Registry::new(&clients.params.params().registry, telemetry.clone());
+        let tombstones = clients.params.params().tombstones;
         let documents = clients.params.params().topics.documents.clone();
         let label = epoch.load(Ordering::SeqCst);
         let (waiting, names, starts, ends) = Default::default();
@@ -148,6 +161,7 @@ impl Receiving {
             registry,
             missed: None,
             telemetry,
+            tombstones,
             epoch,
             label,
             items,
@@ -209,9 +223,16 @@ impl Receiving {
         let position = Position { partition, offset: message.offset() as u64 };
         let before = self.ends.insert(place.clone(), position.offset + 1);
         let envelope = Envelope::of(message);
-        // Whoever asked the registry has told that it is away.
-        let Ok(parsed) = self.parse(message, &position, &envelope) else { return self.miss(place) };
-        let item = Item { epoch: self.label, place, position, before, envelope, parsed };
+        let content = match message.payload() {
+            None => Content::Tombstone(self.erasure(&position, &envelope)),
+            Some(payload) => match self.parse(payload, &position, &envelope) {
+                Ok(Ok(document)) => Content::Document(document),
+                Ok(Err(rejection)) => Content::Refused(rejection),
+                // Whoever asked the registry has told that it is away.
+                Err(_) => return self.miss(place),
+            },
+        };
+        let item = Item { epoch: self.label, place, position, before, envelope, content };
         if self.paused {
             self.pause();
         } else if self.waiting.is_empty() {
@@ -223,17 +244,23 @@ impl Receiving {
         self.waiting.push_back(item);
     }
 
+    /// The order that a message without a value is, if it is one and names a document.
+    fn erasure(&self, position: &Position, envelope: &Envelope) -> Option<Erasure> {
+        let document = envelope.id().filter(|id| id.len() <= MOST_ID_BYTES)?;
+        (self.tombstones == Tombstones::Forget)
+            .then(|| Erasure { document: Arc::from(document), position: position.clone() })
+    }
+
     /// The document of a message, or why it is none.
     ///
     /// # Errors
     /// The registry doesn't answer.
     fn parse(
         &mut self,
-        message: &BorrowedMessage<'_>,
+        payload: &[u8],
         position: &Position,
         envelope: &Envelope,
     ) -> Result<Result<Document, Rejection>, Error> {
-        let payload = message.payload().unwrap_or_default();
         if let Some(reason) = envelope.too_large() {
             return Ok(Err(Rejection { position: position.clone(), reason, bytes: payload.to_vec() }));
         }
@@ -400,8 +427,7 @@ fn parse(
     position: &Position,
     envelope: &Envelope,
 ) -> Result<Document, Rejection> {
-    let key = envelope.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-    let named = key.filter(|key| !key.is_empty()).map_or_else(|| Arc::from(position.to_string()), Arc::from);
+    let named = envelope.id().map_or_else(|| Arc::from(position.to_string()), Arc::from);
     let mut document = parser.parse_as(json, position.clone(), named)?;
     document.timestamp_ms = document.timestamp_ms.or(envelope.timestamp_ms);
     Ok(document)

@@ -43,6 +43,11 @@ impl Envelope {
         }
     }
 
+    /// The key as a document's id, if it can be one.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).filter(|key| !key.is_empty())
+    }
+
     /// Why nothing can be written that carries this, if so.
     pub(super) fn too_large(&self) -> Option<Reason> {
         let Some(headers) = self.headers_bytes else { return Some(Reason::HeaderName) };

@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Producer, Refused, Told};
 use super::error::Error;
-use super::log::{Found, Log};
+use super::log::{Found, Log, Record};
 use super::produce::{Out, produce, until};
 use super::thread::spawn;
 use crate::checkpoint::{Checkpoint, Partition};
+use crate::model::evidence::Evidence;
 use crate::record::Keyed;
-use crate::record::evidence::EvidenceRecord;
+use crate::record::evidence::{ERASURES, ErasuresRecord, EvidenceRecord};
 use crate::record::model::{self, Member, Published};
 use crate::record::state::Write;
 use crate::telemetry::Telemetry;
@@ -239,7 +240,7 @@ impl Reading {
     fn read(&self) {
         while !self.lessons.is_closed() {
             let lesson = match self.log.next(TICK) {
-                Ok(Found::Record(record)) => self.lesson(record.offset, record.value.as_deref()),
+                Ok(Found::Record(record)) => self.lesson(&record),
                 Ok(Found::End | Found::Nothing) => continue,
                 Err(error) => Err(error),
             };
@@ -250,16 +251,22 @@ impl Reading {
         }
     }
 
-    fn lesson(&self, offset: i64, value: Option<&[u8]>) -> Result<Lesson, Error> {
-        let broken = |source| Error::Broken { topic: self.topic.clone(), offset, source };
-        let record = EvidenceRecord::decode(value.unwrap_or_default()).map_err(broken)?;
-        if record.encoder != self.encoder {
-            let (topic, found, wanted) = (self.topic.clone(), record.encoder, self.encoder.clone());
-            return Err(Error::Encoder { topic, found, wanted });
-        }
-        let mut checkpoint = Checkpoint::new();
-        checkpoint.merge(&record.ends);
-        checkpoint.advance(self.partition.clone(), (offset + 1) as u64);
-        Ok(Lesson { evidence: record.evidence, arrivals: None, checkpoint })
+    fn lesson(&self, record: &Record) -> Result<Lesson, Error> {
+        let broken = |source| Error::Broken { topic: self.topic.clone(), offset: record.offset, source };
+        let value = record.value.as_deref().unwrap_or_default();
+        let (evidence, erasures, ends) = if record.key == ERASURES {
+            let ErasuresRecord { erasures, ends } = ErasuresRecord::decode(value).map_err(broken)?;
+            (Evidence::default(), erasures, ends)
+        } else {
+            let EvidenceRecord { encoder, evidence, ends } = EvidenceRecord::decode(value).map_err(broken)?;
+            if encoder != self.encoder {
+                let (topic, wanted) = (self.topic.clone(), self.encoder.clone());
+                return Err(Error::Encoder { topic, found: encoder, wanted });
+            }
+            (evidence, Vec::new(), ends)
+        };
+        let mut checkpoint = ends;
+        checkpoint.advance(self.partition.clone(), (record.offset + 1) as u64);
+        Ok(Lesson { evidence, erasures, arrivals: None, checkpoint })
     }
 }

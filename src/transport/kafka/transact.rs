@@ -27,9 +27,10 @@ use super::error::{Error, is_final};
 use super::produce::{Out, at_most, produce, until};
 use crate::checkpoint::Checkpoint;
 use crate::model::evidence::{Evidence, Outcome};
+use crate::model::operate::Erasure;
 use crate::record::assignment::AssignmentRecord;
-use crate::record::evidence::EvidenceRecord;
-use crate::record::line;
+use crate::record::evidence::{ERASURES, ErasuresRecord, EvidenceRecord};
+use crate::record::{Broken, line};
 use crate::transport::brokers::Guarantee;
 
 /// Bytes of evidence in a record, before it is compressed; topics take a million by default.
@@ -50,6 +51,8 @@ pub(super) struct Handed {
     pub outcome: Outcome,
     /// What came with the messages beside the documents.
     pub envelopes: Envelopes,
+    /// Messages without a value, and what they order.
+    pub tombstones: Vec<Option<Erasure>>,
 }
 
 /// The open transaction, and the producer that it belongs to.
@@ -71,6 +74,8 @@ struct Open {
     received: Instant,
     ends: BTreeMap<Place, i64>,
     evidence: Evidence,
+    erasures: Vec<Erasure>,
+    ignored: usize,
     assigned: usize,
     outliers: usize,
     rejections: Vec<crate::document::Rejection>,
@@ -168,14 +173,12 @@ impl Transactor {
         let mut done = Checkpoint::new();
         ends.iter().for_each(|(place, end)| done.advance(place.partition(), *end as u64));
         let learned = std::mem::take(&mut open.evidence);
-        let evidence = EvidenceRecord::cut(&self.encoder, learned, done, EVIDENCE_BYTES);
         let topic = &self.clients.params.params().topics.evidence;
-        for record in evidence {
-            let value = record.encode().map_err(|source| {
-                Failure::Final(Error::Broken { topic: topic.clone(), offset: -1, source })
-            })?;
-            produce(producer, &Out { topic, partition: Some(0), value: Some(&value), ..Out::default() })
-                .map_err(|error| self.judge("write to", told, error))?;
+        let records = taught(&self.encoder, learned, &open.erasures, &done)
+            .map_err(|source| Failure::Final(Error::Broken { topic: topic.clone(), offset: -1, source }))?;
+        for (key, value) in &records {
+            let out = Out { topic, partition: Some(0), key: *key, value: Some(value), ..Out::default() };
+            produce(producer, &out).map_err(|error| self.judge("write to", told, error))?;
         }
         let committed = match self.guarantee {
             Guarantee::ExactlyOnce => self.commit_transaction(producer, consumer, &ends),
@@ -186,6 +189,7 @@ impl Transactor {
             let telemetry = &self.clients.telemetry;
             telemetry.documents_assigned(open.assigned, open.outliers);
             telemetry.documents_rejected(&open.rejections);
+            telemetry.tombstones_read(open.ignored, open.erasures.len());
             telemetry.batch_committed(started.elapsed(), open.assigned + open.outliers, open.received);
         }
         Ok(())
@@ -273,6 +277,8 @@ impl Open {
             received: Instant::now(),
             ends: BTreeMap::new(),
             evidence: Evidence::default(),
+            erasures: Vec::new(),
+            ignored: 0,
             assigned: 0,
             outliers: 0,
             rejections: Vec::new(),
@@ -280,10 +286,12 @@ impl Open {
     }
 
     fn add(&mut self, handed: Handed) {
-        let Handed { ends, outcome, .. } = handed;
+        let Handed { ends, outcome, tombstones, .. } = handed;
         self.received = self.received.min(outcome.received);
         outcome.teach(&mut self.evidence, outcome.model.sampling);
         self.ends.extend(ends);
+        self.ignored += tombstones.iter().filter(|tombstone| tombstone.is_none()).count();
+        self.erasures.extend(tombstones.into_iter().flatten());
         let assigned = outcome.judged.iter().filter(|judged| judged.assignment.topic.is_some()).count();
         self.assigned += assigned;
         self.outliers += outcome.judged.len() - assigned;
@@ -315,6 +323,24 @@ pub(super) fn run(
         // Offsets are asked for only once nothing is open any more, so a new producer comes first.
         transactor.make_ready()?;
     }
+}
+
+/// A record of evidence: its key, if it has one, and its value.
+type Taught = (Option<&'static [u8]>, Vec<u8>);
+
+/// What was learned, and what is to be erased after that.
+fn taught(
+    encoder: &str,
+    learned: Evidence,
+    erasures: &[Erasure],
+    done: &Checkpoint,
+) -> Result<Vec<Taught>, Broken> {
+    let ends = if erasures.is_empty() { done.clone() } else { Checkpoint::new() };
+    let evidence = EvidenceRecord::cut(encoder, learned, ends, EVIDENCE_BYTES);
+    let evidence = evidence.iter().map(|record| Ok((None, record.encode()?)));
+    let erasures = ErasuresRecord::cut(erasures, done, EVIDENCE_BYTES);
+    let erasures = erasures.iter().map(|record| Ok((Some(ERASURES), record.encode()?)));
+    evidence.chain(erasures).collect()
 }
 
 fn arrivals(

@@ -8,7 +8,7 @@ use super::with_broker;
 use crate::outcome::Story;
 use crate::topicd::{Home, wait_for};
 
-fn kill_after(home: &Home, arguments: &[&str], pause: Duration) {
+pub(super) fn kill_after(home: &Home, arguments: &[&str], pause: Duration) {
     let mut daemon = home.start_as(arguments);
     let until = Instant::now() + pause;
     wait_for("the moment", || (Instant::now() >= until).then_some(()));

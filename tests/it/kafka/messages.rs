@@ -1,9 +1,13 @@
 //! What a message carries comes out again; what is no document goes to the dead letters as it came.
 
+use std::time::Duration;
+
 use rdkafka::message::{Header, OwnedHeaders};
+use serde_json::Value;
 
 use super::broker::Sent;
-use super::daemon::{Cluster, document};
+use super::daemon::{Cluster, document, ids, write_documents};
+use super::exactly_once::kill_after;
 use super::with_broker;
 use crate::topicd::wait_for;
 
@@ -155,5 +159,80 @@ fn evidence_of_long_texts_fits_into_a_topic_as_brokers_make_it() {
         let home = cluster.machine("a").set("kafka.transaction_ms=2000");
         let daemon = home.start();
         cluster.settle(&daemon, 64, 0, &[&home]);
+    });
+}
+
+/// A tombstone for the document `id`.
+fn tombstone(id: &str) -> Sent<'_> {
+    Sent { key: Some(id.as_bytes()), ..Sent::default() }
+}
+
+#[test]
+fn tombstones_are_ignored_unless_they_shall_erase() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "ignored" };
+        broker.create(&cluster.topic("documents"), 1);
+        write_documents(&cluster, 0, 10);
+        broker.send(&cluster.topic("documents"), [tombstone("d1"), Sent::default()]);
+        let home = cluster.machine("a");
+        let daemon = home.start();
+        let ignored = "topicd_kafka_tombstones_total{result=\"ignored\"} 2\n";
+        wait_for("two tombstones", || daemon.get("/metrics").filter(|metrics| metrics.contains(ignored)));
+        cluster.settle(&daemon, 10, 0, &[&home]);
+        assert_eq!(cluster.records("assignments").len(), 10);
+        assert!(broker.read(&cluster.topic("dead_letters")).is_empty());
+    });
+}
+
+#[test]
+fn tombstones_erase_documents_once_whoever_dies() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "erased" };
+        broker.create(&cluster.topic("documents"), 2);
+        write_documents(&cluster, 0, 400);
+        let settings = ["kafka.tombstones=forget", "refit.first_documents=300", "refit.every_documents=5000"];
+        let home = settings.iter().fold(cluster.machine("a"), |home, setting| home.set(setting));
+        let daemon = home.start();
+        cluster.settle(&daemon, 400, 1, &[&home]);
+        drop(daemon);
+        // The last one has no document, and one comes again after it was erased.
+        let orders: Vec<String> = ids(20).into_iter().chain(["nobody".to_owned()]).collect();
+        broker.send(&cluster.topic("documents"), orders.iter().map(|id| tombstone(id)));
+        write_documents(&cluster, 7, 8);
+        for pause in [800, 1500, 2500] {
+            kill_after(&home, &[], Duration::from_millis(pause));
+        }
+        let daemon = home.start();
+        let forgotten = |records: &[Value]| -> Vec<String> {
+            let forgotten = records.iter().filter(|record| record["forgotten"] == true);
+            forgotten.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+        };
+        let assignments = wait_for("the last records of the documents", || {
+            let assignments = cluster.records("assignments");
+            (forgotten(&assignments).len() == orders.len()).then_some(assignments)
+        });
+        crate::schemas::check("assignment", &assignments);
+        // Twenty of 401 are not counted any more.
+        cluster.settle(&daemon, 381, 2, &[&home]);
+        let mut told = forgotten(&cluster.records("assignments"));
+        told.sort();
+        let mut expected = orders.clone();
+        expected.sort();
+        assert_eq!(told, expected, "each once");
+        let events = cluster.records("events");
+        let mut told: Vec<&str> = (events.iter().filter(|event| event["type"] == "document.forgotten"))
+            .map(|event| event["data"]["document"].as_str().unwrap())
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told.len(), 20, "of what was held: {told:?}");
+        assert!(daemon.get("/api/explain?id=d3").is_none());
+        assert!(
+            daemon.get("/api/explain?id=d7").is_some(),
+            "what came after its tombstone is another document"
+        );
+        let forgotten: u64 = (daemon.json("/api/topics").unwrap()["topics"].as_array().unwrap().iter())
+            .map(|topic| topic["size"].as_u64().unwrap())
+            .sum();
+        assert!(forgotten <= 381, "{forgotten} documents are counted");
     });
 }

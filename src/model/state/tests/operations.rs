@@ -6,6 +6,7 @@ use super::*;
 use crate::kernel::unit::UnitRows;
 use crate::model::assign::assign;
 use crate::model::event::Happened;
+use crate::model::operate::Erasure;
 use crate::model::seed::Seed;
 
 /// Everything is kept, so that everything can be counted anew.
@@ -264,4 +265,34 @@ fn a_label_is_one_line_of_bounded_length() {
     let refused = operate(&mut state, &rename(&"x".repeat(201))).unwrap_err();
     assert!(matches!(refused, Refusal::LongLabel { characters: 201, .. }), "{refused}");
     assert!(matches!(operate(&mut state, &rename(" \n ")), Err(Refusal::EmptyLabel { .. })));
+}
+
+#[test]
+fn the_stream_erases_what_came_before_under_the_id() {
+    let mut state = two_topics_of(20, roomy());
+    let versions = state.archives().count();
+    let mut again = evidence(&state, &[(30, 1, None)]);
+    again.kept[0].0.id = "d1".into();
+    state.absorb(again, 1);
+    let order = |id: &str, partition: &str, offset: u64| Erasure {
+        document: id.into(),
+        position: Position { partition: Partition::new(partition), offset },
+    };
+    let rules = Parameters::new(anything());
+    let mut erase = |orders: &[Erasure]| state.erase(orders, rules.rules(), 9).unwrap();
+    assert!(erase(&[order("nobody", "p", 99)]).is_none());
+    let erased = erase(&[order("d1", "p", 25), order("d2", "other", 0), order("nobody", "p", 99)]).unwrap();
+    let ids: Vec<&str> = erased.tombstones.iter().map(|tombstone| &*tombstone.id).collect();
+    assert_eq!(ids, ["d1", "d2"]);
+    assert_eq!(erased.model.number, state.totals().version);
+    assert_eq!(state.totals().forgotten, 2);
+    let left: Vec<u64> = (state.held().iter().map(|(_, kept, _)| kept.position.offset))
+        .filter(|offset| [1, 2, 30].contains(offset))
+        .collect();
+    assert_eq!(left, [30], "what came after the order stays");
+    check_recount(&state);
+    operate(&mut state, &Action::Forget { document: "d1".to_owned() }).unwrap();
+    assert_eq!(state.held().iter().filter(|(_, kept, _)| &*kept.id == "d1").count(), 0);
+    check_recount(&state);
+    assert_eq!(state.archives().count(), versions + 1, "erasures push out no other version");
 }
