@@ -31,22 +31,30 @@ where
 {
     let mut wait = FIRST_WAIT;
     loop {
-        let (started, mut running) = (Instant::now(), JoinSet::new());
-        running.spawn(start());
-        let why = match running.join_next().await {
-            None | Some(Ok(Ok(()))) => return Ok(()),
-            Some(Ok(Err(error))) => format!("{:#}", anyhow::Error::new(error)),
-            Some(Err(panic)) => panic.to_string(),
-        };
+        let started = Instant::now();
+        let Err(error) = outcome(start()).await else { return Ok(()) };
         if started.elapsed() > LONGEST_WAIT {
             wait = FIRST_WAIT;
         }
-        telemetry.loop_failed(name, &why, wait);
+        telemetry.loop_failed(name, &format!("{error:#}"), wait);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
         }
         wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// How `run` ended; a panic ends it alone. When this future is dropped, `run` is too.
+async fn outcome<E>(run: impl Future<Output = Result<(), E>> + Send + 'static) -> anyhow::Result<()>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let mut running = JoinSet::new();
+    running.spawn(run);
+    match running.join_next().await {
+        None => Ok(()),
+        Some(ended) => Ok(ended??),
     }
 }
 
@@ -94,7 +102,8 @@ impl Loops {
         E: std::error::Error + Send + Sync + 'static,
     {
         self.names.push(name);
-        self.running.spawn(async move { (name, run.await.with_context(|| format!("the {name} failed"))) });
+        let failed = move || format!("the {name} failed");
+        self.running.spawn(async move { (name, outcome(run).await.with_context(failed)) });
     }
 
     /// Starts the loop whose end is the daemon's end.
@@ -124,10 +133,8 @@ impl Loops {
                 }
             };
             let Some(joined) = next else { return first_error };
-            let (name, result) = match joined {
-                Ok((name, result)) => (name, result),
-                Err(panic) => ("loop", Err(anyhow::Error::new(panic).context("a loop panicked"))),
-            };
+            // Nothing around a loop panics.
+            let Ok((name, result)) = joined else { continue };
             self.names.retain(|running| *running != name);
             if result.is_err() && first_error.is_ok() {
                 first_error = result;

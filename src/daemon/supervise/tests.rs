@@ -33,3 +33,17 @@ async fn a_loop_that_always_fails_stops_when_it_is_told() {
     let always = || std::future::ready(Err::<(), _>(std::io::Error::other("still on fire")));
     keep("notifier", always, stop, Telemetry::new().unwrap()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_panic_of_the_vital_loop_ends_the_others_and_is_named() {
+    let stop = CancellationToken::new();
+    let mut loops = Loops::new(stop.clone(), Duration::from_mins(1), Telemetry::new().unwrap());
+    loops.spawn_vital("modeler", async { panic!("a mistake") as Result<(), Infallible> });
+    let until = loops.late_stop();
+    loops.spawn("http", async move {
+        until.cancelled().await;
+        Ok::<_, Infallible>(())
+    });
+    let ended = format!("{:#}", loops.ended().await.unwrap_err());
+    assert!(ended.starts_with("the modeler failed: ") && ended.contains("panicked"), "{ended}");
+}
