@@ -30,6 +30,8 @@ use crate::transport::embedded::{OutputFile, Outputs};
 
 /// Texts in one question to the daemon.
 const TEXTS: usize = 500;
+/// Bytes of them, unless one alone has more.
+const BYTES: usize = 2 << 20;
 
 /// The answering party.
 pub(super) enum Answers<'a> {
@@ -102,7 +104,8 @@ impl<'a> Answers<'a> {
                     Asked::Document(id) => ("document", id),
                     Asked::Keyword(term) => ("keyword", term),
                 };
-                running.got("find", &[(key, value), ("limit", &limit.to_string())], Some("topics"))
+                let mut answer = running.post("find", &json!({ key: value, "limit": limit }))?;
+                Ok(serde_json::from_value(answer["topics"].take())?)
             }
         }
     }
@@ -116,7 +119,7 @@ impl<'a> Answers<'a> {
             )),
             Self::Daemon(running) => {
                 let mut assigned = Vec::with_capacity(texts.len());
-                for texts in texts.chunks(TEXTS) {
+                for texts in portions(texts) {
                     let asked = json!({ "texts": texts });
                     let mut answer = running.post("assign", &asked)?;
                     assigned
@@ -243,6 +246,19 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// `texts` in questions that the daemon takes.
+fn portions<'t>(texts: &'t [&'t str]) -> impl Iterator<Item = &'t [&'t str]> {
+    let (mut count, mut bytes) = (1, texts.first().map_or(0, |first| first.len()));
+    texts.chunk_by(move |_, next| {
+        (count, bytes) = (count + 1, bytes + next.len());
+        let fits = count <= TEXTS && bytes <= BYTES;
+        if !fits {
+            (count, bytes) = (1, next.len());
+        }
+        fits
+    })
+}
+
 impl Here<'_> {
     /// The configured encoder, if it is the one that made the state.
     fn open(&self) -> anyhow::Result<Embedder> {
@@ -309,5 +325,20 @@ impl Here<'_> {
         }
         let Operated { version, summary, moved, held } = operator::operated(&operation);
         Ok(OperatedRecord { version, summary, moved, held })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_has_so_many_texts_and_bytes() {
+        let sizes = |texts: &[&str]| portions(texts).map(<[&str]>::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&vec!["a"; 1200]), [500, 500, 200]);
+        let long = "x".repeat(BYTES / 4);
+        assert_eq!(sizes(&[long.as_str(); 9]), [4, 4, 1]);
+        assert_eq!(sizes(&["x".repeat(3 * BYTES).as_str(), "a", "b"]), [1, 2]);
+        assert!(sizes(&[]).is_empty());
     }
 }

@@ -83,7 +83,7 @@ impl Running {
         let told: Option<Value> = serde_json::from_slice(&answer.body).ok();
         match told {
             Some(told) if answer.status.is_success() => Ok(told),
-            Some(told) => bail!("{}", told["error"].as_str().unwrap_or("the daemon refused")),
+            Some(told) => bail!("{}", told["detail"].as_str().unwrap_or("the daemon refused")),
             None => bail!("`{url}` answered {} and no JSON; is a topicd there?", answer.status),
         }
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Config};
 use crate::daemon::describe::describer;
+use crate::daemon::descriptors;
 use crate::daemon::reload::{Live, Load, Reloader};
 use crate::daemon::seeds::{self, seeds};
 use crate::daemon::supervise::{Loops, keep};
@@ -160,7 +161,8 @@ impl OpenDoor {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let inside = http::Inside::new(telemetry);
-        loops.spawn("http", http::serve(listener, live.door(), inside.clone(), loops.late_stop()));
+        let limits = http::Limits::new(descriptors::for_connections());
+        loops.spawn("http", http::serve(listener, live.door(), inside.clone(), limits, loops.late_stop()));
         Ok(Self { address, instance, inside })
     }
 }

@@ -4,6 +4,7 @@ mod assemble;
 #[cfg(feature = "kafka")]
 mod cluster;
 mod describe;
+mod descriptors;
 #[cfg(feature = "kafka")]
 mod lead;
 mod reload;

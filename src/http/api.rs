@@ -1,4 +1,4 @@
-//! The handlers of the API. Errors are JSON with one key, `error`.
+//! The handlers of the API.
 
 use axum::Json;
 use axum::extract::{Query, State};
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::embed::{self, Embedded, Embedder};
+use crate::embed::Embedder;
 use crate::http::Sources;
 use crate::http::opening::Readiness;
-use crate::kernel::unit::UnitRows;
+use crate::http::problem::Failure;
 use crate::model::event::Event;
 use crate::record::answer;
 use crate::record::topic::TopicsRecord;
@@ -24,15 +24,6 @@ const MOST_EVENTS: usize = 500;
 const MOST_TEXTS: usize = 1000;
 
 pub(super) type Answer<T> = Result<Json<T>, Failure>;
-
-/// A question that has no answer, and whose fault it is.
-pub(super) struct Failure(pub(super) StatusCode, pub(super) String);
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
-    }
-}
 
 /// The answer of a process that lives.
 pub(super) const ALIVE: &str = "ok\n";
@@ -146,27 +137,9 @@ pub(super) async fn assign(State(sources): State<Sources>, Json(asked): Json<Tex
         let why = format!("{} texts; send at most {MOST_TEXTS} at once", asked.texts.len());
         return Err(Failure(StatusCode::PAYLOAD_TOO_LARGE, why));
     }
-    let rows = embed(&sources, asked.texts, Embedder::embed).await?;
+    let rows = sources.desk.embed(&sources.embedder, asked.texts, Embedder::embed).await?;
     let model = sources.versions.borrow().clone();
     Ok(Json(
         json!({ "version": model.number, "assigned": answer::assigned(&model, &rows, &sources.assign.borrow()) }),
     ))
-}
-
-pub(super) type Embed = fn(&Embedder, &[&str]) -> Result<Embedded, embed::Error>;
-
-pub(super) async fn embed(sources: &Sources, texts: Vec<String>, embed: Embed) -> Result<UnitRows, Failure> {
-    let embedder = sources.embedder.clone();
-    let embedded = tokio::task::spawn_blocking(move || {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        embed(&embedder, &texts)
-    });
-    match embedded.await {
-        Ok(Ok(made)) => Ok(made.rows),
-        Ok(Err(error)) if error.is_passing() => {
-            Err(Failure(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
-        }
-        Ok(Err(error)) => Err(Failure(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())),
-        Err(error) => Err(Failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
-    }
 }

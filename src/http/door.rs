@@ -7,18 +7,14 @@
 //!   browser asks by itself.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tokio::sync::watch;
 
 use super::INSTANCE;
-use super::api::Failure;
+use super::problem::Failure;
 use crate::secret::Secret;
 
 /// Whom the door lets in.
@@ -37,32 +33,24 @@ pub struct Door {
 const INSTANCE_HEADER: header::HeaderName = header::HeaderName::from_static(INSTANCE);
 
 /// Paths that stay open: who watches whether the daemon lives has no token.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
+pub(super) const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 /// Questions that come as a POST for their length.
-const QUESTIONS: [&str; 2] = ["/api/assign", "/api/explain"];
-
-/// Answers in the handlers' place whoever may not come in.
-pub(super) async fn keep(
-    State(doors): State<watch::Receiver<Arc<Door>>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let door = doors.borrow().clone();
-    let mut response = match door.judge(request.method(), request.uri().path(), request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(failure) => failure.into_response(),
-    };
-    let headers = response.headers_mut();
-    headers.extend(header::HeaderValue::from_str(&door.instance).ok().map(|name| (INSTANCE_HEADER, name)));
-    if response.status() == StatusCode::UNAUTHORIZED {
-        let ask = header::HeaderValue::from_static("Basic realm=\"topicd\", charset=\"UTF-8\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
-    }
-    response
-}
+const QUESTIONS: [&str; 3] = ["/api/assign", "/api/explain", "/api/find"];
 
 impl Door {
-    fn judge(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Failure> {
+    /// `response` with what this daemon calls itself, and with the question for a token where one is missing.
+    pub(super) fn sign(&self, mut response: Response) -> Response {
+        let name = header::HeaderValue::from_str(&self.instance).ok();
+        response.headers_mut().extend(name.map(|name| (INSTANCE_HEADER, name)));
+        if response.status() == StatusCode::UNAUTHORIZED {
+            let ask = header::HeaderValue::from_static("Basic realm=\"topicd\", charset=\"UTF-8\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
+        }
+        response
+    }
+
+    /// Why a request may not come in.
+    pub(super) fn judge(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Failure> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let host = text(header::HOST).unwrap_or_default();
         if !self.knows(host) {

@@ -2,26 +2,31 @@
 //! counts of the last batch; everything else it asks the modeler.
 
 mod api;
+mod connection;
 mod desk;
 mod door;
+mod limits;
 mod notifications;
 mod opening;
 mod page;
+mod passage;
+mod problem;
 mod questions;
 mod reload;
+mod seats;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::connection::serve;
 pub use self::desk::Desk;
 pub use self::door::Door;
+pub use self::limits::Limits;
 pub use self::opening::Inside;
 pub use self::reload::{Refused, Reload};
 use crate::embed::Embedder;
@@ -64,30 +69,6 @@ pub struct Sources {
 /// The header of each answer that says which daemon gave it.
 pub const INSTANCE: &str = "x-topicd-instance";
 
-/// How long requests under way may take once the daemon has stopped.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Serves on `listener` until `stop` is cancelled; requests under way are answered, if they are here and short.
-///
-/// Before [`Inside::open`], only health and readiness have an answer.
-pub async fn serve(
-    listener: TcpListener,
-    door: watch::Receiver<Arc<Door>>,
-    inside: Inside,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let rooms = inside.router().layer(from_fn_with_state(door, door::keep));
-    let serving = axum::serve(listener, rooms).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let out_of_patience = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = out_of_patience => Ok(()),
-    }
-}
-
 fn router(sources: Sources) -> Router {
     Router::new()
         .route("/", get(page::index))
@@ -109,9 +90,14 @@ fn router(sources: Sources) -> Router {
         .route("/api/over-time", get(questions::over_time))
         .route("/api/export", get(questions::export))
         .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
-        .route("/api/find", get(questions::find))
+        .route("/api/find", get(questions::find).post(questions::find_long))
         .route("/api/assign", post(api::assign))
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/retry", post(notifications::retry))
+        // The passage has bounded it.
+        .layer(DefaultBodyLimit::disable())
         .with_state(sources)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::http::Sources;
-use crate::http::api::{Answer, Failure, ask};
+use crate::http::api::{Answer, ask};
+use crate::http::problem::Failure;
 use crate::record::notification::{Chosen, NotificationsRecord};
 use crate::transport::command::Command;
 

@@ -3,13 +3,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde::Serialize;
 use tower_service::Service as _;
 
+use super::problem::{self, Failure, Problem};
 use super::{Sources, api, router};
 use crate::telemetry::Telemetry;
 
@@ -29,9 +30,21 @@ impl Readiness {
 
 impl IntoResponse for Readiness {
     fn into_response(self) -> Response {
-        let status = if self.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        (status, Json(self)).into_response()
+        if self.ready {
+            return Json(self).into_response();
+        }
+        let (status, detail) = (StatusCode::SERVICE_UNAVAILABLE, self.missing.join("; "));
+        problem::respond(status, &Unready { problem: Problem::new(status, &detail), readiness: self })
     }
+}
+
+/// The problem of a daemon that takes no documents, with what is missing one by one.
+#[derive(Serialize)]
+struct Unready<'a> {
+    #[serde(flatten)]
+    problem: Problem<'a>,
+    #[serde(flatten)]
+    readiness: Readiness,
 }
 
 /// What is behind the door, once the daemon has started.
@@ -53,9 +66,13 @@ impl Inside {
         self.router.get_or_init(|| router(sources));
     }
 
-    /// All paths; before [`Inside::open`] only health, readiness and metrics have an answer.
-    pub(super) fn router(self) -> Router {
-        Router::new().fallback(pass).with_state(self)
+    /// The handlers' answer; before [`Inside::open`], only health, readiness and metrics have one.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let Some(router) = self.router.get() else { return self.starting(request.uri().path()) };
+        match router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 
     fn starting(&self, path: &str) -> Response {
@@ -67,15 +84,7 @@ impl Inside {
                 Readiness::of(std::iter::once(why).chain(obstacles).collect()).into_response()
             }
             "/metrics" => api::rendered(&self.telemetry),
-            _ => api::Failure(StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+            _ => Failure(StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
         }
-    }
-}
-
-async fn pass(State(inside): State<Inside>, request: Request) -> Response {
-    let Some(router) = inside.router.get() else { return inside.starting(request.uri().path()) };
-    match router.clone().call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }

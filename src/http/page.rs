@@ -36,3 +36,19 @@ fn serve(name: &str) -> Response {
     ];
     (headers, *contents).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn foreign_text_reaches_the_page_as_text_and_visible() {
+        let script = include_str!("page/live.js");
+        let written: Vec<&str> = script.lines().filter(|line| line.contains("textContent = ")).collect();
+        assert!(written.len() == 2, "only `make` and `say` write: {written:?}");
+        assert!(
+            written[0].contains("textContent = visible(text)") && written[1].contains("textContent = seen")
+        );
+        for other in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "innerText"] {
+            assert!(!script.contains(other), "{other}");
+        }
+    }
+}

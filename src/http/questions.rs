@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::bertopic::write::Export;
 use crate::embed::Embedder;
 use crate::http::Sources;
-use crate::http::api::{Answer, Failure, all, ask, embed};
+use crate::http::api::{Answer, all, ask};
+use crate::http::problem::Failure;
 use crate::model::explain::{Subject, explain};
 use crate::model::operate::{Action, Refusal};
 use crate::model::topic::TopicId;
@@ -78,12 +79,17 @@ pub(super) struct Sought {
     limit: Option<usize>,
 }
 
+/// The same question where it is too long for an address.
+pub(super) async fn find_long(sources: State<Sources>, Json(sought): Json<Sought>) -> Answer<Value> {
+    find(sources, Query(sought)).await
+}
+
 pub(super) async fn find(State(sources): State<Sources>, Query(sought): Query<Sought>) -> Answer<Value> {
     let limit = sought.limit.unwrap_or(FOUND);
     let model = sources.versions.borrow().clone();
     let found = match (sought.q, sought.document, sought.keyword) {
         (Some(text), None, None) => {
-            let rows = embed(&sources, vec![text], Embedder::embed_queries).await?;
+            let rows = sources.desk.embed(&sources.embedder, vec![text], Embedder::embed_queries).await?;
             answer::find(&model, rows.row(0), limit)
         }
         (None, Some(document), None) => {
@@ -166,7 +172,7 @@ pub(super) async fn explain_text(
     Json(Text { text }): Json<Text>,
 ) -> Answer<Value> {
     let words = sources.tokenizer.count(&text);
-    let rows = embed(&sources, vec![text], Embedder::embed).await?;
+    let rows = sources.desk.embed(&sources.embedder, vec![text], Embedder::embed).await?;
     let subject = Subject { embedding: Arc::from(rows.row(0)), words, id: None };
     let (rule, keywords) = (sources.assign.borrow().clone(), sources.keywords.clone());
     let found = sources

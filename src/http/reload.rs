@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::Sources;
-use super::api::{Answer, Failure};
+use super::api::Answer;
+use super::problem::Failure;
 
 /// Asks for the configuration to be read anew; with the way back for the keys that changed.
 pub type Reload = oneshot::Sender<Result<Vec<String>, Refused>>;

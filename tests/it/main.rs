@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod deploy;
 mod describe;
+mod door;
 mod encoder;
 mod http;
 #[cfg(feature = "kafka")]

@@ -52,7 +52,7 @@ pub(crate) fn silent(answered: usize) -> (String, std::sync::mpsc::Receiver<()>)
 }
 
 /// Status and body of the answer to a raw request; none if nobody listens.
-fn asked(address: &str, request: &str) -> Option<(String, String)> {
+pub(crate) fn asked(address: &str, request: &str) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();

@@ -10,28 +10,38 @@ const KIND = {
   "topic.revived": "revived", "model.published": "published",
 };
 
+// Control characters, and what overrides a reading direction.
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
 const at = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat(), percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+
+/** `text` with what is hidden in it written out, as on the terminal. */
+function visible(text) {
+  return String(text).replace(HIDDEN, (c) => `\\u{${c.charCodeAt(0).toString(16)}}`);
+}
 
 /** An element with a class, text and children. */
 function make(name, kind, text, ...children) {
   const element = document.createElement(name);
   if (kind) element.className = kind;
-  if (text !== undefined && text !== null) element.textContent = text;
+  if (text !== undefined && text !== null) element.textContent = visible(text);
   element.append(...children);
   return element;
 }
 
 function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const seen = visible(text);
+  if (element.textContent !== seen) element.textContent = seen;
 }
 
 // ---------------------------------------------------------------------------------------------------------- asking
 
 async function ask(path) {
   const answer = await fetch(path, { headers: { accept: "application/json" }, signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-  return answer.json();
+  if (answer.ok) return answer.json();
+  const problem = await answer.json().catch(() => ({}));
+  throw new Error(problem.detail ?? `${path}: ${answer.status}`);
 }
 
 let failures = 0, lastSeen = null, seq = 0, version = null, first = true;
@@ -245,14 +255,14 @@ function arrange() {
   const near = (topic) => found?.get(topic.id) ?? -2;
   const topics = [...latest.topics].sort(found ? (a, b) => near(b) - near(a) : rank);
   const body = at("rows");
-  let place = body.firstElementChild, visible = 0;
+  let place = body.firstElementChild, shownRows = 0;
   for (const topic of topics) {
     const row = rows.get(topic.id);
     const text = [topic.id, topic.name, ...topic.keywords.map((keyword) => keyword.term)].join(" ").toLowerCase();
     const shown = found ? found.has(topic.id) : text.includes(word);
     row.main.hidden = !shown;
     row.details.hidden = !(shown && row.open);
-    visible += shown;
+    shownRows += shown;
     if (row.main === place) {
       place = row.details.nextElementSibling;
     } else {
@@ -260,9 +270,9 @@ function arrange() {
       body.insertBefore(row.details, place);
     }
   }
-  at("empty").hidden = visible > 0;
+  at("empty").hidden = shownRows > 0;
   say(at("empty"), latest.topics.length ? "No topic has this word; press Enter to find topics by meaning." : waitingFor(latest));
-  body.parentElement.hidden = visible === 0;
+  body.parentElement.hidden = shownRows === 0;
 }
 
 /** What the first topics wait for, and how long yet. */
@@ -303,9 +313,9 @@ async function findByMeaning(question) {
     const { topics } = await ask(`api/find?limit=10&q=${encodeURIComponent(question)}`);
     found = new Map(topics.map((topic) => [topic.id, topic.similarity]));
     say(note, `Topics nearest in meaning to “${question}”; clear the field for all.`);
-  } catch {
+  } catch (error) {
     found = null;
-    say(note, "The question could not be answered.");
+    say(note, `The question could not be answered: ${error.message}`);
   }
   note.hidden = false;
   showTopics(latest);
@@ -351,7 +361,7 @@ function showEvent(event) {
   time.title = when.toLocaleString();
   const summary = make("p");
   if (event.topic === null || event.topic === undefined) {
-    summary.textContent = event.summary;
+    say(summary, event.summary);
   } else {
     const go = make("button", "", event.summary);
     go.type = "button";
