@@ -186,6 +186,7 @@ fn whole(file: &str) -> Answer<Value> {
             stop: CancellationToken::new(),
             role: Role::All,
             exit_at_end: true,
+            accept_gap: false,
         }))
         .await?;
         let start = Instant::now();

@@ -32,6 +32,10 @@ pub(super) struct Run {
     /// What this process does, where documents come from Kafka
     #[arg(long, value_enum, default_value_t = Role::All)]
     role: Role,
+    /// Go on without the evidence that retention has deleted by now, where documents come from Kafka; the log names what
+    /// is lost. Documents in it stay assigned, but are counted nowhere
+    #[arg(long)]
+    accept_gap: bool,
     /// Print a line for each event: new topics, merges, changed keywords
     #[arg(long)]
     events: bool,
@@ -40,7 +44,7 @@ pub(super) struct Run {
 impl Run {
     /// The daemon that prints its events.
     pub(super) fn with_events(exit_at_end: bool) -> Self {
-        Self { exit_at_end, role: Role::All, events: true }
+        Self { exit_at_end, role: Role::All, accept_gap: false, events: true }
     }
 
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -66,6 +70,7 @@ impl Run {
             stop: stop.clone(),
             role: self.role,
             exit_at_end: self.exit_at_end,
+            accept_gap: self.accept_gap,
         });
         let daemon = tokio::select! {
             daemon = start => daemon?,

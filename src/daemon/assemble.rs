@@ -67,6 +67,12 @@ pub enum Error {
     /// A topic has no end.
     #[error("`--exit-at-end` is for files; documents from Kafka have no end, stop it with Ctrl-C")]
     NoEnd,
+    /// There is no evidence that could be gone, or none that may be.
+    #[error(
+        "`--accept-gap` is for a modeler whose documents come from Kafka, without `refit.lockstep`, whose replays have no gaps; \
+         leave it out"
+    )]
+    NoGap,
     /// The state holds a broken version.
     #[error(transparent)]
     Version(#[from] BrokenEntry),
@@ -125,6 +131,8 @@ pub struct Launch {
     pub role: Role,
     /// It also ends with the stream.
     pub exit_at_end: bool,
+    /// Evidence that is gone from Kafka by now is given up.
+    pub accept_gap: bool,
 }
 
 /// What both ways to assemble a daemon begin with.
@@ -180,12 +188,16 @@ impl Daemon {
     }
 
     async fn begin(launch: Launch) -> Result<Self, Error> {
-        let Launch { config, load, log, telemetry, stop, role, exit_at_end } = launch;
+        let Launch { config, load, log, telemetry, stop, role, exit_at_end, accept_gap } = launch;
         if config.kafka.is_none() && role != Role::All {
             return Err(Error::Role);
         }
         if config.kafka.is_some() && exit_at_end {
             return Err(Error::NoEnd);
+        }
+        let learns = config.kafka.is_some() && role != Role::Assigner;
+        if accept_gap && (!learns || config.parameters.refit.lockstep) {
+            return Err(Error::NoGap);
         }
         let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
         let instance = format!("{:016x}", rand::random::<u64>());
@@ -201,7 +213,7 @@ impl Daemon {
         let site = Site { config, live, reloads, telemetry, stop, embedder, seeds, door };
         #[cfg(feature = "kafka")]
         if let Some(kafka) = site.config.kafka.clone() {
-            return Box::pin(Self::start_in_cluster(site, loops, kafka, role)).await;
+            return Box::pin(Self::start_in_cluster(site, loops, kafka, role, accept_gap)).await;
         }
         Self::start_embedded(site, loops, exit_at_end)
     }

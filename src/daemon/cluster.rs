@@ -27,6 +27,7 @@ impl Daemon {
         mut loops: Loops,
         kafka: Checked,
         role: Role,
+        accept_gap: bool,
     ) -> Result<Self, Error> {
         let Site { config, live, telemetry, stop, embedder, seeds, .. } = &site;
         let dim = embedder.dim();
@@ -34,6 +35,8 @@ impl Daemon {
         let cluster = Cluster::new(kafka, identity.model(), dim, telemetry.clone());
         let lockstep = config.parameters.refit.lockstep;
         cluster.prepare(lockstep).await?;
+        let gap_ends =
+            accept_gap.then(|| tokio::task::block_in_place(|| cluster.first_evidence())).transpose()?;
         let (versions, version) = watch::channel(Arc::new(TopicModel::empty(dim, Sampling::ALL)));
         let (overviews, overview) = watch::channel(Arc::default());
         let (news, told) = watch::channel(News::default());
@@ -61,6 +64,7 @@ impl Daemon {
         } else {
             let lead = Lead {
                 cluster,
+                gap_ends,
                 config: config.clone(),
                 live: live.clone(),
                 identity,

@@ -36,6 +36,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Stands for modeler, again and again.
 pub(super) struct Lead {
     pub cluster: Cluster,
+    /// Evidence that was gone before this offset when the process started may be given up.
+    pub gap_ends: Option<i64>,
     pub config: Config,
     pub live: Arc<Live>,
     pub identity: Identity,
@@ -140,7 +142,10 @@ impl Lead {
     async fn reign(&mut self, candidate: &Candidate) -> Result<(), Error> {
         let started = Instant::now();
         let (reign, restored) = tokio::task::block_in_place(|| self.restore(candidate))?;
-        let Restored { mut store, mut state, checkpoint, keys } = restored;
+        let Restored { mut store, mut state, mut checkpoint, keys } = restored;
+        if let Some(gap_ends) = self.gap_ends {
+            tokio::task::block_in_place(|| reign.give_up(&mut checkpoint, gap_ends))?;
+        }
         let published = if keys > 0 { published(&state) } else { Published::default() };
         let mut port = reign.learn(&checkpoint, published, self.stop.clone())?;
         if keys == 0 {

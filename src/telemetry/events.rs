@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -399,6 +400,24 @@ impl Telemetry {
     /// A topic of ours was missing and is there now.
     pub fn topic_created(&self, topic: &str) {
         info!(topic, "topic created");
+    }
+
+    /// Evidence that Kafka does not hold any more is given up: it was to be learned from offset `wanted` on, and `there` is
+    /// what is left.
+    pub fn evidence_given_up(&self, partition: &str, wanted: i64, there: &Range<i64>) {
+        let goes_on_at = there.start;
+        if wanted < there.start {
+            let to = there.start - 1;
+            warn!(
+                partition,
+                from = wanted,
+                to,
+                goes_on_at,
+                "evidence given up; its documents are counted nowhere"
+            );
+        } else {
+            warn!(partition, from = wanted, goes_on_at, "evidence given up; the topic was made anew");
+        }
     }
 
     /// This process stands for modeler.

@@ -1,5 +1,6 @@
 //! One partition of one of topicd's own topics, read in order from a known place.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
@@ -12,8 +13,8 @@ use super::error::{Error, code};
 
 /// How long the broker may take to say what a log holds.
 const ASKED: Duration = Duration::from_secs(5);
-/// Counts and topics rest on every record.
-const SKIP: &str = "start afresh under other names in `kafka.topics`, with another `kafka.group`";
+/// How to go on without what is gone.
+const SKIP: &str = "start once with `topicd run --accept-gap`";
 
 /// A log, and where its reading began.
 pub(super) struct Log {
@@ -96,6 +97,14 @@ impl Log {
             }
         }
     }
+}
+
+/// The offsets of what is there of `topic`, which has one partition.
+pub(super) fn bounds(clients: &Clients, topic: &str) -> Result<Range<i64>, Error> {
+    let (consumer, told) = clients.reader()?;
+    let found = consumer.fetch_watermarks(topic, 0, clients.timeout());
+    let (first, end) = found.map_err(|source| told.error("look at", topic, source))?;
+    Ok(first..end)
 }
 
 /// True for an error that goes away when brokers come back; the client tries again by itself.

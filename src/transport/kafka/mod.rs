@@ -94,6 +94,11 @@ impl Cluster {
         Assigner::join(&self.clients, guarantee, source, learned, &self.encoder, self.dimension)
     }
 
+    /// The offset of the first piece of evidence that is there. Blocks.
+    pub fn first_evidence(&self) -> Result<i64, Error> {
+        Ok(log::bounds(&self.clients, &self.clients.params.params().topics.evidence)?.start)
+    }
+
     /// Stands for modeler.
     pub fn stand(&self) -> Result<Candidate, Error> {
         Ok(Candidate { cluster: self.clone(), election: elect::Election::stand(&self.clients)? })

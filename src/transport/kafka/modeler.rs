@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Producer, Refused, Told};
 use super::error::Error;
-use super::log::{Found, Log, Record};
+use super::log::{self, Found, Log, Record};
 use super::produce::{Out, produce, until};
 use super::thread::spawn;
 use crate::checkpoint::{Checkpoint, Partition};
@@ -76,6 +76,20 @@ impl Reign {
         })?;
         if !writes.is_empty() {
             write(writes)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the evidence with which `checkpoint` would go on, if it is gone and was gone before offset `gap_ends`. Blocks.
+    pub fn give_up(&self, checkpoint: &mut Checkpoint, gap_ends: i64) -> Result<(), Error> {
+        let topic = &self.clients.params.params().topics.evidence;
+        let partition = Partition::new(&format!("{topic}/0"));
+        let wanted = checkpoint.position(&partition) as i64;
+        let there = log::bounds(&self.clients, topic)?;
+        let is_gone = checkpoint.knows(&partition) && !(there.start..=there.end).contains(&wanted);
+        if is_gone && there.start <= gap_ends {
+            self.clients.telemetry.evidence_given_up(partition.as_str(), wanted, &there);
+            checkpoint.advance(partition, there.start as u64);
         }
         Ok(())
     }

@@ -321,6 +321,12 @@ impl Broker {
         assert_eq!(deleted.unwrap().elements()[0].error(), Ok(()));
     }
 
+    /// The offset after the last record of partition 0.
+    pub(crate) fn end(&self, topic: &str) -> i64 {
+        let client: BaseConsumer = self.client().create().unwrap();
+        client.fetch_watermarks(topic, 0, Duration::from_secs(30)).unwrap().1
+    }
+
     fn administer<T>(&self, work: impl AsyncFnOnce(AdminClient<DefaultClientContext>) -> T) -> T {
         let admin = self.client().create().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -3,7 +3,7 @@
 use super::broker::{Broker, free_port};
 use super::daemon::{Cluster, write_documents};
 use super::with_broker;
-use crate::topicd::Home;
+use crate::topicd::{Home, wait_for};
 
 /// What a daemon that cannot start says.
 fn refusal(home: &Home) -> String {
@@ -71,6 +71,50 @@ fn records_that_are_gone_and_records_that_are_too_large() {
         assert!(large.contains("too large for `small-assignments/0`"), "{large}");
         assert!(large.contains("max.message.bytes"), "{large}");
     });
+}
+
+#[test]
+fn a_gap_in_the_evidence_is_given_up_only_when_asked_for() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "gap" };
+        broker.create(&cluster.topic("documents"), 1);
+        let home = cluster.machine("a");
+        write_documents(&cluster, 0, 100);
+        let daemon = home.start();
+        cluster.settle(&daemon, 100, 0, &[&home]);
+        drop(daemon);
+        let evidence = cluster.topic("evidence");
+        // The last record is the mark that ends a transaction.
+        let learned = broker.end(&evidence) - 1;
+        write_documents(&cluster, 100, 200);
+        let assigner = home.start_as(&["--role", "assigner"]);
+        wait_for("the assignments", || (cluster.records("assignments").len() == 200).then_some(()));
+        drop(assigner);
+        let lost = broker.end(&evidence);
+        broker.delete_before(&evidence, lost);
+        let gone = refusal(&home);
+        assert!(
+            gone.contains(&format!("`gap-evidence/0` goes on at offset {learned}, but holds {lost} to")),
+            "{gone}"
+        );
+        assert!(gone.contains("`topicd run --accept-gap`"), "{gone}");
+
+        let daemon = home.start_as(&["--accept-gap"]);
+        write_documents(&cluster, 200, 250);
+        wait_for("what comes after the gap", || {
+            daemon.json("/api/topics").filter(|topics| topics["documents"] == 150)
+        });
+        drop(daemon);
+        let named = format!("partition=\"gap-evidence/0\" from={learned} to={}", lost - 1);
+        assert!(home.end_of_log().contains(&named), "{named}: {}", home.end_of_log());
+        let daemon = home.start();
+        wait_for("the same without the flag", || {
+            daemon.json("/api/topics").filter(|topics| topics["documents"] == 150)
+        });
+    });
+    let refused = Home::new("").run(&["run", "--accept-gap"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && why.contains("`--accept-gap` is for"), "{why}");
 }
 
 #[test]
