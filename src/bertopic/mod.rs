@@ -21,6 +21,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The folder holds what no export made.
+    #[error("`{}` holds something that `topicd export` did not make; name an empty folder", folder.display())]
+    Foreign {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{}`; name a folder that you may write to, on a disk with room", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
     /// A JSON file is not what BERTopic writes.
     #[error("`{}` is not what BERTopic 0.17 writes; save the model again", path.display())]
     Json {

@@ -44,6 +44,8 @@ pub struct ExportedTopic {
     pub embedding: Vec<f32>,
 }
 
+/// What an export holds beside BERTopic's files.
+const MADE_HERE: &str = "topicd.json";
 /// Words of a label as BERTopic makes it.
 const WORDS: usize = 4;
 
@@ -77,14 +79,20 @@ impl Export {
     /// Writes the folder. `embedding_model` is the name by which BERTopic may load the encoder, if it has one.
     ///
     /// # Errors
-    /// A file cannot be written.
+    /// The folder holds something else, or a file cannot be written.
     pub fn write(&self, folder: &Path, embedding_model: Option<&str>) -> Result<(), Error> {
-        fs_err::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
-        put(&folder.join("topics.json"), &self.topics_json())?;
-        put(&folder.join("config.json"), &config_json(embedding_model))?;
+        let failed = |source| Error::Write { path: folder.to_owned(), source };
+        fs_err::create_dir_all(folder).map_err(failed)?;
+        let is_empty = fs_err::read_dir(folder).map_err(failed)?.next().is_none();
+        if !is_empty && !folder.join(MADE_HERE).exists() {
+            return Err(Error::Foreign { folder: folder.to_owned() });
+        }
         let ids: BTreeMap<usize, TopicId> =
             self.topics.iter().enumerate().map(|(row, (id, _))| (row, *id)).collect();
-        put(&folder.join("topicd.json"), &json!({ "topics": ids }))?;
+        // First, so that what is half written is known again.
+        put(&folder.join(MADE_HERE), &json!({ "topics": ids }))?;
+        put(&folder.join("topics.json"), &self.topics_json())?;
+        put(&folder.join("config.json"), &config_json(embedding_model))?;
         self.write_embeddings(&folder.join("topic_embeddings.safetensors"))
     }
 
@@ -143,7 +151,7 @@ impl Export {
         let shape = vec![self.topics.len() + 1, self.dim];
         let tensor = TensorView::new(Dtype::F32, shape, &bytes).map_err(failed)?;
         let file = safetensors::serialize([("topic_embeddings", tensor)], None).map_err(failed)?;
-        fs_err::write(path, file).map_err(|source| Error::File { path: path.to_owned(), source })
+        fs_err::write(path, file).map_err(|source| Error::Write { path: path.to_owned(), source })
     }
 }
 
@@ -176,5 +184,5 @@ fn config_json(embedding_model: Option<&str>) -> Value {
 
 fn put(path: &Path, value: &Value) -> Result<(), Error> {
     let bytes = serde_json::to_vec(value).map_err(|source| Error::Json { path: path.to_owned(), source })?;
-    fs_err::write(path, bytes).map_err(|source| Error::File { path: path.to_owned(), source })
+    fs_err::write(path, bytes).map_err(|source| Error::Write { path: path.to_owned(), source })
 }

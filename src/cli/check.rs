@@ -5,21 +5,26 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::exit::{MISTAKE, Usage};
+use crate::cli::exit::{MISTAKE, Usage, in_full};
 use crate::cli::{Settings, print, print_json};
 use crate::client::http::Request;
-use crate::client::{Address, Client, Patience};
+use crate::client::{self, Address, Answer, Client, Patience};
 use crate::config::{self, Config};
+use crate::daemon;
+use crate::http::INSTANCE;
+use crate::store::announcement::{self, Announcement};
 use crate::transport::brokers;
+use crate::transport::embedded;
 
 /// How long a daemon that is ready may take to say so.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Of its answer.
-const MOST_BYTES: u64 = 1024;
+const MOST_BYTES: u64 = 4096;
 
-/// Check a configuration and print every mistake, each with its key and where it stands.
+/// Check a configuration, and whether the daemon could start with it now. Prints everything that is wrong.
 ///
-/// Ends with status 2 if there is one, with 1 if Kafka refuses something.
+/// Looks at the source, the model, the state, the outputs and the address, as `topicd run` would. Makes, changes and holds
+/// nothing. Ends with status 2 if there is a mistake in the configuration, with 1 if something else is wrong.
 ///
 /// Example: topicd check --config topicd.toml
 #[derive(Debug, Args)]
@@ -27,60 +32,100 @@ pub(super) struct Check {
     /// Also connect to Kafka, and try rights and topics; nothing is left behind
     #[arg(long)]
     connect: bool,
-    /// Also ask the daemon at `http.listen` whether it is ready
+    /// Ask the running daemon whether it is ready, in place of looking whether it could start
     #[arg(long)]
     ready: bool,
 }
 
+/// What was found.
+#[derive(Default)]
+struct Findings {
+    mistakes: Vec<String>,
+    /// What is no mistake, but good to know.
+    notes: Vec<String>,
+}
+
 impl Check {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let (mistakes, bad) = match settings.load() {
+        let (findings, bad) = match settings.load() {
             Ok(config) => {
-                let mut mistakes = if self.ready { unready(&config.http) } else { Vec::new() };
-                mistakes.extend(if self.connect { connect(config)? } else { Vec::new() });
-                (mistakes, ExitCode::FAILURE)
+                let mut findings =
+                    if self.ready { Findings::unready(&config) } else { Findings::of(&config) };
+                findings.mistakes.extend(if self.connect { connect(config)? } else { Vec::new() });
+                (findings, ExitCode::FAILURE)
             }
             Err(config::Error::Mistakes(mistakes)) => {
-                (mistakes.0.iter().map(ToString::to_string).collect(), ExitCode::from(MISTAKE))
+                let mistakes = mistakes.0.iter().map(ToString::to_string).collect();
+                (Findings { mistakes, notes: Vec::new() }, ExitCode::from(MISTAKE))
             }
             Err(error) => return Err(error.into()),
         };
+        let Findings { mistakes, notes } = findings;
         let good = mistakes.is_empty();
         if settings.json {
-            print_json(&serde_json::json!({ "mistakes": mistakes }))?;
-        } else if good {
-            print("no mistakes\n")?;
+            print_json(&serde_json::json!({ "mistakes": mistakes, "notes": notes }))?;
         } else {
-            mistakes.iter().try_for_each(|mistake| print(&format!("{mistake}\n")))?;
+            let said = if good { vec!["no mistakes".to_owned()] } else { mistakes };
+            said.iter().chain(&notes).try_for_each(|line| print(&format!("{line}\n")))?;
         }
         Ok(if good { ExitCode::SUCCESS } else { bad })
     }
 }
 
-/// Why the daemon is not ready, if it is not.
-fn unready(http: &config::Http) -> Vec<String> {
-    let url = format!("{}/readyz", http.base());
-    let answer = Address::parse(&url).map_err(|error| error.to_string()).and_then(|address| {
-        let client = Client::new(Patience::Whole(PATIENCE));
-        client.exchange(&address, Request::new(Vec::new()), MOST_BYTES).map_err(|error| error.to_string())
-    });
-    match answer {
-        Ok(answer) if answer.status.is_success() => Vec::new(),
-        Ok(answer) => {
-            let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let missing = told["missing"].as_array().into_iter().flatten().filter_map(|why| why.as_str());
-            let missing: Vec<String> =
-                missing.map(|why| format!("the daemon at `{url}` is not ready: {why}")).collect();
-            if missing.is_empty() {
-                vec![format!("`{url}` answers {}; is a topicd there?", answer.status)]
-            } else {
-                missing
+impl Findings {
+    /// Why the daemon could not start.
+    fn of(config: &Config) -> Self {
+        let mut findings = Self::default();
+        for refused in daemon::look(config) {
+            match refused {
+                // Many give it on the command line of `run` alone.
+                daemon::Error::Transport(embedded::Error::NoInput) => findings.notes.push(in_full(refused)),
+                _ => findings.mistakes.push(in_full(refused)),
             }
         }
-        Err(error) => {
-            vec![format!("the daemon at `{url}`: {error}; start it, or set `http.listen` to its address")]
-        }
+        findings
     }
+
+    /// Why the daemon is not ready, if it is not.
+    fn unready(config: &Config) -> Self {
+        let announced =
+            announcement::read(&config.state.directory).and_then(|Announcement { url, instance }| {
+                let answer = readiness(&url).ok()?;
+                let is_own =
+                    answer.headers.get(INSTANCE).is_some_and(|found| found.as_bytes() == instance.as_bytes());
+                is_own.then_some((url, Ok(answer)))
+            });
+        // While it starts, it has announced nothing yet.
+        let (url, answer) = announced.unwrap_or_else(|| (config.http.base(), readiness(&config.http.base())));
+        let mistakes = match answer {
+            Ok(answer) if answer.status.is_success() => Vec::new(),
+            Ok(answer) => not_ready(&url, &answer),
+            Err(error) => {
+                vec![format!("the daemon at `{url}`: {error}; start it, or set `http.listen` to its address")]
+            }
+        };
+        Self { mistakes, notes: Vec::new() }
+    }
+}
+
+fn readiness(url: &str) -> Result<Answer, String> {
+    let address = Address::parse(&format!("{url}/readyz")).map_err(|error| error.to_string())?;
+    let client = Client::new(Patience::Whole(PATIENCE));
+    client
+        .exchange(&address, Request::new(Vec::new()), MOST_BYTES)
+        .map_err(|error: client::Error| error.to_string())
+}
+
+/// What the daemon lacks, a line each.
+fn not_ready(url: &str, answer: &Answer) -> Vec<String> {
+    let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let missing = told["missing"].as_array().into_iter().flatten().filter_map(|why| why.as_str());
+    let missing: Vec<String> =
+        missing.map(|why| format!("the daemon at `{url}` is not ready: {why}")).collect();
+    if missing.is_empty() {
+        return vec![format!("`{url}` answers {}; is a topicd there?", answer.status)];
+    }
+    missing
 }
 
 /// What Kafka refuses.

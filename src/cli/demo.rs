@@ -72,6 +72,9 @@ fn commands(called: Option<&str>, config: &Path) -> String {
     )
 }
 
+/// How the configuration begins of a folder that a demo made.
+const MADE_HERE: &str = "# Written by `topicd demo`";
+
 /// Empties `folder` and writes the demo's configuration there; its path.
 fn prepare(folder: &Path, news: &Path, speed: f64) -> anyhow::Result<PathBuf> {
     let (state, output) = (folder.join("state"), folder.join("output"));
@@ -81,14 +84,22 @@ fn prepare(folder: &Path, news: &Path, speed: f64) -> anyhow::Result<PathBuf> {
             folder.display()
         );
     }
+    let config = folder.join("topicd.toml");
     if folder.exists() {
+        if !fs_err::read_to_string(&config).unwrap_or_default().starts_with(MADE_HERE) {
+            bail!(
+                "`{}` holds something that `topicd demo` did not make; move it away, or name another folder with \
+                 TOPICD_CACHE",
+                folder.display()
+            );
+        }
         fs_err::remove_dir_all(folder)?;
     }
     fs_err::create_dir_all(folder)?;
     let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().as_ref()).to_string();
     let text = format!(
         "\
-# Written by `topicd demo`, which empties this folder each time. Commands that get this file, by --config or by
+{MADE_HERE}, which empties this folder each time. Commands that get this file, by --config or by
 # TOPICD_CONFIG, are about the demo's topics. What is not set here has its default.
 
 [source]
@@ -109,7 +120,6 @@ level = \"warn\"
         quoted(&state),
         quoted(&output)
     );
-    let config = folder.join("topicd.toml");
     fs_err::write(&config, text)?;
     Ok(config)
 }

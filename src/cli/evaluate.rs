@@ -36,7 +36,7 @@ pub(super) struct Evaluate {
     /// Replays, each with a seed of its own
     #[arg(long, value_name = "N", default_value = "5", value_parser = arguments::count, allow_negative_numbers = true)]
     seeds: usize,
-    /// Write each document's last topic, one a line, to this file (with --seeds 1)
+    /// Write each document's last topic, one a line, to this new file (with --seeds 1)
     #[arg(long, value_name = "FILE")]
     topics: Option<PathBuf>,
 }
@@ -46,6 +46,9 @@ impl Evaluate {
         let set = fit::source_settings(settings, &self.file);
         let config = settings.load_with(&set)?;
         fit::exists(&self.file)?;
+        if let Some(path) = self.topics.as_ref().filter(|path| path.exists()) {
+            bail!("`{}` is there already; name another file, or delete it", path.display());
+        }
         let bars = Bars::new(!settings.json);
         let (documents, rows) = self.documents(&config, &bars)?;
         let mut all = Vec::new();

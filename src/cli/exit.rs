@@ -118,6 +118,12 @@ impl Failure {
     }
 }
 
+/// An error with its causes, on one line.
+pub(super) fn in_full(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    let Failure { error, causes, .. } = Failure::of(&error.into());
+    std::iter::once(error).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
 /// The line of a command's help that begins with "Example".
 fn example(command: &clap::Command) -> Option<String> {
     let help = command.get_long_about()?.to_string();

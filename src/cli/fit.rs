@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::document::Batch;
 use crate::embed::Embedder;
+use crate::model::state::change::Change;
 use crate::pipeline::fit::{Fitted, fit};
 use crate::record::assignment::AssignmentRecord;
 use crate::record::dead_letter::DeadLetterRecord;
@@ -63,8 +64,9 @@ impl Fit {
                 config.state.directory.display()
             );
         }
-        let checkpoint = store.checkpoint()?;
-        let mut outputs = Outputs::open(&config.output.directory, &checkpoint)?;
+        let mut outputs = Outputs::open(&config.output.directory, &store.checkpoint()?)?;
+        // What is written from here on and not committed is cut off, should this end half-way.
+        store.commit(&Change::default(), &outputs.lengths(), false)?;
         let corpus = block_on(read(&config, embedder.dim()))?;
         not_empty(&corpus, &self.file)?;
         let seeds = daemon::seeds(&config.seeds, &embedder)?;
@@ -76,7 +78,8 @@ impl Fit {
         write(&fitted, &mut outputs)?;
         let mut checkpoint = fitted.checkpoint.clone();
         checkpoint.merge(&outputs.sync()?);
-        fitted.changes.iter().try_for_each(|change| store.commit(change, &checkpoint, false))?;
+        // All at once: half of a fit is none.
+        store.commit(&fitted.change, &checkpoint, false)?;
         report(&fitted, settings, started)?;
         Ok(ExitCode::SUCCESS)
     }

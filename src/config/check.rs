@@ -1,6 +1,6 @@
 //! Every section as its room's checked parameters, and whose fault it is where a room refuses.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -113,7 +113,10 @@ pub(super) fn check(
     let shutdown = sections.judge("shutdown", Shutdown::check);
     let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
-    let ((source, is_kafka), kafka, label) = (source?, Some(kafka?), label?);
+    let ((source, is_kafka), kafka, label, output) = (source?, Some(kafka?), label?, output?);
+    if !is_kafka {
+        mistakes.extend(apart(given, &source, &state, &output));
+    }
     Some(Config {
         bounds: bounds(&refit, &state, keywords.params(), is_kafka),
         parameters: Parameters { assign, refit, keywords: keywords.params().clone(), policy: policy? },
@@ -123,7 +126,7 @@ pub(super) fn check(
         kafka: kafka.filter(|_| is_kafka),
         guarantee: processing?.guarantee,
         state,
-        output: output?,
+        output,
         embed,
         embed_name,
         files,
@@ -135,6 +138,50 @@ pub(super) fn check(
         shutdown: shutdown?,
         log: log?,
     })
+}
+
+/// What stands where something else has its place.
+fn apart(given: &[Given], source: &embedded::Checked, state: &State, output: &Output) -> Option<Mistake> {
+    let mistake = |key: &str, found: &Path, message: &str| Mistake {
+        key: key.to_owned(),
+        origin: effective(given, key.split('.').next().unwrap_or_default())
+            .into_iter()
+            .find(|one| one.path == key)
+            .map_or(Origin::Default, |one| one.origin.clone()),
+        found: Value::from(found.to_string_lossy().as_ref()).to_string(),
+        message: message.to_owned(),
+    };
+    let folder = whole(&output.directory);
+    if folder == whole(&state.directory) {
+        return Some(mistake(
+            "output.directory",
+            &output.directory,
+            " but must be another folder than `state.directory`",
+        ));
+    }
+    let embedded::Input::File(path) = &source.params().input else { return None };
+    let is_written =
+        embedded::OutputFile::ALL.iter().any(|file| whole(path) == folder.join(file.file_name()));
+    is_written.then(|| {
+        mistake(
+            "source.path",
+            path,
+            " but topicd writes that file; name another one, or another `output.directory`",
+        )
+    })
+}
+
+/// `path` from the root, without links as far as it is there.
+fn whole(path: &Path) -> PathBuf {
+    let mut whole = PathBuf::new();
+    for part in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match part {
+            Component::ParentDir => drop(whole.pop()),
+            part => whole.push(part),
+        }
+        whole = fs_err::canonicalize(&whole).unwrap_or(whole);
+    }
+    whole
 }
 
 /// How much the state keeps.

@@ -67,8 +67,8 @@ impl<F: Fn(usize) -> usize> Walk<'_, F> {
     }
 }
 
-/// The keys set by variables `TOPICD_SECTION__KEY`; other variables `TOPICD_…` are left alone unless they look like one
-/// whose underscores were not doubled.
+/// The keys set by variables `TOPICD_SECTION__KEY`; other variables `TOPICD_…` are left alone, unless they look like one
+/// whose underscores were not doubled, or that lacks its section or its key.
 pub(super) fn from_environment(
     environment: &[(String, String)],
     schema: &Schema,
@@ -76,15 +76,17 @@ pub(super) fn from_environment(
 ) -> Vec<Given> {
     let mut given = Vec::new();
     for (name, text) in environment {
-        let Some(rest) = name.strip_prefix("TOPICD_") else { continue };
+        let Some(rest) = name.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX)) else {
+            continue;
+        };
+        let (is_ours, rest) = (rest == PREFIX, &name[PREFIX.len()..]);
         let origin = Origin::Environment(name.clone());
-        if !rest.contains("__") {
-            let meant = schema.paths().find(|path| path.replace('.', "_").eq_ignore_ascii_case(rest));
-            mistakes.extend(meant.map(|path| Mistake {
-                key: path.to_owned(),
+        if !(is_ours && rest.contains("__")) {
+            mistakes.extend(meant(schema, rest).map(|(key, message)| Mistake {
+                key,
                 origin,
                 found: "not set by this variable".into(),
-                message: format!("; did you mean `{}`?", variable(path)),
+                message,
             }));
             continue;
         }
@@ -92,6 +94,29 @@ pub(super) fn from_environment(
         keep(judge_text(schema, path, text, origin), &mut given, mistakes);
     }
     given
+}
+
+/// How a variable's name begins that sets a key.
+const PREFIX: &str = "TOPICD_";
+
+/// The key that a variable that ends in `rest` is meant to set, and what to write: its words are those of the whole path, or
+/// of the key alone, if these are several, or of a section.
+fn meant(schema: &Schema, rest: &str) -> Option<(String, String)> {
+    let is_key = |path: &&str| {
+        let key = path.rsplit('.').next().unwrap_or_default();
+        is_spelt(path, rest) || key.contains('_') && is_spelt(key, rest)
+    };
+    if let Some(path) = schema.paths().find(is_key) {
+        return Some((path.to_owned(), format!("; did you mean `{}`?", variable(path))));
+    }
+    let mut sections = schema.paths().filter_map(|path| Some((path, path.rsplit_once('.')?.0)));
+    let (path, section) = sections.find(|(_, section)| is_spelt(section, rest))?;
+    Some((section.to_owned(), format!("; name a key of it, such as `{}`", variable(path))))
+}
+
+/// True if `words` are those of `rest`, whatever stands between them.
+fn is_spelt(words: &str, rest: &str) -> bool {
+    words.replace('.', "_").eq_ignore_ascii_case(&rest.replace("__", "_"))
 }
 
 /// The name of the variable that sets `path`.
@@ -149,8 +174,13 @@ fn judge_text(schema: &Schema, path: String, text: &str, origin: Origin) -> Resu
 }
 
 fn judge(schema: &Schema, path: String, value: &Value, origin: Origin) -> Result<Given, Mistake> {
-    if let Some(value) = schema.accept(&path, value) {
-        return Ok(Given { path, value, origin });
+    match schema.accept(&path, value) {
+        Some(Value::String(text)) if text.starts_with("~/") && !schema.is_secret(&path) => {
+            let message = " but nobody replaces the `~` here; write the whole path".into();
+            return Err(Mistake { found: in_words(schema, &path, value), key: path, origin, message });
+        }
+        Some(value) => return Ok(Given { path, value, origin }),
+        None => {}
     }
     if schema.default_of(&path).is_some() || schema.is_section(&path) {
         let (found, message) =

@@ -150,6 +150,50 @@ for example \"info,topicd::pipeline=debug\"";
 }
 
 #[test]
+fn a_variable_that_looks_like_a_key_is_not_left_out_in_silence() {
+    for (name, meant) in [
+        ("TOPICD_REFIT_MIN_CLUSTER_SIZE", "did you mean `TOPICD_REFIT__MIN_CLUSTER_SIZE`?"),
+        ("TOPICD_MIN_CLUSTER_SIZE", "did you mean `TOPICD_REFIT__MIN_CLUSTER_SIZE`?"),
+        ("topicd_source__path", "did you mean `TOPICD_SOURCE__PATH`?"),
+        ("TOPICD_LOG", "name a key of it, such as `TOPICD_LOG__FORMAT`"),
+        ("TOPICD_EMBED_REMOTE", "name a key of it, such as `TOPICD_EMBED__REMOTE__BATCH_TEXTS`"),
+    ] {
+        let found = load_all("", &[(name, "1")], &[]).unwrap_err();
+        assert!(found.contains(&format!("is not set by this variable (${name}); {meant}")), "{found}");
+    }
+    // What an orchestrator sets for a service of this name.
+    for name in ["TOPICD_CACHE", "TOPICD_PORT", "TOPICD_SERVICE_HOST", "TOPICD_PORT_9464_TCP", "topicd_x__y"]
+    {
+        assert!(load_all("", &[(name, "1")], &[]).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn what_has_a_place_of_its_own_is_not_mixed() {
+    let expected =
+        "`state.directory` is \"~/x\" (t.toml:2) but nobody replaces the `~` here; write the whole path";
+    assert_eq!(mistakes("[state]\ndirectory = \"~/x\""), expected);
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).unwrap();
+    let at = |path: &str| folder.path().join(path).display().to_string();
+    let load = |state: &str, output: &str, source: &str| {
+        let overrides = [
+            format!("state.directory={}", at(state)),
+            format!("output.directory={}", at(output)),
+            format!("source.path={}", at(source)),
+        ];
+        load_all("", &[], &overrides.each_ref().map(String::as_str)).map(drop)
+    };
+    for output in ["data", "./data", "new/../data", "link/data"] {
+        let found = load("data", output, "a.jsonl").unwrap_err();
+        assert!(found.contains("(--set) but must be another folder than `state.directory`"), "{found}");
+    }
+    let found = load("state", "out", "link/out/events.jsonl").unwrap_err();
+    assert!(found.starts_with("`source.path` is ") && found.contains("topicd writes that file"), "{found}");
+    load("state", "state/output", "out/events.jsonl").unwrap();
+}
+
+#[test]
 fn each_kind_of_mistake_reads_well() {
     for (text, expected) in [
         (

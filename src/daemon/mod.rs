@@ -7,6 +7,7 @@ mod describe;
 mod descriptors;
 #[cfg(feature = "kafka")]
 mod lead;
+mod look;
 mod reload;
 mod seeds;
 mod supervise;
@@ -14,5 +15,6 @@ mod systemd;
 
 pub use assemble::{Daemon, Error, Launch, Role, judge};
 pub use describe::chains;
+pub use look::look;
 pub use reload::Load;
 pub use seeds::seeds;

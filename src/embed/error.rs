@@ -95,6 +95,12 @@ pub enum Error {
         /// What is there.
         weights: PathBuf,
     },
+    /// The folder holds an ONNX file already.
+    #[error("`{}` is there already; delete it to make it anew", onnx.display())]
+    OnnxThere {
+        /// The file.
+        onnx: PathBuf,
+    },
     /// A file can't be read; the message names it.
     #[error(transparent)]
     File(#[from] io::Error),

@@ -167,16 +167,33 @@ impl Embedder {
         }
     }
 
-    fn open_encoder(folder: &Folder, params: &Params) -> Result<Self, Error> {
-        let max_tokens = params.max_tokens.unwrap_or(folder.max_tokens);
-        if max_tokens > folder.positions {
-            return Err(Error::Model {
-                path: folder.path.join("config.json"),
-                key: "max_position_embeddings".to_owned(),
-                found: folder.positions.to_string(),
-                expected: format!("at least `embed.max_tokens`, {max_tokens}"),
-            });
+    /// The name and the length of a row that the model would have; loads nothing. None for an endpoint, which is not
+    /// asked.
+    ///
+    /// # Errors
+    /// The model's files or the runtime are not there, or do not belong together.
+    pub fn look(params: &Checked) -> Result<Option<(String, usize)>, Error> {
+        let params = &params.0;
+        if params.remote.is_some() {
+            return Ok(None);
         }
+        match Layout::read(&locate::model(&params.model)?)? {
+            Layout::Encoder(folder) => {
+                max_tokens(&folder, params)?;
+                locate::onnxruntime(params.onnxruntime.as_deref())?;
+                Ok(Some((identity::of(&folder.path, &folder.files)?, folder.dim)))
+            }
+            Layout::Static(folder) => {
+                let dim =
+                    Table::open(&folder, Tokenizer::open(&folder.tokenizer, folder.max_tokens, false)?)?
+                        .dim();
+                Ok(Some((identity::of(&folder.path, &folder.files)?, dim)))
+            }
+        }
+    }
+
+    fn open_encoder(folder: &Folder, params: &Params) -> Result<Self, Error> {
+        let max_tokens = max_tokens(folder, params)?;
         let threads = match params.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             some => some,
@@ -341,6 +358,20 @@ impl Embedder {
         }
         Ok(pieces)
     }
+}
+
+/// Tokens of a text that count.
+fn max_tokens(folder: &Folder, params: &Params) -> Result<usize, Error> {
+    let max_tokens = params.max_tokens.unwrap_or(folder.max_tokens);
+    if max_tokens <= folder.positions {
+        return Ok(max_tokens);
+    }
+    Err(Error::Model {
+        path: folder.path.join("config.json"),
+        key: "max_position_embeddings".to_owned(),
+        found: folder.positions.to_string(),
+        expected: format!("at least `embed.max_tokens`, {max_tokens}"),
+    })
 }
 
 fn cutter(tokenizer: &Tokenizer, params: &Params) -> Result<Option<Cutter>, Error> {

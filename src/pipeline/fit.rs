@@ -32,8 +32,8 @@ const SLICE: usize = 256;
 pub struct Fitted {
     /// The state, within the configured bounds.
     pub state: State,
-    /// Everything that led to it, for the store.
-    pub changes: Vec<Change>,
+    /// What led to it, for the store.
+    pub change: Change,
     /// The topics.
     pub model: TopicModel,
     /// What the source's position is after it.
@@ -126,7 +126,7 @@ pub fn fit(
     }
     Ok(Fitted {
         state,
-        changes: planted.map(|planted| planted.change).into_iter().chain([absorbed, change, cut]).collect(),
+        change: Change::all(planted.map(|planted| planted.change).into_iter().chain([absorbed, change, cut])),
         model,
         checkpoint: outcome.checkpoint,
         judged,
@@ -142,7 +142,7 @@ impl Fitted {
         let subjects = picture.subjects(wanted, true);
         let made = chains.describe(&subjects, &mut Words::default(), &|| false)?;
         if let Some(change) = self.state.describe(made, now_ms()) {
-            self.changes.push(change);
+            self.change.ops.extend(change.ops);
             self.model = self.model.described(self.state.in_force());
         }
         Ok(())

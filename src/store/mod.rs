@@ -10,6 +10,7 @@ pub mod commit;
 pub mod compact;
 pub mod layout;
 pub mod load;
+pub mod look;
 pub mod outbox;
 pub mod replica;
 
@@ -98,6 +99,12 @@ pub enum Error {
         directory: PathBuf,
         /// What sled said.
         reason: String,
+    },
+    /// The folder holds something, but no state.
+    #[error("`{}` holds something that topicd did not make; set `state.directory` to a new folder", directory.display())]
+    Occupied {
+        /// The folder.
+        directory: PathBuf,
     },
     /// It was made with another encoder.
     #[error(
@@ -194,6 +201,7 @@ impl Store {
     /// `seen_bound` is the number of ids that are remembered to find duplicates.
     pub fn open(directory: &Path, identity: &Identity, seen_bound: usize) -> Result<Self, Error> {
         let store = Self::open_any(directory, seen_bound)?;
+        look::tell(directory, &store.identity()?.unwrap_or_else(|| identity.clone()));
         match store.identity()? {
             Some(found) if !found.is_same_model(identity) => Err(Error::Encoder {
                 directory: directory.to_owned(),
@@ -226,6 +234,7 @@ impl Store {
 
     fn open_any(directory: &Path, seen_bound: usize) -> Result<Self, Error> {
         compact::recover(directory)?;
+        look::refuse_foreign(directory)?;
         let tree = compact::compact(open_tree(directory)?, directory)?;
         let file = fs_err::File::open(directory.join("db"))
             .map_err(|source| Error::Access { directory: directory.to_owned(), source })?;

@@ -177,3 +177,19 @@ fn the_daemon_starts_while_its_endpoint_is_ill_and_a_command_does_not() {
     assert!(refused.status.code() == Some(1) && why.contains("401, who are you?"), "{why}");
     assert!(why.contains("`embed.remote`"), "{why}");
 }
+
+#[test]
+fn a_fit_that_ends_half_way_is_none() {
+    let home = Home::new(&documents(200)).set("embed.model=far").set("embed.remote.max_attempts=1");
+    let fit = |url: &str| home.run(&["fit", "documents.jsonl", "--min-cluster-size", "20", "--set", url]);
+    let half = fit(&endpoint(|number, _| (number > 0).then_some((503, "gone"))));
+    assert!(String::from_utf8_lossy(&half.stderr).contains("503, gone"));
+    // As if it had been killed while it wrote.
+    fs_err::write(home.path("topicd-data/output/assignments.jsonl"), "{\"id\": \"d0\"}\n{\"id").unwrap();
+    assert!(home.good(&["topics", "--json"]).contains("\"documents\":0"));
+    let whole = fit(&endpoint(|_, _| None));
+    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
+    assert_eq!(home.records("assignments.jsonl").len(), 200);
+    let topics: Value = serde_json::from_str(&home.good(&["topics", "--json"])).unwrap();
+    assert_eq!(topics["documents"], 200);
+}

@@ -59,7 +59,7 @@ fn check_asks_whether_the_daemon_is_ready() {
     let gone = check();
     let told = String::from_utf8_lossy(&gone.stdout);
     assert_eq!(gone.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("`http://127.0.0.1:{port}/readyz`: no answer; start it")), "{told}");
+    assert!(told.contains(&format!("`http://127.0.0.1:{port}`: no answer; start it")), "{told}");
 }
 
 #[test]

@@ -74,9 +74,13 @@ fn every_action_is_undone_by_its_opposite() {
     assert_eq!(sizes(&home), before);
 
     home.good(&["merge", &b, "--into", &a]);
-    let version = json(&home, &["rollback"])["version"].clone();
+    let merged = json(&home, &["versions"])[0]["version"].as_u64().unwrap();
+    let back = json(&home, &["rollback"]);
+    assert_eq!(back["summary"], format!("the topics are those of version {} again", merged - 1));
+    let version = back["version"].clone();
     assert_eq!(sizes(&home), before);
     let versions = json(&home, &["versions"]);
+    assert_eq!(versions[0]["cause"], format!("rollback to {}", merged - 1));
     assert_eq!(versions[0]["version"], version);
     assert_eq!(versions[0]["in_force"], true);
     let diff = json(&home, &["diff"]);

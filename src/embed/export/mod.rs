@@ -19,9 +19,13 @@ use super::Error;
 /// Protobuf's own bound of a message.
 const MOST_BYTES: usize = (1 << 31) - 1;
 
-/// Writes `onnx/model.onnx` of `folder`'s `config.json` and `model.safetensors`; the path. An older file is replaced
-/// at once or not at all. Needs about three times the weights' size in memory.
+/// Writes `onnx/model.onnx` of `folder`'s `config.json` and `model.safetensors`, whole or not at all; the path. Refuses to
+/// replace one. Needs about three times the weights' size in memory.
 pub fn export(folder: &Path) -> Result<PathBuf, Error> {
+    let target = folder.join("onnx/model.onnx");
+    if target.exists() {
+        return Err(Error::OnnxThere { onnx: target });
+    }
     let path = folder.join("model.safetensors");
     let bytes = fs_err::read(&path)?;
     let plan = Plan::read(&folder.join("config.json"))?;
@@ -34,7 +38,6 @@ pub fn export(folder: &Path) -> Result<PathBuf, Error> {
             expected: "below 2 GiB in fp32".to_owned(),
         });
     }
-    let target = folder.join("onnx/model.onnx");
     let part = folder.join("onnx/model.onnx.part");
     fs_err::create_dir_all(folder.join("onnx"))?;
     fs_err::write(&part, model.encode_to_vec())?;

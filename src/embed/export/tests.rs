@@ -15,6 +15,8 @@ fn the_file_is_the_very_one_that_the_set_up_makes() {
     assert_eq!(path, dir.path().join("onnx/model.onnx"));
     assert_eq!(hash(&path), tiny::known().onnx_of_bert);
     assert!(!dir.path().join("onnx/model.onnx.part").exists());
+    let again = export(dir.path()).unwrap_err().to_string();
+    assert!(again.ends_with("onnx/model.onnx` is there already; delete it to make it anew"), "{again}");
 }
 
 #[test]

@@ -291,7 +291,7 @@ function flash(element, kind) {
 
 function reveal(id) {
   const row = rows.get(id);
-  if (!row) return;
+  if (!row) return seek(id);
   leaveFound();
   at("query").value = "";
   arrange();
@@ -301,6 +301,23 @@ function reveal(id) {
   flash(row.main, "marked");
 }
 
+/** Says what became of a topic that is no more, and leads to the one that took it in. */
+async function seek(id) {
+  try {
+    const topic = await ask(`api/topics/${id}`);
+    if (!rows.has(topic.id)) return note(`Topic ${id} comes in a moment.`);
+    reveal(topic.id);
+    note(`Topic ${id} was merged into topic ${topic.id}.`);
+  } catch (error) {
+    note(error.message);
+  }
+}
+
+function note(text) {
+  say(at("found"), text);
+  at("found").hidden = false;
+}
+
 /** `#topic-27` in the address leads to topic 27. */
 function revealLinked() {
   const linked = /^#topic-(\d+)$/.exec(location.hash);
@@ -308,16 +325,14 @@ function revealLinked() {
 }
 
 async function findByMeaning(question) {
-  const note = at("found");
   try {
     const { topics } = await ask(`api/find?limit=10&q=${encodeURIComponent(question)}`);
     found = new Map(topics.map((topic) => [topic.id, topic.similarity]));
-    say(note, `Topics nearest in meaning to “${question}”; clear the field for all.`);
+    note(`Topics nearest in meaning to “${question}”; clear the field for all.`);
   } catch (error) {
     found = null;
-    say(note, `The question could not be answered: ${error.message}`);
+    note(`The question could not be answered: ${error.message}`);
   }
-  note.hidden = false;
   showTopics(latest);
 }
 

@@ -184,7 +184,7 @@ impl Params {
         let continuity = self.continuity;
         need((0.0..=1.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 1");
         let rest = self.rest;
-        need(rest >= 0.0 && rest.is_finite(), "rest", rest.to_string(), "0 or more");
+        need((0.0..=1e6).contains(&rest), "rest", rest.to_string(), "0 to 1000000");
         if mistakes.is_empty() { Ok(Checked(self)) } else { Err(mistakes) }
     }
 

@@ -1,6 +1,6 @@
 //! The one way in which the state changes, and what the store writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,30 @@ pub enum Op {
     Reword(Box<Event>),
     /// A refit decided this.
     Refitted(Box<Report>),
+}
+
+impl Change {
+    /// What `changes` do one after the other, without the documents that come and go on the way.
+    pub fn all(changes: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::default();
+        for change in changes {
+            all.ops.extend(change.ops);
+            all.settled.extend(change.settled);
+        }
+        // A number is given to one document only, and never again.
+        let gone: HashSet<Sequence> = (all.ops.iter())
+            .filter_map(|op| if let Op::Release(sequence) = op { Some(*sequence) } else { None })
+            .collect();
+        let came: HashSet<Sequence> = (all.ops.iter())
+            .filter_map(|op| if let Op::Hold(sequence, ..) = op { Some(*sequence) } else { None })
+            .collect();
+        all.ops.retain(|op| match op {
+            Op::Hold(sequence, ..) | Op::Stand(sequence, _) => !gone.contains(sequence),
+            Op::Release(sequence) => !came.contains(sequence),
+            _ => true,
+        });
+        all
+    }
 }
 
 /// Why a document is kept, and the topic that it has now.

@@ -45,6 +45,7 @@ impl State {
         if let Action::Forget { document } = action {
             return self.forget(document, rules, now_ms);
         }
+        let action = &self.named(action)?;
         let version = self.totals.version + 1;
         let before: BTreeMap<TopicId, Portrait> =
             self.topics.keys().map(|id| (*id, self.portrait(*id))).collect();
@@ -74,6 +75,16 @@ impl State {
         self.tell_published(&mut change, now_ms);
         self.keep_version(&mut change, cause(action), now_ms);
         Ok(Operation { change, revisions, tombstones: Vec::new(), model, summary })
+    }
+
+    /// `action` with the version to which it goes back: afterwards another one is the one before.
+    fn named(&self, action: &Action) -> Result<Action, Refusal> {
+        Ok(match action {
+            Action::Rollback { version } => {
+                Action::Rollback { version: Some(self.archived(*version)?.number) }
+            }
+            other => other.clone(),
+        })
     }
 
     fn edit_draft(&self, draft: &mut Draft<'_>, action: &Action, version: u64) -> Result<(), Refusal> {
@@ -180,9 +191,7 @@ impl State {
             }
             Action::Pin { topic } => Happened::Pinned { topic: self.portrait(*topic) },
             Action::Unpin { topic } => Happened::Unpinned { topic: self.portrait(*topic) },
-            Action::Rollback { version } => {
-                Happened::RolledBack { to: self.archived(*version).map_or(0, |archive| archive.number) }
-            }
+            Action::Rollback { version } => Happened::RolledBack { to: version.unwrap_or_default() },
             Action::Forget { document } => Happened::DocumentForgotten { document: document.clone() },
         };
         let back: Vec<TopicId> = self.topics.keys().filter(|id| !before.contains_key(id)).copied().collect();
@@ -209,7 +218,7 @@ fn cause(action: &Action) -> String {
         Action::Unpin { topic } => format!("unpin of {topic}"),
         Action::ForgetTopic { topic } => format!("end of {topic}"),
         Action::Restore { topic } => format!("return of {topic}"),
-        Action::Rollback { .. } => "rollback".to_owned(),
+        Action::Rollback { version } => format!("rollback to {}", version.unwrap_or_default()),
         Action::Forget { .. } => "a document forgotten".to_owned(),
     }
 }

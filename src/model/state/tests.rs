@@ -361,7 +361,7 @@ proptest! {
     fn changes_rebuild_the_state(steps in prop::collection::vec((0..6_usize, 1..12_u64, any::<u8>()), 1..20)) {
         let mut state = State::new(DIM, bounds());
         let mut rebuilt = State::new(DIM, bounds());
-        let mut next = 0;
+        let (mut next, mut all) = (0, Vec::new());
         let mut born = BTreeSet::new();
         for (step, (kind, size, salt)) in steps.into_iter().enumerate() {
             let before: BTreeSet<TopicId> = state.topics().keys().copied().collect();
@@ -394,6 +394,7 @@ proptest! {
                 }
             };
             rebuilt.apply(&change);
+            all.push(change);
             prop_assert!(rebuilt == state, "after step {step}");
             check_sums(&state);
             prop_assert!(state.held().sampled() <= bounds().sample);
@@ -402,6 +403,9 @@ proptest! {
                 prop_assert!(born.insert(*id) || ended.contains(id), "topic {id} was born twice");
             }
         }
+        let mut at_once = State::new(DIM, bounds());
+        at_once.apply(&change::Change::all(all));
+        prop_assert!(at_once == state, "all changes as one");
     }
 
     /// Twice the documents, twice every count.

@@ -80,7 +80,7 @@ pub enum Error {
     /// An output file lost bytes that were committed.
     #[error(
         "`{}` is {found} bytes long but {recorded} are recorded: it was truncated or removed; \
-         bring it back, or start afresh with other `state.directory` and `output.directory`",
+         bring it back, set `output.directory` to the folder that holds it, or start afresh with other `state.directory` and `output.directory`",
         path.display()
     )]
     OutputShorter {

@@ -1,6 +1,6 @@
 //! Results in append-only files that never hold more than what was committed.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -74,8 +74,9 @@ impl Outputs {
     ///
     /// # Errors
     /// A file is shorter than recorded, or holds something while nothing is recorded, or cannot be opened. No file
-    /// has lost anything then.
+    /// has lost anything then, and none was made.
     pub fn open(directory: &Path, recorded: &Checkpoint) -> Result<Self, Error> {
+        OutputFile::ALL.into_iter().try_for_each(|output| fits(directory, output, recorded))?;
         let cannot_write = |source| Error::Write { path: directory.to_owned(), source };
         // For this user alone: documents stand in the files.
         if !directory.exists() {
@@ -127,6 +128,25 @@ impl Outputs {
     }
 }
 
+/// Refuses a file that is not the one whose length is recorded.
+fn fits(directory: &Path, output: OutputFile, recorded: &Checkpoint) -> Result<(), Error> {
+    let path = directory.join(output.file_name());
+    let found = match fs_err::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(source) => return Err(Error::Write { path, source }),
+    };
+    let partition = output.partition();
+    let length = recorded.position(&partition);
+    if !recorded.knows(&partition) && found > 0 {
+        return Err(Error::OutputUnknown { path, found });
+    }
+    if found < length {
+        return Err(Error::OutputShorter { path, found, recorded: length });
+    }
+    Ok(())
+}
+
 impl Open {
     fn at(directory: &Path, output: OutputFile, recorded: &Checkpoint) -> Result<Self, Error> {
         let path = directory.join(output.file_name());
@@ -141,13 +161,6 @@ impl Open {
             .mode(0o600)
             .open(&path)
             .map_err(cannot_write)?;
-        let found = file.metadata().map_err(cannot_write)?.len();
-        if !recorded.knows(&partition) && found > 0 {
-            return Err(Error::OutputUnknown { path, found });
-        }
-        if found < length {
-            return Err(Error::OutputShorter { path, found, recorded: length });
-        }
         Ok(Self { path, file, partition, length, synced: length, broken: false })
     }
 

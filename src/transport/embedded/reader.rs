@@ -54,6 +54,9 @@ impl Opened {
     pub(super) fn file(path: &Path, start: u64) -> Result<Self, Error> {
         let cannot_read = |source| Error::Read { path: path.to_owned(), source };
         let metadata = fs_err::metadata(path).map_err(cannot_read)?;
+        if metadata.is_dir() {
+            return Err(cannot_read(io::ErrorKind::IsADirectory.into()));
+        }
         if !metadata.is_file() {
             return Ok(Self::stream(path, Later { path: path.to_owned(), file: None }));
         }

@@ -163,14 +163,22 @@ impl Source {
     ) -> Result<Self, Error> {
         let path = match &params.0.input {
             Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
-            Input::File(path) if path.as_os_str().is_empty() => return Err(Error::NoInput),
-            Input::File(path) => {
-                std::path::absolute(path).map_err(|source| Error::Read { path: path.clone(), source })?
-            }
+            Input::File(path) => from_the_root(path)?,
         };
         let partition = Partition::new(&path.to_string_lossy());
         let input = Opened::file(&path, recorded.position(&partition))?;
         Self::start(params, dimension, recorded, seen, partition, input)
+    }
+
+    /// Whether the input can be opened now; reads nothing of it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn look(params: &Checked) -> Result<(), Error> {
+        match &params.0.input {
+            Input::Stdin => Ok(()),
+            Input::File(path) => Opened::file(&from_the_root(path)?, 0).map(drop),
+        }
     }
 
     /// Reads `bytes` as if they were standard input.
@@ -300,6 +308,13 @@ impl Source {
             Some(Err(_panic)) => Err(Error::ReaderPanicked { path: self.path.clone() }),
         }
     }
+}
+
+fn from_the_root(path: &Path) -> Result<PathBuf, Error> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::NoInput);
+    }
+    std::path::absolute(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
 
 /// What waits in a file.
