@@ -31,7 +31,7 @@ use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::telemetry::logs::Log;
 use crate::transport::command::{self, Command};
-use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source, ports};
+use crate::transport::embedded::{self, Lag, OutputFile, Outputs, Seen, Source, ports};
 #[cfg(feature = "kafka")]
 use crate::transport::kafka;
 
@@ -339,7 +339,7 @@ async fn encoder(
     telemetry: &Telemetry,
     seeded: bool,
 ) -> Result<(Arc<Embedder>, Vec<Seed>), Error> {
-    let mut pauses = pauses();
+    let (mut pauses, mut lag) = (pauses(), None);
     loop {
         let (embed, wanted) = (config.embed.clone(), config.seeds.clone());
         let open = move || -> Result<_, Error> {
@@ -352,11 +352,22 @@ async fn encoder(
                 if error.is_from_an_endpoint() =>
             {
                 telemetry.embedding_postponed(&error);
+                if lag.is_none() && config.kafka.is_none() {
+                    lag = tokio::task::block_in_place(|| waiting(config));
+                    lag.clone().into_iter().for_each(|lag| telemetry.source_opened(move || lag.bytes()));
+                }
                 tokio::time::sleep(pause).await;
             }
             (opened, _) => return opened,
         }
     }
+}
+
+/// What waits in the source, as far as that can be known before the state is opened for good.
+fn waiting(config: &Config) -> Option<Lag> {
+    let existing = Store::open_existing(&config.state.directory, config.bounds.seen);
+    let recorded = existing.and_then(|(store, _)| store.checkpoint()).unwrap_or_default();
+    Lag::of(&config.source, &recorded)
 }
 
 fn open(config: &Config, embedder: &Embedder, seeds: &[Seed]) -> Result<Opened, Error> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -32,13 +32,13 @@ pub struct Telemetry {
     obstacles: Arc<Obstacles>,
     /// What is in the way of everything else.
     nuisances: Arc<Obstacles>,
-    source: Arc<OnceLock<Unread>>,
+    source: Arc<Mutex<Option<Unread>>>,
     /// When something was committed last; at first, when the daemon started.
     committed: Arc<Mutex<Instant>>,
 }
 
 /// Tells how many bytes of the source are not committed, where that is known.
-type Unread = Box<dyn Fn() -> Option<u64> + Send + Sync>;
+type Unread = Box<dyn Fn() -> Option<u64> + Send>;
 
 /// After this time without a commit while documents wait, the daemon is not ready.
 const STALE: Duration = Duration::from_mins(5);
@@ -90,13 +90,14 @@ impl Telemetry {
     }
 
     /// From now on `unread` tells how much of the source is not committed: whenever somebody asks, whatever hangs.
-    pub fn source_opened(&self, unread: impl Fn() -> Option<u64> + Send + Sync + 'static) {
-        self.source.get_or_init(|| Box::new(unread));
+    pub fn source_opened(&self, unread: impl Fn() -> Option<u64> + Send + 'static) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(unread));
     }
 
     /// Bytes of the source that are not committed; 0 also where nobody knows.
     fn unread_bytes(&self) -> u64 {
-        self.source.get().and_then(|unread| unread()).unwrap_or(0)
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        source.as_ref().and_then(|unread| unread()).unwrap_or(0)
     }
 
     /// Documents wait because of `cause`, and `why` says it in words; without words they don't any more.

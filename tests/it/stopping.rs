@@ -114,7 +114,11 @@ fn an_encoder_that_is_away_at_the_start() {
         got(&address, "/readyz").filter(|(_, body)| body.contains("gave no embeddings"))
     });
     assert!(status == "503" && why.contains("the daemon is starting"), "{status} {why}");
-    let (_, metrics) = got(&address, "/metrics").unwrap();
+    let lag = format!("topicd_source_lag_bytes {}", documents(20).len());
+    let metrics = wait_for("the lag", || {
+        let (_, metrics) = got(&address, "/metrics")?;
+        metrics.contains(&lag).then_some(metrics)
+    });
     assert!(metrics.contains("topicd_embed_postponed_total 1"), "{metrics}");
     let (status, took) = stopped(&mut child);
     assert!(status == Some(0) && took < TIMEOUT, "{status:?} after {took:?}");

@@ -20,4 +20,4 @@ pub use outputs::{OutputFile, Outputs};
 pub use parse::{Fields, Format, Parser};
 pub use ports::{Assigner, Modeler, ports};
 pub use seen::{Seen, hash};
-pub use source::{Checked, Input, Params, Source};
+pub use source::{Checked, Input, Lag, Params, Source};

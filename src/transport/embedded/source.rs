@@ -325,6 +325,14 @@ pub struct Lag {
 }
 
 impl Lag {
+    /// Of the file that `params` name, of which as much is committed as `recorded` says; none for standard input.
+    pub fn of(Checked(params): &Checked, recorded: &Checkpoint) -> Option<Self> {
+        let Input::File(path) = &params.input else { return None };
+        let path = std::path::absolute(path).ok()?;
+        let done = recorded.position(&Partition::new(&path.to_string_lossy()));
+        Some(Self { path, done: Arc::new(AtomicU64::new(done)) })
+    }
+
     /// Bytes of the file behind what is committed; `None` where nobody knows: a pipe, a compressed file.
     pub fn bytes(&self) -> Option<u64> {
         if Compression::of(&self.path).is_some() {
