@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 use crate::built::Without;
+use crate::client::Address;
 use crate::embed;
 use crate::http::Door;
 use crate::model::operate::MOST_LABEL_CHARACTERS;
@@ -273,6 +274,7 @@ pub struct Http {
     #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     auth: Auth,
+    advertise: String,
     hosts: Vec<String>,
     read_token: Secret,
     write_token: Secret,
@@ -288,6 +290,12 @@ enum Auth {
 
 impl Http {
     pub(super) fn check(self) -> Result<Self, String> {
+        if !self.advertise.is_empty() && Address::parse(&self.advertise).is_err() {
+            return Err(format!(
+                "`advertise` is \"{}\" but must be an address such as http://topicd-0.topicd:9464",
+                self.advertise
+            ));
+        }
         let is_open = self.read_token.is_empty() && self.write_token.is_empty();
         if is_open && self.auth == Auth::Token && !self.listen.ip().is_loopback() {
             return Err(format!(
@@ -308,6 +316,19 @@ impl Http {
             hosts: self.hosts.clone(),
             read: self.read_token.clone(),
             write: self.write_token.clone(),
+        }
+    }
+
+    /// Where the other nodes of a cluster reach the daemon that listens at `address`.
+    pub fn advertised(&self, address: SocketAddr) -> String {
+        if !self.advertise.is_empty() {
+            return self.advertise.trim_end_matches('/').to_owned();
+        }
+        let name = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        match name.trim() {
+            "" => base(address),
+            name if address.ip().is_unspecified() => format!("http://{name}:{}", address.port()),
+            _ => base(address),
         }
     }
 

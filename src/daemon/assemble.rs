@@ -16,7 +16,7 @@ use crate::daemon::seeds::{self, seeds};
 use crate::daemon::supervise::{Loops, keep};
 use crate::daemon::systemd::Systemd;
 use crate::embed::{self, Embedder};
-use crate::http::{self, Reload};
+use crate::http::{self, Modeling, Reload};
 use crate::model::seed::Seed;
 use crate::model::state::State;
 use crate::model::state::overview::{News, Overview};
@@ -26,6 +26,8 @@ use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
 use crate::pipeline::{self, operator, pauses};
 use crate::record::Keyed;
+#[cfg(feature = "kafka")]
+use crate::record::model::Reigning;
 use crate::store::announcement::{self, Announcement};
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
@@ -156,6 +158,19 @@ pub(super) struct OpenDoor {
 }
 
 impl OpenDoor {
+    /// Who reigns if this process does, and where it answers.
+    #[cfg(feature = "kafka")]
+    pub(super) fn reigning(&self, http: &config::Http) -> Reigning {
+        let (url, instance) = (http.advertised(self.address), self.instance.clone());
+        Reigning { url, instance, since_ms: pipeline::now_ms() }
+    }
+
+    /// What this process calls itself.
+    #[cfg(feature = "kafka")]
+    pub(super) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     /// Listens and serves, as one of `loops`.
     async fn open(
         config: &Config,
@@ -273,7 +288,8 @@ impl Daemon {
             telemetry: telemetry.clone(),
         };
         loops.spawn("assigner", assigner.run(stop.clone()));
-        site.open_door(loops, Windows { version, overview, commands, news: told })
+        let modeling = Modeling::alone(site.door.instance.clone());
+        site.open_door(loops, Windows { version, overview, commands, news: told, modeling })
     }
 
     /// Waits until every loop has ended; the first one's error, if any failed.
@@ -288,6 +304,7 @@ pub(super) struct Windows {
     pub overview: watch::Receiver<Arc<Overview>>,
     pub commands: mpsc::Sender<Command>,
     pub news: watch::Receiver<News>,
+    pub modeling: Modeling,
 }
 
 impl Site {
@@ -300,7 +317,7 @@ impl Site {
     pub(super) fn open_door(self, loops: Loops, windows: Windows) -> Result<Daemon, Error> {
         let Self { config, live, reloads, telemetry, stop, embedder, door, .. } = self;
         let OpenDoor { address, instance, inside } = door;
-        let Windows { version, overview, commands, news } = windows;
+        let Windows { version, overview, commands, news, modeling } = windows;
         let directory = &config.state.directory;
         // An assigner has no state.
         if directory.is_dir() {
@@ -318,6 +335,7 @@ impl Site {
             keywords: config.parameters.keywords,
             assign: live.rule(),
             reloads,
+            modeling,
             telemetry,
             stop,
         };

@@ -10,6 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::daemon::assemble::{Daemon, Error, Role, Site, Windows};
 use crate::daemon::lead::Lead;
 use crate::daemon::supervise::Loops;
+use crate::http::Modeling;
 use crate::model::state::overview::News;
 use crate::model::version::{Sampling, TopicModel};
 use crate::pipeline::assigner::{self, Assigner, Judge};
@@ -42,6 +43,9 @@ impl Daemon {
         let (news, told) = watch::channel(News::default());
         let (commands, queue) = command::queue();
         let mut follower = cluster.follow(versions, stop.clone())?;
+        let (leads, here) = watch::channel(false);
+        let instance = site.door.instance().to_owned();
+        let modeling = Modeling { here, proclaimed: follower.reigning(), instance };
         if role != Role::Modeler {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -67,6 +71,8 @@ impl Daemon {
                 gap_ends,
                 config: config.clone(),
                 live: live.clone(),
+                reigning: site.door.reigning(&config.http),
+                leads,
                 identity,
                 embedder: embedder.clone(),
                 seeds: seeds.clone(),
@@ -83,7 +89,7 @@ impl Daemon {
                 loops.spawn("modeler", lead.run());
             }
         }
-        site.open_door(loops, Windows { version, overview, commands, news: told })
+        site.open_door(loops, Windows { version, overview, commands, news: told, modeling })
     }
 }
 

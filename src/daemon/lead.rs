@@ -22,7 +22,7 @@ use crate::model::version::BrokenEntry;
 use crate::pipeline::modeler::{self, Modeler};
 use crate::pipeline::notifier::Notifier;
 use crate::pipeline::{now_ms, operator};
-use crate::record::model::Published;
+use crate::record::model::{Published, Reigning};
 use crate::record::state::Write;
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
@@ -40,6 +40,10 @@ pub(super) struct Lead {
     pub gap_ends: Option<i64>,
     pub config: Config,
     pub live: Arc<Live>,
+    /// How the others reach this process.
+    pub reigning: Reigning,
+    /// True while this process reigns.
+    pub leads: watch::Sender<bool>,
     pub identity: Identity,
     pub commands: mpsc::Receiver<Command>,
     /// The way into `commands`, for who describes topics beside the modeler.
@@ -123,6 +127,7 @@ impl Lead {
             Ok(false) => Ok(()),
             Err(error) => Err(error.into()),
         };
+        self.leads.send_replace(false);
         tokio::task::block_in_place(|| candidate.withdraw());
         reigned
     }
@@ -152,6 +157,7 @@ impl Lead {
             tokio::task::block_in_place(|| found(&mut port, &mut store, &state))?;
         }
         let cut = state.bound(self.config.bounds);
+        port.proclaim(&Reigning { since_ms: now_ms(), ..self.reigning.clone() })?;
         let writes = store.prepare(&cut, &checkpoint, false)?;
         tokio::task::block_in_place(|| port.seal(&writes))?;
         store.apply(writes)?;
@@ -173,6 +179,7 @@ impl Lead {
         let start = move || describer.clone().run(until.clone());
         beside.spawn(keep("describer", start, over, self.telemetry.clone()));
         self.news.send_replace(state.news().clone());
+        self.leads.send_replace(true);
         self.telemetry.leading(keys, started.elapsed());
         self.telemetry.state_opened(&state.totals());
         let modeler = Modeler {

@@ -5,6 +5,7 @@ mod api;
 mod connection;
 mod desk;
 mod door;
+mod forward;
 mod limits;
 mod notifications;
 mod opening;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::connection::serve;
 pub use self::desk::Desk;
 pub use self::door::Door;
+pub use self::forward::Modeling;
 pub use self::limits::Limits;
 pub use self::opening::Inside;
 pub use self::reload::{Refused, Reload};
@@ -50,6 +53,8 @@ pub struct Sources {
     pub commands: mpsc::Sender<Command>,
     /// The way to whoever reads the configuration anew.
     pub reloads: mpsc::Sender<Reload>,
+    /// Who has the state.
+    pub modeling: Modeling,
     /// Where questions about the state are worked out.
     pub desk: Arc<Desk>,
     /// The encoder, for questions about a text.
@@ -76,13 +81,24 @@ fn router(sources: Sources) -> Router {
         .route("/healthz", get(api::healthz))
         .route("/readyz", get(api::readyz))
         .route("/metrics", get(api::metrics))
+        .route("/api/assign", post(api::assign))
+        .route("/api/v1/cluster", get(forward::cluster))
+        .route("/api/v1/reload", post(reload::reload))
+        .merge(of_the_modeler().route_layer(from_fn_with_state(sources.clone(), forward::to_modeler)))
+        // The passage has bounded it.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(sources)
+}
+
+/// What only the modeler can answer.
+fn of_the_modeler() -> Router<Sources> {
+    Router::new()
         .route("/api/topics", get(api::topics))
         .route("/api/topics/{id}", get(questions::topic))
         .route("/api/events", get(api::events))
         .route("/api/refits", get(api::refits))
         .route("/api/refit", post(api::refit))
         .route("/api/operate", post(questions::operate))
-        .route("/api/v1/reload", post(reload::reload))
         .route("/api/versions", get(questions::versions))
         .route("/api/versions/{number}", get(questions::version))
         .route("/api/diff", get(questions::differences))
@@ -91,12 +107,8 @@ fn router(sources: Sources) -> Router {
         .route("/api/export", get(questions::export))
         .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
         .route("/api/find", get(questions::find).post(questions::find_long))
-        .route("/api/assign", post(api::assign))
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/retry", post(notifications::retry))
-        // The passage has bounded it.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(sources)
 }
 
 #[cfg(test)]

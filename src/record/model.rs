@@ -7,6 +7,7 @@
 //! | `topic/T` | the topic, and the numbers of its members |
 //! | `noise` | the numbers of the members that vote for no topic |
 //! | `learned` | in lockstep: what is learned; what follows from it is in force |
+//! | `modeler` | who publishes, and where it answers |
 //! | `version` | its number, the encoder, redirects, which documents are sampled, how much there is of each kind |
 //!
 //! A version writes only what differs from the one before, so its size is that of the change; a reader that has read
@@ -30,6 +31,7 @@ const MEMBER_FORMAT: u8 = 1;
 const NOISE: &[u8] = b"noise";
 const VERSION: &[u8] = b"version";
 const LEARNED: &[u8] = b"learned";
+const MODELER: &[u8] = b"modeler";
 
 /// A topic and who votes for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,6 +115,22 @@ pub fn learned(done: &Checkpoint) -> Result<Write, Broken> {
     Ok(set(LEARNED.to_vec(), pack(done)?))
 }
 
+/// Who publishes the model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reigning {
+    /// Where it answers: `http://HOST:PORT`.
+    pub url: String,
+    /// What it calls itself in each answer.
+    pub instance: String,
+    /// Since when, in ms since 1970.
+    pub since_ms: i64,
+}
+
+/// `reigning` publishes from now on.
+pub fn reigning(reigning: &Reigning) -> Result<Write, Broken> {
+    Ok(set(MODELER.to_vec(), pack(reigning)?))
+}
+
 /// Gathers records until a version is closed.
 #[derive(Debug, Default)]
 pub struct Gathering {
@@ -121,6 +139,7 @@ pub struct Gathering {
     noise: Vec<u64>,
     closing: Option<Closing>,
     learned: Checkpoint,
+    reigning: Option<Reigning>,
 }
 
 impl Gathering {
@@ -142,6 +161,7 @@ impl Gathering {
             }
             (None, Some(bytes)) if key == NOISE => self.noise = unpack(bytes)?,
             (None, Some(bytes)) if key == LEARNED => self.learned = unpack(bytes)?,
+            (None, Some(bytes)) if key == MODELER => self.reigning = Some(unpack(bytes)?),
             (None, Some(bytes)) if key == VERSION => {
                 self.closing = Some(unpack(bytes)?);
                 return Ok(true);
@@ -154,6 +174,11 @@ impl Gathering {
     /// What was announced last as learned.
     pub fn learned(&self) -> &Checkpoint {
         &self.learned
+    }
+
+    /// Who publishes, as it said itself.
+    pub fn reigning(&self) -> Option<&Reigning> {
+        self.reigning.as_ref()
     }
 
     /// The encoder of the version that was closed last.

@@ -107,7 +107,8 @@ const UP_TO_PIPELINE: [&str; 15] = [
     "notify",
     "pipeline",
 ];
-const UP_TO_HTTP: [&str; 16] = [
+const UP_TO_HTTP: [&str; 17] = [
+    "client",
     "secret",
     "kernel",
     "ann",

@@ -15,7 +15,7 @@ use super::thread::spawn;
 use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
 use crate::record::Broken;
-use crate::record::model::Gathering;
+use crate::record::model::{Gathering, Reigning};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -24,6 +24,7 @@ pub struct Follower {
     thread: Option<JoinHandle<Result<(), Error>>>,
     caught_up: watch::Receiver<bool>,
     learned: watch::Receiver<Checkpoint>,
+    reigning: watch::Receiver<Option<Reigning>>,
 }
 
 impl Follower {
@@ -38,6 +39,7 @@ impl Follower {
         let log = Log::open(clients, &topic, Offset::Beginning)?;
         let (ready, caught_up) = watch::channel(false);
         let (announced, learned) = watch::channel(Checkpoint::new());
+        let (proclaimed, reigning) = watch::channel(None);
         let following = Following {
             log,
             topic,
@@ -45,15 +47,21 @@ impl Follower {
             versions,
             ready,
             learned: announced,
+            reigning: proclaimed,
             gathering: Gathering::default(),
         };
         let thread = spawn("model", move || following.run(&stop))?;
-        Ok(Self { thread: Some(thread), caught_up, learned })
+        Ok(Self { thread: Some(thread), caught_up, learned, reigning })
     }
 
     /// In lockstep, what is learned, with everything in force that follows from it.
     pub fn learned(&self) -> watch::Receiver<Checkpoint> {
         self.learned.clone()
+    }
+
+    /// Who publishes the model, as it said itself.
+    pub fn reigning(&self) -> watch::Receiver<Option<Reigning>> {
+        self.reigning.clone()
     }
 
     /// Waits until everything that was published at the start is in force. Cancel safe.
@@ -81,6 +89,7 @@ struct Following {
     versions: watch::Sender<Arc<TopicModel>>,
     ready: watch::Sender<bool>,
     learned: watch::Sender<Checkpoint>,
+    reigning: watch::Sender<Option<Reigning>>,
     gathering: Gathering,
 }
 
@@ -104,6 +113,9 @@ impl Following {
             }
             if caught_up && self.learned.borrow().ne(self.gathering.learned()) {
                 self.learned.send_replace(self.gathering.learned().clone());
+            }
+            if caught_up && self.reigning.borrow().as_ref() != self.gathering.reigning() {
+                self.reigning.send_replace(self.gathering.reigning().cloned());
             }
             if caught_up && !*self.ready.borrow() {
                 self.ready.send_replace(true);

@@ -211,6 +211,15 @@ impl Modeler {
         Ok(())
     }
 
+    /// Tells every node who publishes from now on: with the next commit.
+    pub fn proclaim(&mut self, reigning: &model::Reigning) -> Result<(), Error> {
+        self.begin()?;
+        let topic = self.reign.clients.params.params().topics.model.clone();
+        let broken = |source| Error::Broken { topic: topic.clone(), offset: -1, source };
+        let Write { key, value } = model::reigning(reigning).map_err(broken)?;
+        self.put(&topic, Some(0), &key, value.as_deref())
+    }
+
     fn put(
         &self,
         topic: &str,

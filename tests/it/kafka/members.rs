@@ -22,6 +22,17 @@ fn another_machine_takes_over_from_what_is_in_kafka() {
             assigner.json("/api/topics").filter(|topics| topics["version"].as_u64() >= Some(1))
         });
 
+        // The assigner has the modeler answer what only it can answer.
+        for path in ["/api/events?after=0", "/api/versions", "/api/refits", "/api/hierarchy"] {
+            let asked = assigner.json(path).unwrap_or_else(|| panic!("{path}"));
+            assert_eq!(asked, modeler.json(path).unwrap(), "{path}");
+        }
+        assert_eq!(assigner.json("/api/topics").unwrap()["documents"], 1000);
+        let cluster_of = |daemon: &crate::topicd::Daemon| daemon.json("/api/v1/cluster").unwrap();
+        assert_eq!(cluster_of(&assigner)["modeler"]["url"], modeler.base);
+        assert_eq!(cluster_of(&assigner)["is_modeler"], false);
+        assert_eq!(cluster_of(&modeler)["is_modeler"], true);
+
         let successor = third.start();
         // Documents flow while the machine joins.
         let mut documents = 1000;
@@ -43,6 +54,7 @@ fn another_machine_takes_over_from_what_is_in_kafka() {
         write_documents(&cluster, documents - 500, documents);
         let outcome = cluster.settle(&successor, documents, 2, &homes);
         outcome.check_exactly_once(&ids(documents));
+        assert_eq!(cluster_of(&successor)["is_modeler"], true);
         let read = "topicd_kafka_lag_records{partition=\"0\",topic=\"members-documents\"} 0\n";
         wait_for("no lag", || successor.get("/metrics").filter(|metrics| metrics.contains(read)));
     });
