@@ -357,7 +357,7 @@ async fn encoder(
     telemetry: &Telemetry,
     seeded: bool,
 ) -> Result<(Arc<Embedder>, Vec<Seed>), Error> {
-    let (mut pauses, mut lag) = (pauses(), None);
+    let (mut pauses, mut first) = (pauses(), true);
     loop {
         let (embed, wanted) = (config.embed.clone(), config.seeds.clone());
         let open = move || -> Result<_, Error> {
@@ -370,10 +370,10 @@ async fn encoder(
                 if error.is_from_an_endpoint() =>
             {
                 telemetry.embedding_postponed(&error);
-                if lag.is_none() && config.kafka.is_none() {
-                    lag = tokio::task::block_in_place(|| waiting(config));
-                    lag.clone().into_iter().for_each(|lag| telemetry.source_opened(move || lag.bytes()));
+                if first && let Some(lag) = tokio::task::block_in_place(|| waiting(config)) {
+                    telemetry.source_opened(move || lag.bytes());
                 }
+                first = false;
                 tokio::time::sleep(pause).await;
             }
             (opened, _) => return opened,
@@ -383,6 +383,9 @@ async fn encoder(
 
 /// What waits in the source, as far as that can be known before the state is opened for good.
 fn waiting(config: &Config) -> Option<Lag> {
+    if config.kafka.is_some() {
+        return None;
+    }
     let existing = Store::open_existing(&config.state.directory, config.bounds.seen);
     let recorded = existing.and_then(|(store, _)| store.checkpoint()).unwrap_or_default();
     Lag::of(&config.source, &recorded)

@@ -43,9 +43,7 @@ impl Daemon {
         let (news, told) = watch::channel(News::default());
         let (commands, queue) = command::queue();
         let mut follower = cluster.follow(versions, stop.clone())?;
-        let (leads, here) = watch::channel(false);
-        let instance = site.door.instance().to_owned();
-        let modeling = Modeling { here, proclaimed: follower.reigning(), instance };
+        let ((leads, here), proclaimed) = (watch::channel(false), follower.reigning());
         if role != Role::Modeler {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -84,11 +82,11 @@ impl Daemon {
                 telemetry: telemetry.clone(),
             };
             if role == Role::Modeler {
-                loops.spawn_vital("modeler", lead.run());
-            } else {
-                loops.spawn("modeler", lead.run());
+                loops.depend_on("modeler");
             }
+            loops.spawn("modeler", lead.run());
         }
+        let modeling = Modeling { here, proclaimed, instance: site.door.instance().to_owned() };
         site.open_door(loops, Windows { version, overview, commands, news: told, modeling })
     }
 }

@@ -114,8 +114,13 @@ impl Loops {
     ) where
         E: std::error::Error + Send + Sync + 'static,
     {
-        self.vital = Some(name);
+        self.depend_on(name);
         self.spawn(name, run);
+    }
+
+    /// The end of the loop `name` is the daemon's end.
+    pub(super) fn depend_on(&mut self, name: &'static str) {
+        self.vital = Some(name);
     }
 
     /// Waits for all of them. A loop that fails, or the end of the vital one, stops the others; one that is late is
