@@ -1,6 +1,5 @@
 //! What happened, in the past tense: each method logs it at its level and counts it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +10,7 @@ use tracing::{debug, error, info, warn};
 
 use super::metrics::{Family, Metrics};
 use super::obstacle::Obstacles;
+use super::window::Window;
 use crate::document::Rejection;
 use crate::embed::{self, Counts};
 use crate::model::state::Totals;
@@ -466,35 +466,6 @@ fn stale(since_commit: Duration, unread_bytes: u64) -> Option<String> {
     (since_commit > STALE && unread_bytes > 0).then(|| {
         format!("nothing was committed for {seconds} s, and {unread_bytes} bytes of the source wait")
     })
-}
-
-/// The outcomes of the last documents, by batch.
-#[derive(Default)]
-struct Window {
-    batches: VecDeque<(usize, usize)>,
-    documents: usize,
-    outliers: usize,
-}
-
-impl Window {
-    /// Batches leave once the others hold so many documents without them.
-    const DOCUMENTS: usize = 1000;
-
-    /// Takes a batch in; the share of outliers then, if there are documents at all.
-    fn share_after(&mut self, assigned: usize, outliers: usize) -> Option<f64> {
-        self.batches.push_back((assigned + outliers, outliers));
-        self.documents += assigned + outliers;
-        self.outliers += outliers;
-        while let Some((documents, outliers)) = self.batches.front().copied() {
-            if self.documents - documents < Self::DOCUMENTS {
-                break;
-            }
-            self.batches.pop_front();
-            self.documents -= documents;
-            self.outliers -= outliers;
-        }
-        (self.documents > 0).then(|| self.outliers as f64 / self.documents as f64)
-    }
 }
 
 #[cfg(test)]
