@@ -4,6 +4,7 @@
 //! `tests/it/architecture.rs` holds the walls.
 
 pub mod built;
+pub mod disk;
 pub mod kernel;
 pub mod secret;
 pub mod visible;

@@ -24,6 +24,7 @@ mod refits;
 mod run;
 mod running;
 mod setup;
+mod state;
 mod table;
 mod topics;
 mod versions;
@@ -106,6 +107,7 @@ enum Command {
     ForgetTopic(operate::ForgetTopic),
     Restore(operate::Restore),
     Forget(operate::Forget),
+    State(state::StateCommand),
     Export(export::Export),
     Evaluate(evaluate::Evaluate),
     Model(model::Model),
@@ -142,6 +144,7 @@ impl Cli {
             Command::ForgetTopic(command) => command.run(&self.settings),
             Command::Restore(command) => command.run(&self.settings),
             Command::Forget(command) => command.run(&self.settings),
+            Command::State(command) => command.run(&self.settings),
             Command::Export(command) => command.run(&self.settings),
             Command::Evaluate(command) => command.run(&self.settings),
             Command::Model(command) => command.run(&self.settings),

@@ -1,13 +1,14 @@
 //! The daemon that has the state open, asked over HTTP.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::client::http::Request;
 use crate::client::http::header::AUTHORIZATION;
+use crate::client::http::{HeaderMap, Request, StatusCode};
 use crate::client::{self, Address, Client, Patience};
 use crate::config::Config;
 use crate::http::INSTANCE;
@@ -18,6 +19,8 @@ use crate::store::announcement::{self, Announcement};
 const PATIENCE: Duration = Duration::from_mins(5);
 /// Bytes of an answer: the export of a large model.
 const MOST_BYTES: u64 = 4 << 30;
+/// Bytes of an answer that says why not.
+const MOST_ERROR_BYTES: u64 = 64 << 10;
 
 /// A running daemon.
 pub(super) struct Running {
@@ -57,34 +60,69 @@ impl Running {
         self.answer(path, &[], client::post_json(body))
     }
 
-    fn answer(
+    /// Writes the answer to an order without particulars, posted to `/api/{path}`, into `into`.
+    pub(super) fn save(&self, path: &str, into: &mut impl std::io::Write) -> anyhow::Result<()> {
+        let (client, address, order) = self.prepared(path, &[], client::post_json(&json!({})))?;
+        let (head, mut body) = client.open(&address, order).with_context(|| self.nobody(path))?.into_parts();
+        self.recognise(&head.headers)?;
+        if head.status.is_success() {
+            std::io::copy(&mut body.as_reader(), into).context("the answer broke off")?;
+            return Ok(());
+        }
+        let mut answer = Vec::new();
+        body.as_reader().take(MOST_ERROR_BYTES).read_to_end(&mut answer)?;
+        self.told(path, head.status, &answer).map(drop)
+    }
+
+    fn answer(&self, path: &str, query: &[(&str, &str)], request: Request<Vec<u8>>) -> anyhow::Result<Value> {
+        let (client, address, request) = self.prepared(path, query, request)?;
+        let answer = client.exchange(&address, request, MOST_BYTES).with_context(|| self.nobody(path))?;
+        self.recognise(&answer.headers)?;
+        self.told(path, answer.status, &answer.body)
+    }
+
+    /// `request` with the token, and where it goes.
+    fn prepared(
         &self,
         path: &str,
         query: &[(&str, &str)],
         mut request: Request<Vec<u8>>,
-    ) -> anyhow::Result<Value> {
-        let url = format!("{}/api/{path}", self.base);
+    ) -> anyhow::Result<(Client, Address, Request<Vec<u8>>)> {
         let bearer = client::bearer(self.token.reveal()).filter(|_| !self.token.is_empty());
         request.headers_mut().extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
-        let client = Client::new(Patience::Step(PATIENCE));
-        let address = Address::parse(&url)?.with_query(query)?;
-        let answer = client.exchange(&address, request, MOST_BYTES).with_context(|| {
-            format!(
-                "the state is in use by another process, but no daemon answers at `{url}`; stop that process, or set \
-                 `http.listen` to the daemon's address"
-            )
-        })?;
-        let found = answer.headers.get(INSTANCE).and_then(|instance| instance.to_str().ok());
+        let address = Address::parse(&self.url(path))?.with_query(query)?;
+        Ok((Client::new(Patience::Step(PATIENCE)), address, request))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/api/{path}", self.base)
+    }
+
+    fn nobody(&self, path: &str) -> String {
+        format!(
+            "the state is in use by another process, but no daemon answers at `{}`; stop that process, or set \
+             `http.listen` to the daemon's address",
+            self.url(path)
+        )
+    }
+
+    /// Refuses the answer of another state's daemon.
+    fn recognise(&self, headers: &HeaderMap) -> anyhow::Result<()> {
+        let found = headers.get(INSTANCE).and_then(|instance| instance.to_str().ok());
         ensure!(
             self.instance.is_none() || self.instance.as_deref() == found,
             "the daemon at `{}` has another state than this one, which another process has open; wait for that, or stop it",
             self.base
         );
-        let told: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        Ok(())
+    }
+
+    fn told(&self, path: &str, status: StatusCode, answer: &[u8]) -> anyhow::Result<Value> {
+        let told: Option<Value> = serde_json::from_slice(answer).ok();
         match told {
-            Some(told) if answer.status.is_success() => Ok(told),
+            Some(told) if status.is_success() => Ok(told),
             Some(told) => bail!("{}", told["detail"].as_str().unwrap_or("the daemon refused")),
-            None => bail!("`{url}` answered {} and no JSON; is a topicd there?", answer.status),
+            None => bail!("`{}` answered {status} and no JSON; is a topicd there?", self.url(path)),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::http::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -94,7 +94,10 @@ impl Connection {
                 turn.set(Turn::ASKED);
                 Box::pin(async move {
                     let answer = passage.answer(&seat, request.map(Body::new)).await;
-                    turn.set(Turn::ANSWERED);
+                    // An answer that comes piece by piece is flushed before its end, and the connection ends with it.
+                    if answer.body().size_hint().exact().is_some() {
+                        turn.set(Turn::ANSWERED);
+                    }
                     Ok::<_, std::convert::Infallible>(answer)
                 })
             })

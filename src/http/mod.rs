@@ -2,6 +2,7 @@
 //! counts of the last batch; everything else it asks the modeler.
 
 mod api;
+mod backup;
 mod connection;
 mod desk;
 mod door;
@@ -84,6 +85,8 @@ fn router(sources: Sources) -> Router {
         .route("/api/assign", post(api::assign))
         .route("/api/v1/cluster", get(forward::cluster))
         .route("/api/v1/reload", post(reload::reload))
+        // Too large to be passed on.
+        .route("/api/v1/state/backup", post(backup::backup))
         .merge(of_the_modeler().route_layer(from_fn_with_state(sources.clone(), forward::to_modeler)))
         // The passage has bounded it.
         .layer(DefaultBodyLimit::disable())

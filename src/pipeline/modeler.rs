@@ -33,7 +33,7 @@ use crate::record::dead_letter::DeadLetterRecord;
 use crate::record::notification::{Chosen, NotGivenUp};
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
-use crate::transport::command::{Command, Moment, Operated};
+use crate::transport::command::{Command, Moment, Operated, Pieces};
 use crate::transport::{Arrivals, Lesson, ModelerPort, Records, Version};
 
 /// The parameters of the model.
@@ -363,6 +363,12 @@ impl<P: ModelerPort> Modeler<P> {
         Ok(Ok(operated))
     }
 
+    /// What is on disk now, to be read while it is written further.
+    fn backup(&self) -> Result<Pieces, String> {
+        let backup = self.store.backup().map_err(|error| error.to_string())?;
+        Ok(Pieces(Box::new(backup.map(|piece| piece.map_err(std::io::Error::other)))))
+    }
+
     /// Events that were given up wait for the webhook again.
     fn send_again(&mut self, chosen: &Chosen) -> Result<Result<usize, NotGivenUp>, Error<P::Error>> {
         let (events, writes) = match self.store.prepare_again(chosen, now_ms())? {
@@ -384,6 +390,7 @@ impl<P: ModelerPort> Modeler<P> {
                 if reply.send(()).is_err() { // The describer has stopped.
                 }
             }
+            Command::Backup { reply } => drop(reply.send(self.backup())),
             Command::Notifications { reply } => drop(reply.send(self.store.notifications()?)),
             Command::SendAgain { chosen, reply } => {
                 drop(reply.send(tokio::task::block_in_place(|| self.send_again(&chosen))?));

@@ -49,8 +49,8 @@ impl Store {
 
     /// Writes what was prepared; all of it or nothing is there after a crash.
     pub fn apply(&mut self, writes: Vec<Write>) -> Result<(), Error> {
-        self.tree.apply_batch(batch(&writes)).map_err(|source| self.failed("written", source))?;
-        self.force()
+        self.ledger.write(&writes)?;
+        self.ledger.force()
     }
 
     fn write(
@@ -68,7 +68,7 @@ impl Store {
             }
             Op::Topic(record) => self.put(batch, &Kind::Topic.key(u64::from(record.topic.id.0)), record)?,
             Op::Outliers(sums, history) => self.put(batch, layout::OUTLIERS, &(sums, history))?,
-            Op::Counts(counts) => self.put_chunks(batch, &self.encode(b"w", counts)?),
+            Op::Counts(counts) => self.put_chunks(batch, &self.ledger.encode(b"w", counts)?),
             Op::Fold => {}
             Op::EndTopic(id) => batch.remove(&Kind::Topic.key(u64::from(id.0))),
             Op::Ended(id, ended) => self.put(batch, &Kind::Ended.key(u64::from(id.0)), ended)?,
@@ -91,7 +91,7 @@ impl Store {
             Op::Reword(event) => {
                 self.put(batch, &Kind::Event.key(event.number), event)?;
                 let waiting = Kind::Outbox.key(event.number);
-                if self.tree.contains_key(waiting).map_err(|source| self.failed("read", source))? {
+                if self.ledger.get(&waiting)?.is_some() {
                     self.put(batch, &waiting, event)?;
                 }
             }
@@ -155,30 +155,9 @@ impl Store {
     }
 
     fn put(&self, batch: &mut Batch, key: &[u8], value: &impl Serialize) -> Result<(), Error> {
-        batch.insert(key, self.encode(key, value)?);
+        batch.insert(key, self.ledger.encode(key, value)?);
         Ok(())
     }
-
-    pub(super) fn insert(&self, key: &[u8], value: &impl Serialize) -> Result<(), Error> {
-        let bytes = self.encode(key, value)?;
-        self.tree.insert(key, bytes).map(drop).map_err(|source| self.failed("written", source))
-    }
-
-    pub(super) fn encode(&self, key: &[u8], value: &impl Serialize) -> Result<Vec<u8>, Error> {
-        postcard::to_stdvec(value).map_err(|source| self.broken(key, source))
-    }
-}
-
-/// As sled takes it.
-pub(super) fn batch(writes: &[Write]) -> sled::Batch {
-    let mut batch = sled::Batch::default();
-    for Write { key, value } in writes {
-        match value {
-            Some(value) => batch.insert(key.as_slice(), value.as_slice()),
-            None => batch.remove(key.as_slice()),
-        }
-    }
-    batch
 }
 
 /// Writes in the order in which they take effect.

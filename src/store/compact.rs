@@ -7,7 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::store::{Error, Store, layout, open_tree};
+use crate::store::backup::Filling;
+use crate::store::ledger::Ledger;
+use crate::store::{Error, Store, layout};
 
 /// Where the new files grow, and where the old ones wait to be deleted: beside the state's folder.
 struct Places {
@@ -41,32 +43,27 @@ pub(super) fn recover(directory: &Path) -> Result<(), Error> {
 }
 
 /// Copies what is alive into new files if the store is marked.
-pub(super) fn compact(tree: sled::Db, directory: &Path) -> Result<sled::Db, Error> {
+pub(super) fn compact(ledger: Ledger, directory: &Path) -> Result<Ledger, Error> {
     let failed = |source| Error::Compact { directory: directory.to_owned(), source };
-    let Some(places) = Places::of(directory) else { return Ok(tree) };
+    let Some(places) = Places::of(directory) else { return Ok(ledger) };
     remove(&places.old).map_err(failed)?;
-    let io = |doing| move |source| Error::Io { directory: directory.to_owned(), doing, source };
-    if !tree.contains_key(layout::ERASE).map_err(io("read"))? {
-        return Ok(tree);
+    if ledger.get(layout::ERASE)?.is_none() {
+        return Ok(ledger);
     }
     remove(&places.fresh).map_err(failed)?;
-    let fresh = open_tree(&places.fresh)?;
-    for entry in tree.iter() {
-        let (key, value) = entry.map_err(io("read"))?;
-        if key != layout::ERASE {
-            fresh.insert(key, value).map_err(io("copied"))?;
-        }
-    }
-    fresh.flush().map_err(io("flushed"))?;
+    let fresh = Ledger::open(&places.fresh)?;
+    let mut copy = Filling::new(&fresh);
+    ledger.scan(&[], |key, value| if key == layout::ERASE { Ok(()) } else { copy.add(key, value) })?;
+    copy.end()?;
     drop(fresh);
-    let file = fs_err::File::open(places.fresh.join("db"));
-    file.and_then(|file| file.sync_all()).map_err(failed)?;
     // The old tree stays open, and with it locked, until the new files are in place.
     fs_err::rename(&places.state, &places.old).map_err(failed)?;
     places.swap_in().map_err(failed)?;
-    drop(tree);
+    drop(ledger);
     remove(&places.old).map_err(failed)?;
-    open_tree(directory)
+    let ledger = Ledger::open(directory)?;
+    ledger.verify()?;
+    Ok(ledger)
 }
 
 fn remove(folder: &Path) -> std::io::Result<()> {
@@ -76,6 +73,6 @@ fn remove(folder: &Path) -> std::io::Result<()> {
 impl Store {
     /// True if bytes of forgotten documents may still lie in the files; they leave when the state is opened next.
     pub fn is_marked(&self) -> Result<bool, Error> {
-        self.tree.contains_key(layout::ERASE).map_err(|source| self.failed("read", source))
+        Ok(self.ledger.get(layout::ERASE)?.is_some())
     }
 }

@@ -5,11 +5,15 @@
 /// 2: topics that ended, archived versions, histories with sums, the topic that a document's record names. A store of
 /// format 1 was never released; it holds no document's arrival, which the histories rest on, so it is refused.
 /// 3: the vote that the version in force asks for. 4: the documents that voted for ended topics. 5: whether an operator
-/// ended them. None of formats 2 to 4 was released either.
-pub const FORMAT: u32 = 5;
+/// ended them. None of formats 2 to 4 was released either. 6: the seal.
+pub const FORMAT: u32 = 6;
 
 /// → [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"!format";
+/// → the version of topicd that made this format of the state, as a text.
+pub const MADE_BY: &[u8] = b"!made-by";
+/// → `ledger::Seal`: what everything else adds up to.
+pub const SEAL: &[u8] = b"!seal";
 /// → `store::Identity`.
 pub const IDENTITY_KEY: &[u8] = b"!identity";
 /// → which state this is, where it is a copy of one that lives in Kafka: a random number.
@@ -58,6 +62,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Topic,
+        Self::Counts,
+        Self::Journal,
+        Self::Kept,
+        Self::Standing,
+        Self::Seen,
+        Self::Event,
+        Self::Outbox,
+        Self::Mark,
+        Self::Report,
+        Self::Ended,
+        Self::Archive,
+    ];
+
     /// The key of number `number`.
     pub fn key(self, number: u64) -> [u8; 9] {
         let mut key = [self as u8; 9];
@@ -68,5 +88,15 @@ impl Kind {
     /// The number in `key`; 0 for a key that has none.
     pub fn number(key: &[u8]) -> u64 {
         key.get(1..9).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+    }
+}
+
+/// `key` as a message shows it: its letter and its number.
+pub(super) fn in_words(key: &[u8]) -> String {
+    match key {
+        [kind, _, _, _, _, _, _, _, _] if kind.is_ascii_lowercase() => {
+            format!("{}{}", char::from(*kind), Kind::number(key))
+        }
+        other => String::from_utf8_lossy(other).into_owned(),
     }
 }

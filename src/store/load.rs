@@ -1,7 +1,6 @@
 //! The state as it was after the last commit.
 
 use serde::de::DeserializeOwned;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
@@ -49,7 +48,7 @@ impl Store {
         let mut counts = Vec::new();
         self.scan(Kind::Counts, |_, bytes| counts.extend_from_slice(bytes))?;
         if !counts.is_empty() {
-            let counts = postcard::from_bytes(&counts).map_err(|source| self.broken(b"w", source))?;
+            let counts = self.ledger.decode(b"w", &counts)?;
             change.ops.push(Op::Counts(Arc::new(counts)));
         }
         change.ops.extend(self.read(layout::REDIRECTS)?.map(Op::Redirects));
@@ -83,11 +82,10 @@ impl Store {
     }
 
     pub(super) fn scan(&self, kind: Kind, mut found: impl FnMut(&[u8], &[u8])) -> Result<(), Error> {
-        for entry in self.tree.scan_prefix([kind as u8]) {
-            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
-            found(&key, &value);
-        }
-        Ok(())
+        self.ledger.scan(&[kind as u8], |key, value| {
+            found(key, value);
+            Ok(())
+        })
     }
 
     pub(super) fn each<T: DeserializeOwned>(
@@ -95,26 +93,13 @@ impl Store {
         kind: Kind,
         mut found: impl FnMut(u64, T),
     ) -> Result<(), Error> {
-        for entry in self.tree.scan_prefix([kind as u8]) {
-            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
-            let value = postcard::from_bytes(&value).map_err(|source| self.broken(&key, source))?;
-            found(Kind::number(&key), value);
-        }
-        Ok(())
+        self.ledger.scan(&[kind as u8], |key, value| {
+            found(Kind::number(key), self.ledger.decode(key, value)?);
+            Ok(())
+        })
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
-        let value = self.tree.get(key).map_err(|source| self.failed("read", source))?;
-        value.map(|value| postcard::from_bytes(&value).map_err(|source| self.broken(key, source))).transpose()
+        self.ledger.get(key)?.map(|value| self.ledger.decode(key, &value)).transpose()
     }
-
-    pub(super) fn broken(&self, key: &[u8], source: postcard::Error) -> Error {
-        broken(&self.directory, key, source)
-    }
-}
-
-pub(super) fn broken(directory: &Path, key: &[u8], source: postcard::Error) -> Error {
-    let kind = String::from_utf8_lossy(&key[..key.len().min(1)]).into_owned();
-    let key = if key.len() == 9 { format!("{kind}{}", Kind::number(key)) } else { kind };
-    Error::Broken { directory: directory.to_owned(), key, source }
 }

@@ -4,10 +4,10 @@ use std::fs::TryLockError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::store::{Error, Identity};
+use crate::store::{Error, Identity, ledger};
 
 /// What a file system puts into a folder that is its root.
-const LOST: &str = "lost+found";
+pub(super) const LOST: &str = "lost+found";
 
 /// Refuses a folder that holds something, but no state.
 pub(super) fn refuse_foreign(directory: &Path) -> Result<(), Error> {
@@ -18,7 +18,8 @@ pub(super) fn refuse_foreign(directory: &Path) -> Result<(), Error> {
     };
     let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
     let names: Vec<_> = names.collect::<Result<_, _>>().map_err(access)?;
-    if names.iter().any(|name| name == "db") || names.iter().all(|name| name == LOST) {
+    let is_state = ledger::is_there(directory);
+    if is_state || names.iter().all(|name| name == LOST) {
         return Ok(());
     }
     Err(Error::Occupied { directory: directory.to_owned() })

@@ -11,6 +11,7 @@ use crate::model::topic::TopicId;
 use crate::record::notification::{Chosen, GivenUpRecord, NotGivenUp, NotificationsRecord};
 use crate::record::state::Write;
 use crate::store::layout::Kind;
+use crate::store::ledger::Ledger;
 use crate::store::{Error, Store};
 
 /// Events that were given up and are kept. The oldest leave.
@@ -47,8 +48,7 @@ pub struct Waiting {
 /// A handle on the outbox alone; the notifier has one while the modeler owns the store.
 #[derive(Debug, Clone)]
 pub struct Outbox {
-    tree: sled::Db,
-    directory: std::path::PathBuf,
+    ledger: Ledger,
     written: Written,
 }
 
@@ -62,7 +62,7 @@ impl Written {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn extend(&self, writes: Vec<Write>) {
+    pub(super) fn extend(&self, writes: Vec<Write>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(writes);
     }
 }
@@ -70,7 +70,7 @@ impl Written {
 impl Store {
     /// The outbox of this state.
     pub fn outbox(&self) -> Outbox {
-        Outbox { tree: self.tree.clone(), directory: self.directory.clone(), written: self.written.clone() }
+        Outbox { ledger: self.ledger.clone(), written: self.written.clone() }
     }
 
     /// What has become of the events in the outbox.
@@ -102,7 +102,7 @@ impl Store {
         let again = Mark::Again { since_ms: now_ms };
         let write = |number: &u64| -> Result<Write, Error> {
             let key = Kind::Mark.key(*number).to_vec();
-            let value = self.encode(&key, &again)?;
+            let value = self.ledger.encode(&key, &again)?;
             Ok(Write { key, value: Some(value) })
         };
         let writes = marks.keys().map(write).collect::<Result<Vec<_>, _>>()?;
@@ -114,25 +114,24 @@ impl Outbox {
     /// The events that wait to be taken and are not `known` by their numbers, oldest first.
     pub fn waiting(&self, known: impl Fn(u64) -> bool) -> Result<Vec<Waiting>, Error> {
         let (marks, mut found) = (self.marks()?, Vec::new());
-        for entry in self.tree.scan_prefix([Kind::Outbox as u8]) {
-            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
-            let number = Kind::number(&key);
+        self.ledger.scan(&[Kind::Outbox as u8], |key, value| {
+            let number = Kind::number(key);
             let mark = marks.get(&number);
             if known(number) || matches!(mark, Some(Mark::GivenUp { .. })) {
-                continue;
+                return Ok(());
             }
-            let event = self.decode::<Event>(&key, &value)?;
+            let event: Event = self.ledger.decode(key, value)?;
             let since_ms = if let Some(Mark::Again { since_ms }) = mark { *since_ms } else { event.time_ms };
             found.push(Waiting { number, topic: event.happened.topic().map(|topic| topic.id), since_ms });
-        }
+            Ok(())
+        })?;
         Ok(found)
     }
 
     /// Event `number`, if it is here.
     pub fn event(&self, number: u64) -> Result<Option<Event>, Error> {
         let key = Kind::Outbox.key(number);
-        let value = self.tree.get(key).map_err(|source| self.failed("read", source))?;
-        value.map(|value| self.decode(&key, &value)).transpose()
+        self.ledger.get(&key)?.map(|value| self.ledger.decode(&key, &value)).transpose()
     }
 
     /// Event `number` was taken and leaves.
@@ -144,7 +143,7 @@ impl Outbox {
     pub fn give_up(&self, number: u64, at_ms: i64, reason: String) -> Result<(), Error> {
         let key = Kind::Mark.key(number).to_vec();
         let mark = Mark::GivenUp { at_ms, reason };
-        let value = postcard::to_stdvec(&mark).map_err(|source| self.broken(&key, source))?;
+        let value = self.ledger.encode(&key, &mark)?;
         let mut writes = vec![Write { key, value: Some(value) }];
         let mut marks = self.marks()?;
         marks.retain(|_, mark| matches!(mark, Mark::GivenUp { .. }));
@@ -155,32 +154,19 @@ impl Outbox {
 
     pub(super) fn marks(&self) -> Result<BTreeMap<u64, Mark>, Error> {
         let mut marks = BTreeMap::new();
-        for entry in self.tree.scan_prefix([Kind::Mark as u8]) {
-            let (key, value) = entry.map_err(|source| self.failed("read", source))?;
-            marks.insert(Kind::number(&key), self.decode(&key, &value)?);
-        }
+        self.ledger.scan(&[Kind::Mark as u8], |key, value| {
+            marks.insert(Kind::number(key), self.ledger.decode(key, value)?);
+            Ok(())
+        })?;
         Ok(marks)
     }
 
     /// Writes here at once, and with the next commit wherever else the state lies. If the process is killed, an event
     /// that was taken may be sent once more.
     fn write(&self, writes: Vec<Write>) -> Result<(), Error> {
-        let batch = super::commit::batch(&writes);
-        self.tree.apply_batch(batch).map_err(|source| self.failed("written", source))?;
+        self.ledger.write(&writes)?;
         self.written.extend(writes);
-        self.tree.flush().map(drop).map_err(|source| self.failed("flushed", source))
-    }
-
-    fn decode<T: serde::de::DeserializeOwned>(&self, key: &[u8], value: &[u8]) -> Result<T, Error> {
-        postcard::from_bytes(value).map_err(|source| self.broken(key, source))
-    }
-
-    fn broken(&self, key: &[u8], source: postcard::Error) -> Error {
-        super::load::broken(&self.directory, key, source)
-    }
-
-    fn failed(&self, doing: &'static str, source: sled::Error) -> Error {
-        Error::Io { directory: self.directory.clone(), doing, source }
+        self.ledger.flush()
     }
 }
 

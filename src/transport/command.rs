@@ -1,5 +1,6 @@
 //! What the outside may ask of the modeler, which alone has the state.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -37,6 +38,11 @@ pub enum Command {
         /// The way back.
         reply: oneshot::Sender<Result<usize, NotGivenUp>>,
     },
+    /// Everything that is on disk at this moment, as a backup; or why there is none.
+    Backup {
+        /// The way back.
+        reply: oneshot::Sender<Result<Pieces, String>>,
+    },
     /// Change the topics as an operator wants it; answers when the change is on disk.
     Operate {
         /// What to do.
@@ -61,6 +67,15 @@ pub struct Moment {
     pub state: Arc<State>,
     /// The version in force.
     pub model: Arc<TopicModel>,
+}
+
+/// Bytes that are read piece by piece, beside the modeler.
+pub struct Pieces(pub Box<dyn Iterator<Item = std::io::Result<Vec<u8>>> + Send>);
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pieces")
+    }
 }
 
 /// The modeler has gone, or is not in this process.

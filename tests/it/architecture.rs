@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A room's folder or file in `src/`, the rooms that it may name, and the outside things that it must not.
 const FLOORS: &[(&[&str], &[&str], &[&str])] = &[
-    (&["built", "secret", "visible"], &["built", "secret", "visible"], PURE),
+    (&["built", "disk", "secret", "visible"], &["built", "disk", "secret", "visible"], PURE),
     (&["kernel"], &["kernel"], PURE),
     (&["cluster"], &["kernel", "cluster"], PURE),
     (&["ann"], &["kernel", "ann"], PURE),
@@ -72,9 +72,10 @@ const fn with_model(room: &'static str) -> [&'static str; 12] {
     ]
 }
 
-const fn with_records(room: &'static str) -> [&'static str; 13] {
+const fn with_records(room: &'static str) -> [&'static str; 14] {
     [
         "built",
+        "disk",
         "secret",
         "kernel",
         "ann",

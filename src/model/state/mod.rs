@@ -10,6 +10,7 @@ pub mod diff;
 mod draft;
 mod enact;
 pub mod ended;
+mod faults;
 mod forget;
 pub mod held;
 pub mod operate;

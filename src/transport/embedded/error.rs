@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::disk::way_out;
+
 /// What can go wrong between the daemon and its files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -60,7 +62,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// An output file cannot be opened, written or synced.
-    #[error("cannot write `{}`; check that you may write to its folder, and that the disk has room", path.display())]
+    #[error("cannot write `{}`: {}", path.display(), way_out(source, "output.directory"))]
     Write {
         /// The file.
         path: PathBuf,
