@@ -4,7 +4,7 @@
 //! A proxy is taken from the environment (`HTTPS_PROXY`, `NO_PROXY`), but never for the loopback.
 
 use std::fmt::{self, Write as _};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,7 +13,15 @@ use ureq::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 pub use ureq::Body;
 pub use ureq::http;
 
+#[cfg(feature = "https")]
+mod known;
+
+#[cfg(feature = "https")]
+pub use self::known::CertificateError;
 use crate::built::Without;
+
+/// How long it may take to find a host and to connect to it.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// An exchange that failed. Holds no address: it may carry a token.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +44,50 @@ pub enum Error {
     /// The thread that made the exchange is gone.
     #[error("the exchange was ended from inside")]
     Ended,
+}
+
+/// What went wrong in an exchange, as far as somebody can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody is there.
+    Away,
+    /// Somebody is there, and takes too long.
+    Late,
+    /// The other side speaks no TLS, or cannot show who it is.
+    Tls,
+    /// Anything else.
+    Other,
+}
+
+impl Error {
+    /// What went wrong.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::NoAnswer(ureq::Error::HostNotFound | ureq::Error::ConnectionFailed) => Trouble::Away,
+            Self::NoAnswer(ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)) => {
+                Trouble::Away
+            }
+            Self::NoAnswer(ureq::Error::Timeout(_)) => Trouble::Late,
+            #[cfg(feature = "https")]
+            Self::NoAnswer(ureq::Error::Rustls(_)) => Trouble::Tls,
+            Self::NoAnswer(ureq::Error::Io(error)) | Self::BrokeOff(error) => of_io(error),
+            _ => Trouble::Other,
+        }
+    }
+}
+
+fn of_io(error: &std::io::Error) -> Trouble {
+    #[cfg(feature = "https")]
+    if error.get_ref().and_then(|inner| inner.downcast_ref::<tokio_rustls::rustls::Error>()).is_some() {
+        return Trouble::Tls;
+    }
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            Trouble::Away
+        }
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => Trouble::Late,
+        _ => Trouble::Other,
+    }
 }
 
 /// An address that cannot be asked.
@@ -157,25 +209,20 @@ pub struct Answer {
 impl Client {
     /// A client; opens no connection.
     pub fn new(patience: Patience) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("topicd/", env!("CARGO_PKG_VERSION")));
-        let config = match patience {
-            Patience::Whole(time) => config.timeout_global(Some(time)),
-            Patience::Step(time) => config
-                .timeout_resolve(Some(time))
-                .timeout_connect(Some(time))
-                .timeout_recv_response(Some(time))
-                .timeout_per_read(Some(time)),
-        };
-        #[cfg(feature = "https")]
-        let config = config.tls_config(
-            // The system's certificates, so that a company's own authority counts.
-            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
-        );
-        Self(config.build().new_agent())
+        Self(config(patience).new_agent())
+    }
+
+    /// Likewise; also trusts whoever shows the first certificate in `pem`.
+    ///
+    /// # Errors
+    /// There is none in it.
+    #[cfg(feature = "https")]
+    pub fn trusting(patience: Patience, pem: &[u8]) -> Result<Self, CertificateError> {
+        use ureq::unversioned::resolver::DefaultResolver;
+        use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
+        let connector = ConnectProxyConnector::default().chain(TcpConnector::default());
+        let connector = connector.chain(known::TlsConnector::trusting(pem)?);
+        Ok(Self(ureq::Agent::with_parts(config(patience), connector, DefaultResolver::default())))
     }
 
     /// Sends `request` to `address` and returns with the answer's head. Blocks.
@@ -227,6 +274,28 @@ impl Client {
         let exchange = move || client.exchange(&address, request, most);
         tokio::task::spawn_blocking(exchange).await.unwrap_or(Err(Error::Ended))
     }
+}
+
+fn config(patience: Patience) -> ureq::config::Config {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("topicd/", env!("CARGO_PKG_VERSION")));
+    let config = match patience {
+        Patience::Whole(time) => config.timeout_global(Some(time)),
+        Patience::Step(time) => config
+            .timeout_resolve(Some(time.min(CONNECT)))
+            .timeout_connect(Some(time.min(CONNECT)))
+            .timeout_recv_response(Some(time))
+            .timeout_per_read(Some(time)),
+    };
+    #[cfg(feature = "https")]
+    let config = config.tls_config(
+        // The system's certificates, so that a company's own authority counts.
+        ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
+    );
+    config.build()
 }
 
 #[cfg(test)]

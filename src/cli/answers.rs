@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use serde_json::json;
 
 use crate::bertopic::write::Export;
+use crate::cli::Settings;
 use crate::cli::running::Running;
 use crate::config::Config;
 use crate::embed::Embedder;
@@ -63,14 +64,21 @@ pub(super) struct Here<'a> {
 
 impl<'a> Answers<'a> {
     /// Finds out who can answer.
-    pub(super) fn find(config: &'a Config) -> anyhow::Result<Self> {
+    pub(super) fn find(settings: &Settings, config: &'a Config) -> anyhow::Result<Self> {
+        if let Some(url) = &settings.url {
+            return Ok(Self::Daemon(Running::at(url, config)?));
+        }
         match Store::open_existing(&config.state.directory, config.bounds.seen) {
             Ok((store, identity)) => {
                 let (state, _) = store.load(identity.dim, config.bounds)?;
                 let model = state.model()?;
                 Ok(Self::State(Box::new(Here { config, store, state, model, encoder: identity.encoder })))
             }
-            Err(store::Error::Locked { .. }) => Ok(Self::Daemon(Running::of(config))),
+            Err(store::Error::Locked { .. }) => Ok(Self::Daemon(Running::of(config)?)),
+            Err(error @ store::Error::Empty { .. }) => match Running::named(config)? {
+                Some(running) => Ok(Self::Daemon(running)),
+                None => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         }
     }

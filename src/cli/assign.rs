@@ -22,7 +22,7 @@ pub(super) struct Assign {
 impl Assign {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let answers = Answers::find(&config)?;
+        let answers = Answers::find(settings, &config)?;
         let text = arguments::stdin()?;
         let texts: Vec<&str> =
             if self.whole { vec![text.trim()] } else { text.lines().map(str::trim).collect() };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::exit::{MISTAKE, Usage, in_full};
-use crate::cli::{Settings, print, print_json};
+use crate::cli::{Settings, print, print_json, running};
 use crate::client::http::Request;
-use crate::client::{self, Address, Answer, Client, Patience};
+use crate::client::{Address, Answer, Patience};
 use crate::config::{self, Config};
 use crate::daemon;
 use crate::http::INSTANCE;
@@ -90,13 +90,17 @@ impl Findings {
     fn unready(config: &Config) -> Self {
         let announced =
             announcement::read(&config.state.directory).and_then(|Announcement { url, instance }| {
-                let answer = readiness(&url).ok()?;
+                let answer = readiness(&config.http, &url).ok()?;
                 let is_own =
                     answer.headers.get(INSTANCE).is_some_and(|found| found.as_bytes() == instance.as_bytes());
                 is_own.then_some((url, Ok(answer)))
             });
         // While it starts, it has announced nothing yet.
-        let (url, answer) = announced.unwrap_or_else(|| (config.http.base(), readiness(&config.http.base())));
+        let (url, answer) = announced.unwrap_or_else(|| {
+            let base = config.http.base();
+            let answer = readiness(&config.http, &base);
+            (base, answer)
+        });
         let mistakes = match answer {
             Ok(answer) if answer.status.is_success() => Vec::new(),
             Ok(answer) => not_ready(&url, &answer),
@@ -108,12 +112,11 @@ impl Findings {
     }
 }
 
-fn readiness(url: &str) -> Result<Answer, String> {
+fn readiness(http: &config::Http, url: &str) -> Result<Answer, String> {
     let address = Address::parse(&format!("{url}/readyz")).map_err(|error| error.to_string())?;
-    let client = Client::new(Patience::Whole(PATIENCE));
-    client
-        .exchange(&address, Request::new(Vec::new()), MOST_BYTES)
-        .map_err(|error: client::Error| error.to_string())
+    let client =
+        running::client(http, url, Patience::Whole(PATIENCE)).map_err(|error| format!("{error:#}"))?;
+    client.exchange(&address, Request::new(Vec::new()), MOST_BYTES).map_err(|error| error.to_string())
 }
 
 /// What the daemon lacks, a line each.

@@ -52,7 +52,7 @@ impl Demo {
         let commands = commands(self.called.as_deref(), &config);
         let tell = |text: String| if settings.json { Ok(()) } else { print(&text) };
         tell(format!("ask it in another terminal, during the demo and after it:\n{commands}"))?;
-        let settings = Settings { config: Some(config), set: settings.set.clone(), json: settings.json };
+        let settings = Settings { config: Some(config), ..settings.clone() };
         let code = Run::with_events(self.exit_at_end).run(&settings)?;
         tell(format!("the demo has ended, its topics stay:\n{commands}"))?;
         Ok(code)

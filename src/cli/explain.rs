@@ -27,7 +27,7 @@ pub(super) struct Explain {
 impl Explain {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let answers = Answers::find(&config)?;
+        let answers = Answers::find(settings, &config)?;
         let explanation = if self.id == "-" {
             let text = arguments::stdin()?;
             if text.trim().is_empty() {

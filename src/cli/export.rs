@@ -26,7 +26,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let export = Answers::find(&config)?.export()?;
+        let export = Answers::find(settings, &config)?.export()?;
         export.write(&self.folder, self.embedding_model.as_deref())?;
         if settings.json {
             print_json(&serde_json::json!({ "folder": self.folder, "topics": export.topics.len() }))?;

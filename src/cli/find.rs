@@ -52,7 +52,7 @@ impl Find {
                 "the text to find topics by is empty; write e.g. topicd find \"climate change\"".to_owned()
             ));
         }
-        let found = Answers::find(&config)?.nearest(&asked, self.limit)?;
+        let found = Answers::find(settings, &config)?.nearest(&asked, self.limit)?;
         if settings.json {
             print_json(&found)?;
         } else {

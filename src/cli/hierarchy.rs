@@ -39,7 +39,7 @@ pub(super) struct OverTime {
 impl Hierarchy {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let tree = Answers::find(&config)?.hierarchy()?;
+        let tree = Answers::find(settings, &config)?.hierarchy()?;
         if settings.json {
             print_json(&tree)?;
             return Ok(ExitCode::SUCCESS);
@@ -90,7 +90,7 @@ fn draw(nodes: &[Node], apart: f64, table: &mut Table) {
 impl OverTime {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let mut found = Answers::find(&config)?.over_time()?;
+        let mut found = Answers::find(settings, &config)?.over_time()?;
         let all = found.topics.len();
         found.topics.truncate(self.limit);
         if settings.json {

@@ -76,6 +76,9 @@ struct Settings {
     /// One setting, e.g. `refit.min_cluster_size=30`; stronger than file and environment
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Ask the daemon at this address, in place of the one that has the state open
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
     /// Print JSON for programs in place of text for people; errors too, on stderr
     #[arg(long, global = true)]
     json: bool,
@@ -117,9 +120,27 @@ enum Command {
     Man(man::Man),
 }
 
+impl Command {
+    /// True if no daemon has a part in it.
+    fn asks_nobody(&self) -> bool {
+        use Command::{Check, Completions, Demo, Evaluate, Fit, Man, Model, Reembed, Run, Setup, State};
+        match self {
+            State(command) => !command.asks(),
+            Setup(_) | Demo(_) | Run(_) | Fit(_) | Evaluate(_) | Model(_) | Reembed(_) => true,
+            Check(_) | Completions(_) | Man(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Cli {
     /// Does what was asked.
     fn run(self) -> anyhow::Result<ExitCode> {
+        if self.settings.url.is_some() && self.command.asks_nobody() {
+            anyhow::bail!(exit::Usage(
+                "`--url` is for commands that ask about topics, or change them".to_owned()
+            ));
+        }
         match self.command {
             Command::Setup(command) => command.run(),
             Command::Demo(command) => command.run(&self.settings),

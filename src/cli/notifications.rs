@@ -39,7 +39,7 @@ enum Command {
 impl Notifications {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let answers = Answers::find(&config)?;
+        let answers = Answers::find(settings, &config)?;
         match self.command {
             None => {
                 let told = answers.notifications()?;

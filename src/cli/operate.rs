@@ -169,7 +169,7 @@ impl Forget {
 
 fn carry_out(settings: &Settings, action: &Action) -> anyhow::Result<ExitCode> {
     let config = settings.load()?;
-    let done = Answers::find(&config)?.operate(action)?;
+    let done = Answers::find(settings, &config)?.operate(action)?;
     if settings.json {
         print_json(&done)?;
     } else {

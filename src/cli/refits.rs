@@ -29,7 +29,7 @@ pub(super) struct Refits {
 impl Refits {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let mut reports = Answers::find(&config)?.refits()?;
+        let mut reports = Answers::find(settings, &config)?.refits()?;
         if let Some(number) = self.number {
             let found = reports.into_iter().find(|report| report.number == number);
             let report = found.with_context(|| {

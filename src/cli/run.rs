@@ -78,7 +78,7 @@ impl Run {
             () = stop.cancelled() => return Ok(()),
         };
         if self.events {
-            print(&format!("live page: http://{}/\n", daemon.address))?;
+            print(&format!("live page: {}/\n", daemon.url))?;
             tokio::spawn(show_events(daemon.news.clone(), json));
         }
         daemon.ended().await

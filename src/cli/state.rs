@@ -55,11 +55,16 @@ enum Command {
 }
 
 impl StateCommand {
+    /// True if a daemon may answer.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self.command, Command::Backup { .. })
+    }
+
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
         match self.command {
             Command::Backup { dir } => {
-                let contents = back_up(&config, &dir)?;
+                let contents = back_up(settings, &config, &dir)?;
                 report("backed up", &contents, &dir, settings)?;
             }
             Command::Restore { dir } => {
@@ -72,7 +77,10 @@ impl StateCommand {
     }
 }
 
-fn back_up(config: &Config, dir: &Path) -> anyhow::Result<Contents> {
+fn back_up(settings: &Settings, config: &Config, dir: &Path) -> anyhow::Result<Contents> {
+    if let Some(url) = &settings.url {
+        return back_up_from(&Running::at(url, config)?, dir);
+    }
     let failed = || format!("the backup in `{}` cannot be written", dir.display());
     match Store::open_existing(&config.state.directory, config.bounds.seen) {
         Ok((store, _)) => {
@@ -82,13 +90,15 @@ fn back_up(config: &Config, dir: &Path) -> anyhow::Result<Contents> {
             }
             Ok(writing.end()?)
         }
-        Err(store::Error::Locked { .. }) => {
-            let mut writing = Writing::begin(dir)?;
-            Running::of(config).save("v1/state/backup", &mut writing)?;
-            Ok(writing.end()?)
-        }
+        Err(store::Error::Locked { .. }) => back_up_from(&Running::of(config)?, dir),
         Err(error) => Err(error.into()),
     }
+}
+
+fn back_up_from(running: &Running, dir: &Path) -> anyhow::Result<Contents> {
+    let mut writing = Writing::begin(dir)?;
+    running.save("v1/state/backup", &mut writing)?;
+    Ok(writing.end()?)
 }
 
 fn report(done: &str, contents: &Contents, place: &Path, settings: &Settings) -> anyhow::Result<()> {

@@ -31,7 +31,7 @@ pub(super) struct Topics {
 impl Topics {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let answers = Answers::find(&config)?;
+        let answers = Answers::find(settings, &config)?;
         let mut record = answers.topics()?;
         let all = record.topics.len();
         record.topics.truncate(self.limit);
@@ -94,7 +94,7 @@ pub(super) struct Topic {
 impl Topic {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let topic = Answers::find(&config)?.topic(self.id)?;
+        let topic = Answers::find(settings, &config)?.topic(self.id)?;
         if settings.json {
             print_json(&topic)?;
         } else {

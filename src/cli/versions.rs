@@ -42,7 +42,7 @@ pub(super) struct Differences {
 impl Versions {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let mut versions = Answers::find(&config)?.versions()?;
+        let mut versions = Answers::find(settings, &config)?.versions()?;
         versions.truncate(self.limit);
         if settings.json {
             print_json(&versions)?;
@@ -80,7 +80,7 @@ fn table(versions: &[VersionRecord]) -> Table {
 impl Differences {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let answers = Answers::find(&config)?;
+        let answers = Answers::find(settings, &config)?;
         let (from, to) = match (self.from, self.to) {
             (Some(from), Some(to)) => (from, to),
             (from, _) => {

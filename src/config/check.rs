@@ -55,8 +55,15 @@ pub struct Config {
     /// How much is logged, and how.
     pub log: logs::Checked,
     embed_name: String,
+    provenance: Provenance,
+}
+
+/// Where a configuration came from.
+#[derive(Debug, Clone)]
+struct Provenance {
     files: Vec<PathBuf>,
     fingerprint: Fingerprint,
+    names_daemon: bool,
 }
 
 impl Config {
@@ -65,18 +72,24 @@ impl Config {
         &self.embed_name
     }
 
-    /// The files that it was read from: its own, and those of secrets.
+    /// The files that it rests on: its own, and those of secrets and of TLS.
     pub fn files(&self) -> &[PathBuf] {
-        &self.files
+        &self.provenance.files
+    }
+
+    /// True if somebody said where the daemon listens; false if that is the default.
+    pub fn names_daemon(&self) -> bool {
+        self.provenance.names_daemon
     }
 
     /// The keys that are set to something else in `other`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        self.fingerprint.differences(&other.fingerprint)
+        self.provenance.fingerprint.differences(&other.provenance.fingerprint)
     }
 }
 
-/// Checks every section of what was given, which was read from `files`; `None` if one of them cannot be used, with the reasons in `mistakes`.
+/// Checks every section of what was given, which was read from `files`; `None` if one of them cannot be used, with the
+/// reasons in `mistakes`.
 pub(super) fn check(
     schema: &Schema,
     given: &[Given],
@@ -113,7 +126,8 @@ pub(super) fn check(
     let shutdown = sections.judge("shutdown", Shutdown::check);
     let log = sections.judge("log", |p: logs::Params| p.check().map_err(text));
     let ((embed, embed_name), assign, refit, keywords, state) = (embed?, assign?, refit?, keywords?, state?);
-    let ((source, is_kafka), kafka, label, output) = (source?, Some(kafka?), label?, output?);
+    let ((source, is_kafka), kafka, label) = (source?, Some(kafka?), label?);
+    let (output, http) = (output?, http?);
     if !is_kafka {
         mistakes.extend(apart(given, &source, &state, &output));
     }
@@ -129,11 +143,10 @@ pub(super) fn check(
         output,
         embed,
         embed_name,
-        files,
-        fingerprint: Fingerprint::of(schema, given),
+        provenance: provenance(schema, given, files, &http),
         keywords,
         seeds: seeds?,
-        http: http?,
+        http,
         webhook: webhook?,
         shutdown: shutdown?,
         log: log?,
@@ -182,6 +195,12 @@ fn whole(path: &Path) -> PathBuf {
         whole = fs_err::canonicalize(&whole).unwrap_or(whole);
     }
     whole
+}
+
+fn provenance(schema: &Schema, given: &[Given], mut files: Vec<PathBuf>, http: &Http) -> Provenance {
+    files.extend(http.files());
+    let names_daemon = given.iter().any(|one| one.path == "http.listen");
+    Provenance { files, fingerprint: Fingerprint::of(schema, given), names_daemon }
 }
 
 /// How much the state keeps.

@@ -1,7 +1,7 @@
 //! The sections whose keys in the file differ from their room's parameters, or that belong to no room.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::built::Without;
 use crate::client::Address;
 use crate::embed;
-use crate::http::Door;
+use crate::http::{Door, Tls, TlsError};
 use crate::model::operate::MOST_LABEL_CHARACTERS;
 use crate::secret::Secret;
 use crate::transport::brokers::Guarantee;
@@ -278,6 +278,8 @@ pub struct Http {
     hosts: Vec<String>,
     read_token: Secret,
     write_token: Secret,
+    tls_certificate: PathBuf,
+    tls_key: PathBuf,
 }
 
 /// What an address beyond the loopback needs.
@@ -306,17 +308,45 @@ impl Http {
                 self.listen.port()
             ));
         }
-        Ok(self)
+        let missing = |path: &PathBuf| path.as_os_str().is_empty();
+        match (missing(&self.tls_certificate), missing(&self.tls_key)) {
+            (false, true) => {
+                Err("`tls_certificate` is set but must have `http.tls_key` beside it".to_owned())
+            }
+            (true, false) => {
+                Err("`tls_key` is set but must have `http.tls_certificate` beside it".to_owned())
+            }
+            (false, false) if !cfg!(feature = "https") => {
+                Err(format!("`tls_certificate` is set but {}", Without("https")))
+            }
+            _ => Ok(self),
+        }
     }
 
-    /// Whom the door of the daemon `instance` lets in.
-    pub fn door(&self, instance: &str) -> Door {
-        Door {
+    /// Whom the door of the daemon `instance` lets in. Reads the files of TLS.
+    ///
+    /// # Errors
+    /// They cannot be used.
+    pub fn door(&self, instance: &str) -> Result<Door, TlsError> {
+        let tls = self.certificate().map(|certificate| Tls::read(certificate, &self.tls_key)).transpose()?;
+        Ok(Door {
             instance: instance.to_owned(),
             hosts: self.hosts.clone(),
             read: self.read_token.clone(),
             write: self.write_token.clone(),
-        }
+            tls,
+        })
+    }
+
+    /// The certificate of the daemon, if it speaks TLS.
+    pub fn certificate(&self) -> Option<&Path> {
+        Some(self.tls_certificate.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The files of TLS, if it is wanted.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let files = self.certificate().map(|certificate| [certificate.to_owned(), self.tls_key.clone()]);
+        files.into_iter().flatten()
     }
 
     /// Where the other nodes of a cluster reach the daemon that listens at `address`.
@@ -326,9 +356,10 @@ impl Http {
         }
         let name = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         match name.trim() {
-            "" => base(address),
-            name if address.ip().is_unspecified() => format!("http://{name}:{}", address.port()),
-            _ => base(address),
+            name if address.ip().is_unspecified() && !name.is_empty() => {
+                format!("{}://{name}:{}", self.scheme(), address.port())
+            }
+            _ => self.base_at(address),
         }
     }
 
@@ -339,20 +370,24 @@ impl Http {
 
     /// Where a command on the same machine reaches the daemon that listens at `http.listen`.
     pub fn base(&self) -> String {
-        base(self.listen)
+        self.base_at(self.listen)
     }
-}
 
-/// Where a command on the same machine reaches a daemon that listens at `address`: `http://HOST:PORT`.
-pub fn base(mut address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        // "Any address" is one to listen on, and a proxy would be asked for it.
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+    /// Likewise, where it listens at `address`: `http://HOST:PORT`, or https.
+    pub fn base_at(&self, mut address: SocketAddr) -> String {
+        if address.ip().is_unspecified() {
+            // "Any address" is one to listen on, and a proxy would be asked for it.
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        format!("{}://{address}", self.scheme())
     }
-    format!("http://{address}")
+
+    fn scheme(&self) -> &'static str {
+        if self.certificate().is_some() { "https" } else { "http" }
+    }
 }
 
 /// An address and a port, or a host's name and a port. Of several addresses the first of IPv4, which is there wherever

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::daemon::describe::describer;
 use crate::daemon::descriptors;
 use crate::daemon::reload::{Live, Load, Reloader};
@@ -39,8 +39,8 @@ use crate::transport::kafka;
 
 /// A daemon that is running.
 pub struct Daemon {
-    /// Where HTTP is served.
-    pub address: SocketAddr,
+    /// Where HTTP is served: scheme, host and port.
+    pub url: String,
     /// What was told last.
     pub news: watch::Receiver<News>,
     pub(super) commands: mpsc::Sender<Command>,
@@ -87,6 +87,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Certificate and key of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] http::TlsError),
     /// Commands could not learn where this daemon is.
     #[error("the daemon's address cannot be written beside its state")]
     Announce(#[source] std::io::Error),
@@ -160,7 +163,7 @@ pub(super) struct OpenDoor {
 impl OpenDoor {
     /// Who reigns if this process does, and where it answers.
     #[cfg(feature = "kafka")]
-    pub(super) fn reigning(&self, http: &config::Http) -> Reigning {
+    pub(super) fn reigning(&self, http: &crate::config::Http) -> Reigning {
         let (url, instance) = (http.advertised(self.address), self.instance.clone());
         Reigning { url, instance, since_ms: pipeline::now_ms() }
     }
@@ -216,7 +219,7 @@ impl Daemon {
         }
         let mut loops = Loops::new(stop.clone(), config.shutdown, telemetry.clone());
         let instance = format!("{:016x}", rand::random::<u64>());
-        let live = Arc::new(Live::new(&config, &instance));
+        let live = Arc::new(Live::new(&config, &instance)?);
         let (reloads, asked) = mpsc::channel(1);
         let (again, changes) = (config.clone(), live.clone());
         let reloader =
@@ -319,9 +322,10 @@ impl Site {
         let OpenDoor { address, instance, inside } = door;
         let Windows { version, overview, commands, news, modeling } = windows;
         let directory = &config.state.directory;
+        let url = config.http.base_at(address);
         // An assigner has no state.
         if directory.is_dir() {
-            let announcement = Announcement { url: config::base(address), instance };
+            let announcement = Announcement { url: url.clone(), instance };
             announcement::write(directory, &announcement).map_err(Error::Announce)?;
         }
         let sources = http::Sources {
@@ -335,12 +339,13 @@ impl Site {
             keywords: config.parameters.keywords,
             assign: live.rule(),
             reloads,
+            doors: live.door(),
             modeling,
             telemetry,
             stop,
         };
         inside.open(sources);
-        Ok(Daemon { address, news, commands, loops })
+        Ok(Daemon { url, news, commands, loops })
     }
 }
 

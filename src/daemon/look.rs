@@ -26,6 +26,7 @@ pub fn look(config: &Config) -> Vec<Error> {
         seeds.map_err(|error| seeds::Error::from(error).into()),
         state(&config.state.directory, identity.as_ref()).map_err(Error::from),
         if config.kafka.is_some() { Ok(()) } else { outputs(config).map_err(Error::from) },
+        config.http.door("").map(drop).map_err(Error::from),
         address(config),
     ] {
         refused.extend(found.err());

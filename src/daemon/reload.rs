@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
-use crate::http::{Door, Refused, Reload};
+use crate::http::{Door, Refused, Reload, TlsError};
 use crate::model::assign;
 use crate::notify::webhook::Webhook;
 use crate::pipeline::modeler::Settings;
@@ -33,14 +33,14 @@ pub(super) struct Live {
 
 impl Live {
     /// As `config` has it, for the daemon `instance`.
-    pub(super) fn new(config: &Config, instance: &str) -> Self {
-        Self {
+    pub(super) fn new(config: &Config, instance: &str) -> Result<Self, TlsError> {
+        Ok(Self {
             settings: watch::Sender::new(settings(config)),
             rule: watch::Sender::new(config.parameters.assign.clone()),
-            door: watch::Sender::new(Arc::new(config.http.door(instance))),
+            door: watch::Sender::new(Arc::new(config.http.door(instance)?)),
             receivers: watch::Sender::new(config.webhook.clone().map(Webhook::new)),
             instance: instance.to_owned(),
-        }
+        })
     }
 
     /// For the modeler.
@@ -63,10 +63,10 @@ impl Live {
         self.receivers.subscribe()
     }
 
-    fn set(&self, config: &Config) {
+    fn set(&self, config: &Config, door: Door) {
         self.settings.send_replace(settings(config));
         self.rule.send_replace(config.parameters.assign.clone());
-        self.door.send_replace(Arc::new(config.http.door(&self.instance)));
+        self.door.send_replace(Arc::new(door));
         self.receivers.send_replace(config.webhook.clone().map(Webhook::new));
     }
 }
@@ -124,10 +124,12 @@ impl Reloader {
         if !fixed.is_empty() {
             return Err(Refused::NeedsRestart(fixed));
         }
+        let door = config.http.door(&self.live.instance);
+        let door = door.map_err(|error| Refused::Broken(format!("{:#}", anyhow::Error::from(error))))?;
         if let Some(log) = &self.log {
             log.set_level(&config.log).map_err(|error| broken(&error))?;
         }
-        self.live.set(&config);
+        self.live.set(&config, door);
         self.config = config;
         Ok(changed)
     }

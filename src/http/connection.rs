@@ -26,6 +26,7 @@ use super::opening::Inside;
 use super::passage::Passage;
 use super::problem;
 use super::seats::{Seat, Seats};
+use super::tls::Tls;
 
 /// How long requests under way may take once the daemon has stopped.
 const GRACE: Duration = Duration::from_secs(1);
@@ -80,7 +81,26 @@ impl Connection {
     async fn run(self, stream: TcpStream) {
         // A connection that breaks is its client's matter.
         let _broken = prepare(&stream);
-        let _broken = self.converse(stream).await;
+        let _broken = match self.passage.tls() {
+            None => self.converse(stream).await,
+            Some(tls) => match self.greet(&tls, stream).await {
+                Some(stream) => self.converse(stream).await,
+                None => Ok(()),
+            },
+        };
+    }
+
+    /// `stream` under TLS, if the client can do it, and in time.
+    async fn greet(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+    ) -> Option<impl AsyncRead + AsyncWrite + Unpin + use<>> {
+        tokio::select! {
+            greeted = timeout(self.limits.head, tls.accept(stream)) => greeted.ok()?.ok(),
+            () = self.seat.cleared().cancelled_owned() => None,
+            () = self.stop.cancelled() => None,
+        }
     }
 
     /// Answers requests until the client leaves, breaks a rule, or must give up its seat.

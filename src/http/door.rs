@@ -15,6 +15,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::INSTANCE;
 use super::problem::Failure;
+use super::tls::Tls;
+use crate::client::{Client, Patience};
 use crate::secret::Secret;
 
 /// Whom the door lets in.
@@ -28,6 +30,8 @@ pub struct Door {
     pub read: Secret,
     /// Lets in whoever reads or changes something; empty for everybody, unless `read` is set: then for nobody.
     pub write: Secret,
+    /// The daemon's own proof; none for plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 const INSTANCE_HEADER: header::HeaderName = header::HeaderName::from_static(INSTANCE);
@@ -47,6 +51,11 @@ impl Door {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, ask);
         }
         response
+    }
+
+    /// Asks another node, which may show the same certificate.
+    pub(super) fn client(&self, patience: Patience) -> Client {
+        self.tls.as_ref().map_or_else(|| Client::new(patience), |tls| tls.client(patience))
     }
 
     /// Why a request may not come in.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Sources;
 use super::problem::Failure;
-use crate::client::{self, Address, Client, Patience};
+use crate::client::{self, Address, Patience};
 use crate::record::model::Reigning;
 
 /// The header of an answer that the modeler gave in this node's place: the modeler's address.
@@ -58,16 +58,16 @@ pub(super) async fn to_modeler(State(sources): State<Sources>, request: Request,
     let also_here = request.method() == Method::GET && request.uri().path() == ALSO_HERE;
     let (parts, body) = request.into_parts();
     let again = also_here.then(|| Request::from_parts(parts.clone(), Body::empty()));
-    match (passed_on(&sources.modeling, Request::from_parts(parts, body)).await, again) {
+    match (passed_on(&sources, Request::from_parts(parts, body)).await, again) {
         (Ok(response), _) => response,
         (Err(_), Some(request)) => next.run(request).await,
         (Err(failure), None) => failure.into_response(),
     }
 }
 
-async fn passed_on(modeling: &Modeling, request: Request) -> Result<Response, Failure> {
+async fn passed_on(sources: &Sources, request: Request) -> Result<Response, Failure> {
     let unavailable = |why: String| Failure(StatusCode::SERVICE_UNAVAILABLE, why);
-    let Some(reigning) = modeling.elsewhere() else {
+    let Some(reigning) = sources.modeling.elsewhere() else {
         return Err(unavailable(
             "no process of the cluster is the modeler now; ask again in a while".to_owned(),
         ));
@@ -88,7 +88,7 @@ async fn passed_on(modeling: &Modeling, request: Request) -> Result<Response, Fa
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let away = |why: String| unavailable(format!("the modeler at `{url}` does not answer: {why}"));
     let address = Address::parse(&format!("{url}{path}")).map_err(|error| away(error.to_string()))?;
-    let client = Client::new(Patience::Step(PATIENCE));
+    let client = sources.doors.borrow().client(Patience::Step(PATIENCE));
     let answer = client.exchange_aside(&address, passed, MOST_ANSWERED).await;
     let answer = answer.map_err(|error| away(format!("{:#}", anyhow::Error::new(error))))?;
     let mut response = (answer.status, answer.body).into_response();

@@ -16,6 +16,11 @@ mod problem;
 mod questions;
 mod reload;
 mod seats;
+#[cfg(feature = "https")]
+mod tls;
+#[cfg(not(feature = "https"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 use std::sync::Arc;
 
@@ -33,6 +38,7 @@ pub use self::forward::Modeling;
 pub use self::limits::Limits;
 pub use self::opening::Inside;
 pub use self::reload::{Refused, Reload};
+pub use self::tls::{Tls, TlsError};
 use crate::embed::Embedder;
 use crate::keywords::{self, Tokenizer};
 use crate::model::assign;
@@ -54,6 +60,8 @@ pub struct Sources {
     pub commands: mpsc::Sender<Command>,
     /// The way to whoever reads the configuration anew.
     pub reloads: mpsc::Sender<Reload>,
+    /// The door in force.
+    pub doors: watch::Receiver<Arc<Door>>,
     /// Who has the state.
     pub modeling: Modeling,
     /// Where questions about the state are worked out.

@@ -16,6 +16,7 @@ use super::limits::Limits;
 use super::opening::Inside;
 use super::problem::{self, Failure};
 use super::seats::Seat;
+use super::tls::Tls;
 
 /// Bytes of a refused body that are read and dropped: most clients look for an answer only once all is sent.
 const MOST_DROPPED: usize = 256 << 20;
@@ -42,6 +43,11 @@ impl Passage {
     pub(super) fn new(doors: watch::Receiver<Arc<Door>>, inside: Inside, limits: Limits) -> Self {
         let room = Arc::new(Semaphore::new(limits.all_bodies));
         Self { doors, inside, limits, room, turns: Semaphore::new(limits.requests) }
+    }
+
+    /// How connections are to be kept from others, if they are.
+    pub(super) fn tls(&self) -> Option<Tls> {
+        self.doors.borrow().tls.clone()
     }
 
     /// The answer to a request of the connection that has `seat`.

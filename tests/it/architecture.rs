@@ -108,7 +108,8 @@ const UP_TO_PIPELINE: [&str; 15] = [
     "notify",
     "pipeline",
 ];
-const UP_TO_HTTP: [&str; 17] = [
+const UP_TO_HTTP: [&str; 18] = [
+    "built",
     "client",
     "secret",
     "kernel",

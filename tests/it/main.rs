@@ -24,5 +24,8 @@ mod reference;
 mod reload;
 mod schemas;
 mod stopping;
+#[cfg(feature = "https")]
+mod tls;
 mod topicd;
+mod url;
 mod webhook;
