@@ -66,7 +66,8 @@ impl Check {
             print_json(&serde_json::json!({ "mistakes": mistakes, "notes": notes }))?;
         } else {
             let said = if good { vec!["no mistakes".to_owned()] } else { mistakes };
-            said.iter().chain(&notes).try_for_each(|line| print(&format!("{line}\n")))?;
+            said.iter().try_for_each(|line| print(&format!("{line}\n")))?;
+            notes.iter().try_for_each(|note| print(&format!("note: {note}\n")))?;
         }
         Ok(if good { ExitCode::SUCCESS } else { bad })
     }

@@ -115,11 +115,15 @@ impl Schema {
     }
 
     /// The type that the key at `path` must have, in words.
-    pub(super) fn expected(&self, path: &str) -> &'static str {
+    pub(super) fn expected(&self, path: &str) -> String {
         match self.default_of(path) {
-            Some(Value::String(auto)) if auto == "auto" => "a whole number or a string such as \"auto\"",
-            Some(value) => type_in_words(value),
-            None => "a table",
+            Some(Value::String(auto)) if auto == "auto" => {
+                "a whole number or a string such as \"auto\"".to_owned()
+            }
+            Some(Value::Array(none)) if none.is_empty() => "a list such as [\"a\", \"b\"]".to_owned(),
+            Some(Value::Array(list)) => format!("a list such as {}", Value::Array(list.clone())),
+            Some(value) => type_in_words(value).to_owned(),
+            None => "a table".to_owned(),
         }
     }
 

@@ -236,6 +236,10 @@ fn each_kind_of_mistake_reads_well() {
             "[notify]\nmax_age = \"soon\"",
             "`notify.max_age` is \"soon\" (t.toml:2) but must be a time of at most a year, such as \"90m\", \"24h\" or \"7d\"",
         ),
+        (
+            "keywords.n_gram_range = 2",
+            "`keywords.n_gram_range` is 2 (t.toml:1) but must be a list such as [1, 1]",
+        ),
         ("[notify]\nsecret = [\"hush\"]", "`notify.secret` is a list (t.toml:2) but must be a string"),
         (
             "[output]\ndirectory = \"\"",

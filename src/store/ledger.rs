@@ -20,7 +20,7 @@ use crate::store::snapshot::Before;
 use crate::store::{Error, tree};
 
 /// The file that holds how many writes were on the disk: a number in decimal digits.
-const SEALED: &str = "sealed";
+pub(super) const SEALED: &str = "sealed";
 
 /// What the tree must hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,10 @@
 //! A state seen from outside: nothing is opened, made or changed.
 
 use std::fs::TryLockError;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 
 use crate::store::{Error, Identity, ledger};
 
@@ -61,7 +63,9 @@ fn path(directory: &Path) -> PathBuf {
 pub(super) fn tell(directory: &Path, identity: &Identity) {
     if self::identity(directory).as_ref() != Some(identity) {
         let told = serde_json::to_vec(identity).unwrap_or_default();
-        drop(fs_err::write(path(directory), told));
+        let mut options = fs_err::OpenOptions::new();
+        let file = options.create(true).truncate(true).write(true).mode(0o600).open(path(directory));
+        drop(file.and_then(|mut file| file.write_all(&told)));
     }
 }
 

@@ -254,9 +254,16 @@ fn no_byte_of_a_forgotten_text_is_left_in_the_files() {
     store.commit(&operate(&mut state, &forget), &done(3), true).unwrap();
     assert!(store.is_marked().unwrap());
     drop(store);
+    // What others keep in the folder or beside it stays.
+    let others = [folder.join("output/events.jsonl"), folder.with_file_name("state.old").join("db")];
+    for path in &others {
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, "mine").unwrap();
+    }
     let store = Store::open(&folder, &identity(), bounds().seen).unwrap();
     assert!(!store.is_marked().unwrap());
     assert!(!holds("secret text of 1"), "forgotten");
+    assert!(others.iter().all(|path| fs_err::read(path).unwrap() == b"mine"), "{others:?}");
     assert!(holds("secret text of 2"), "kept");
     let (loaded, checkpoint) = store.load(DIM, bounds()).unwrap();
     assert!(loaded == state && checkpoint.position(&Partition::new("p")) == 3);
@@ -265,14 +272,19 @@ fn no_byte_of_a_forgotten_text_is_left_in_the_files() {
 #[test]
 fn a_compaction_that_was_killed_between_its_renames_is_ended() {
     let folder = tempfile::tempdir().unwrap();
-    let [state, fresh, old] = ["state", "state.compact", "state.old"].map(|name| folder.path().join(name));
+    let [state, fresh, old] =
+        ["state", "state.topicd-new", "state.topicd-old"].map(|name| folder.path().join(name));
     drop(Store::open(&state, &identity(), 10).unwrap());
     fs_err::rename(&state, &fresh).unwrap();
     fs_err::create_dir(&old).unwrap();
+    for name in ["db", "output.jsonl"] {
+        fs_err::write(old.join(name), "old").unwrap();
+    }
     let (store, found) = Store::open_existing(&state, 10).unwrap();
     assert_eq!(found, identity());
     drop(store);
     assert!(!old.exists() && !fresh.exists());
+    assert_eq!(fs_err::read(state.join("output.jsonl")).unwrap(), b"old");
 }
 
 #[test]

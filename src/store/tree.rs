@@ -8,9 +8,15 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use crate::store::Error;
+use crate::store::ledger::SEALED;
 
 /// The file that holds everything but very large values.
 pub(super) const FILE: &str = "db";
+
+/// True for a name in a state's folder that is sled's, or the seal's.
+pub(super) fn is_own(name: &str) -> bool {
+    [FILE, "conf", "blobs", SEALED].contains(&name) || name.starts_with("snap.")
+}
 
 /// How long a state that is in use is asked for again: a process that was just stopped, or sled's own threads, let go of it
 /// a moment late.

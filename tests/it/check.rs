@@ -115,7 +115,10 @@ fn a_state_in_use_is_found_and_not_held() {
 fn a_source_that_is_not_set_is_noted() {
     let home = Home::new("").set("source.path=").set(&model("static-plain"));
     let (found, status) = said(&home, &["check"], &[]);
-    assert!(found.starts_with("no mistakes\n`source.path` is empty; set it") && status == Some(0), "{found}");
+    assert!(
+        found.starts_with("no mistakes\nnote: `source.path` is empty; set it") && status == Some(0),
+        "{found}"
+    );
 }
 
 #[test]
