@@ -126,8 +126,8 @@ impl Command {
         use Command::{Check, Completions, Demo, Evaluate, Fit, Man, Model, Reembed, Run, Setup, State};
         match self {
             State(command) => !command.asks(),
-            Setup(_) | Demo(_) | Run(_) | Fit(_) | Evaluate(_) | Model(_) | Reembed(_) => true,
-            Check(_) | Completions(_) | Man(_) => true,
+            Setup(_) | Demo(_) | Run(_) | Fit(_) | Evaluate(_) | Model(_) | Reembed(_) | Check(_)
+            | Completions(_) | Man(_) => true,
             _ => false,
         }
     }

@@ -240,6 +240,14 @@ fn each_kind_of_mistake_reads_well() {
             "keywords.n_gram_range = 2",
             "`keywords.n_gram_range` is 2 (t.toml:1) but must be a list such as [1, 1]",
         ),
+    ] {
+        assert_eq!(mistakes(text), expected);
+    }
+}
+
+#[test]
+fn each_kind_of_mistake_in_words_and_lists_reads_well() {
+    for (text, expected) in [
         ("[notify]\nsecret = [\"hush\"]", "`notify.secret` is a list (t.toml:2) but must be a string"),
         (
             "[output]\ndirectory = \"\"",
