@@ -1,4 +1,5 @@
 //! What stands in the place of TLS in a binary without it.
+#![expect(clippy::unused_async, reason = "the signatures are those of the room that this one stands for")]
 
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use crate::built::Without;
 use crate::client::{Client, Patience};
 
 /// There is none.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Tls {}
 
 /// Why certificate and key cannot be used.
