@@ -45,7 +45,7 @@ impl Embedding {
 
 impl Embedder {
     /// Embeds `texts` as [`Self::embed`] does. What cannot be embedded together is halved, down to one text, in at most
-    /// twice as many calls as there are texts; a text that is refused alone has [`TURNS`] more.
+    /// twice as many calls as there are texts; a text that is refused alone has `TURNS` more.
     ///
     /// # Errors
     /// The encoder embeds nothing now. No text is at fault, and the same call may succeed later.

@@ -1,5 +1,5 @@
 //! Events that somebody still has to be told: they stay on disk until they are taken. One that was given up stays too,
-//! marked as such, until it is sent again or [`MOST_GIVEN_UP`] younger ones were given up.
+//! marked as such, until it is sent again or `MOST_GIVEN_UP` younger ones were given up.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
