@@ -246,6 +246,7 @@ impl Daemon {
         telemetry.source_opened(move || lag.bytes());
         let (assigner_port, modeler_port) = ports(source, opened.outputs);
         telemetry.state_opened(&opened.state.totals());
+        telemetry.modeler_is_here(true);
 
         let (versions, version) = watch::channel(Arc::new(opened.state.model()?));
         let (overviews, overview) = watch::channel(Arc::new(opened.state.overview()));

@@ -84,7 +84,7 @@ impl Daemon {
             if role == Role::Modeler {
                 loops.depend_on("modeler");
             }
-            loops.spawn("modeler", lead.run());
+            loops.spawn_committing("modeler", lead.run());
         }
         let modeling = Modeling { here, proclaimed, instance: site.door.instance().to_owned() };
         site.open_door(loops, Windows { version, overview, commands, news: told, modeling })

@@ -128,6 +128,7 @@ impl Lead {
             Err(error) => Err(error.into()),
         };
         self.leads.send_replace(false);
+        self.telemetry.modeler_is_here(false);
         tokio::task::block_in_place(|| candidate.withdraw());
         reigned
     }

@@ -63,6 +63,8 @@ pub(super) struct Loops {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
     names: Vec<&'static str>,
     vital: Option<&'static str>,
+    /// Those that commit something, the vital one among them.
+    committing: Vec<&'static str>,
     stop: CancellationToken,
     /// Ends those that serve the others, once the vital one has ended.
     late: CancellationToken,
@@ -85,7 +87,8 @@ impl Loops {
         let late = CancellationToken::new();
         // A tenth is left to say who is late.
         let deadline = timeout.mul_f64(0.9);
-        Self { running: JoinSet::new(), names: Vec::new(), vital: None, stop, late, deadline, telemetry }
+        let (names, committing) = (Vec::new(), Vec::new());
+        Self { running: JoinSet::new(), names, vital: None, committing, stop, late, deadline, telemetry }
     }
 
     /// Cancelled after the vital loop has ended.
@@ -115,6 +118,18 @@ impl Loops {
         E: std::error::Error + Send + Sync + 'static,
     {
         self.depend_on(name);
+        self.spawn_committing(name, run);
+    }
+
+    /// Starts a loop that commits something, which may not be done if it is late.
+    pub(super) fn spawn_committing<E>(
+        &mut self,
+        name: &'static str,
+        run: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        self.committing.push(name);
         self.spawn(name, run);
     }
 
@@ -124,7 +139,7 @@ impl Loops {
     }
 
     /// Waits for all of them. A loop that fails, or the end of the vital one, stops the others; one that is late is
-    /// named in the log and left behind. That is an error as long as the vital one runs: something may not be committed.
+    /// named in the log and left behind. That is an error if it commits: something may not be done.
     pub(super) async fn ended(mut self) -> anyhow::Result<()> {
         let mut first_error = Ok(());
         let mut overdue = pin!(overdue(self.stop.clone(), self.deadline));
@@ -133,7 +148,7 @@ impl Loops {
                 next = self.running.join_next() => next,
                 () = &mut overdue => {
                     self.telemetry.loops_late(&self.names);
-                    let is_done = !self.names.iter().any(|running| Some(*running) == self.vital);
+                    let is_done = !self.names.iter().any(|running| self.committing.contains(running));
                     return if is_done { first_error } else { first_error.and(Err(Late(self.names).into())) };
                 }
             };

@@ -1,7 +1,8 @@
 //! What happened, in the past tense: each method logs it at its level and counts it.
 
+mod kafka;
+
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,6 @@ use crate::model::state::Totals;
 
 /// Causes of obstacles.
 const ENCODER: &str = "encoder";
-const REGISTRY: &str = "registry";
 /// Causes of nuisances.
 const LARGE_BATCH: &str = "large batch";
 const KEYWORDS: &str = "keywords";
@@ -75,7 +75,7 @@ impl Telemetry {
 
     /// Every metric in Prometheus's text format; nothing if one of them cannot be written, which is logged.
     pub fn render(&self) -> String {
-        self.metrics.source.lag_bytes.set(self.unread_bytes() as i64);
+        self.metrics.source_lag_bytes.set(self.unread_bytes() as i64);
         self.metrics.render().unwrap_or_else(|error| {
             error!(%error, "metrics cannot be written");
             String::new()
@@ -85,7 +85,7 @@ impl Telemetry {
     /// What keeps documents waiting, in words; nothing if the daemon is ready.
     pub fn obstacles(&self) -> Vec<String> {
         let committed = *self.committed.lock().unwrap_or_else(PoisonError::into_inner);
-        let stale = stale(committed.elapsed(), self.unread_bytes());
+        let stale = stale(committed.elapsed(), self.unread_bytes(), self.metrics.kafka.lag.records());
         self.obstacles.all().into_iter().chain(stale).collect()
     }
 
@@ -194,12 +194,6 @@ impl Telemetry {
         }
         let (documents, position, reason) = (rejections.len(), &first.position, first.reason.in_words());
         warn!(documents, first = %position, reason, "documents rejected");
-    }
-
-    /// Messages without a value were read and committed: some order nothing, some that a document is erased.
-    pub fn tombstones_read(&self, ignored: usize, forgotten: usize) {
-        self.metrics.source.tombstones.with_label_values(&["ignored"]).inc_by(ignored as u64);
-        self.metrics.source.tombstones.with_label_values(&["forgotten"]).inc_by(forgotten as u64);
     }
 
     /// A batch and what followed from it are on the disk; that took so long, and `documents` waited since `received`.
@@ -346,96 +340,6 @@ impl Telemetry {
         self.metrics.webhook.oldest.set(oldest_ms.unwrap_or_default() as f64 / 1000.0);
     }
 
-    /// librdkafka wrote a line to its log, at a level of syslog's.
-    pub fn kafka_logged(&self, level: i32, facility: &str, message: &str) {
-        if level <= 4 { warn!(facility, "{message}") } else { debug!(facility, "{message}") }
-    }
-
-    /// A broker, or the way to it, is not as it should be; the client tries on.
-    pub fn kafka_complained(&self, reason: &str) {
-        warn!(reason, "kafka complained");
-    }
-
-    /// The schema registry does not tell what a message says; the stream waits.
-    pub fn registry_missed(&self, error: &dyn std::error::Error) {
-        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        let why = format!("{error}{cause}");
-        if self.obstacles.stands(REGISTRY, &why, Instant::now()) {
-            error!(why, "schema registry missed");
-        }
-    }
-
-    /// The schema registry told what a message says, or is not asked any more.
-    pub fn registry_answered(&self) {
-        if let Some(waited) = self.obstacles.gone(REGISTRY) {
-            info!(?waited, "schema registry answers");
-        }
-    }
-
-    /// So many committed records of a partition wait to be read by this process.
-    pub fn kafka_lagged(&self, topic: &str, partition: i32, records: i64) {
-        self.metrics.source.kafka_lag.with_label_values(&[topic, &partition.to_string()]).set(records);
-    }
-
-    /// A partition went to another process, with what waits in it.
-    pub fn kafka_left(&self, topic: &str, partition: i32) {
-        // Unknown if it left before its first report.
-        drop(self.metrics.source.kafka_lag.remove_label_values(&[topic, &partition.to_string()]));
-    }
-
-    /// Partitions of a topic came to this process.
-    pub fn partitions_assigned(&self, partitions: usize) {
-        info!(partitions, "partitions assigned");
-    }
-
-    /// Partitions of a topic went to another process.
-    pub fn partitions_revoked(&self, partitions: usize) {
-        info!(partitions, "partitions revoked");
-    }
-
-    /// A transaction came to nothing; what was in it is done again.
-    pub fn transaction_failed(&self, why: &str) {
-        warn!(why, "transaction failed");
-    }
-
-    /// A topic of ours was missing and is there now.
-    pub fn topic_created(&self, topic: &str) {
-        info!(topic, "topic created");
-    }
-
-    /// Evidence that Kafka does not hold any more is given up: it was to be learned from offset `wanted` on, and `there` is
-    /// what is left.
-    pub fn evidence_given_up(&self, partition: &str, wanted: i64, there: &Range<i64>) {
-        let goes_on_at = there.start;
-        if wanted < there.start {
-            let to = there.start - 1;
-            warn!(
-                partition,
-                from = wanted,
-                to,
-                goes_on_at,
-                "evidence given up; its documents are counted nowhere"
-            );
-        } else {
-            warn!(partition, from = wanted, goes_on_at, "evidence given up; the topic was made anew");
-        }
-    }
-
-    /// This process stands for modeler.
-    pub fn standing_by(&self) {
-        info!("waiting to be the modeler");
-    }
-
-    /// This process is the modeler from now on; so many keys of the state came from Kafka.
-    pub fn leading(&self, restored: usize, took: Duration) {
-        info!(restored, ?took, "this process is the modeler");
-    }
-
-    /// A role stopped and will start again.
-    pub fn role_interrupted(&self, role: &str, why: &str) {
-        warn!(role, why, "starting again");
-    }
-
     /// A new configuration is in force; these keys changed.
     pub fn config_reloaded(&self, changed: &[String]) {
         self.metrics.config_reloads.with_label_values(&["applied"]).inc();
@@ -461,11 +365,14 @@ impl Telemetry {
 }
 
 /// Why a daemon that committed something so long ago is not ready, if it isn't.
-fn stale(since_commit: Duration, unread_bytes: u64) -> Option<String> {
+fn stale(since_commit: Duration, unread_bytes: u64, unread_records: u64) -> Option<String> {
     let seconds = since_commit.as_secs();
-    (since_commit > STALE && unread_bytes > 0).then(|| {
-        format!("nothing was committed for {seconds} s, and {unread_bytes} bytes of the source wait")
-    })
+    let wait = match (unread_bytes, unread_records) {
+        (0, 0) => return None,
+        (0, records) => format!("{records} records in Kafka wait"),
+        (bytes, _) => format!("{bytes} bytes of the source wait"),
+    };
+    (since_commit > STALE).then(|| format!("nothing was committed for {seconds} s, and {wait}"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+use super::lag::Lags;
 use super::process::Process;
 
 /// Upper bounds of a batch's stages, in seconds: from one document on a fast machine to 64 long ones on a slow.
@@ -64,7 +65,9 @@ pub(super) struct Metrics {
     pub loop_failures: IntCounterVec,
     /// `queue`: the name of the room that takes from it.
     pub queue_batches: IntGaugeVec,
-    pub source: SourceMetrics,
+    pub source_lag_bytes: IntGauge,
+    pub kafka: KafkaMetrics,
+    pub modeler: IntGauge,
     pub outliers: OutlierMetrics,
     pub sample_documents: IntGauge,
     /// `result`: `promoted`, `rejected`, `failed`.
@@ -133,24 +136,30 @@ impl BatchMetrics {
     }
 }
 
-/// What waits to be read.
-pub(super) struct SourceMetrics {
-    pub lag_bytes: IntGauge,
+/// What happens between this process and Kafka.
+pub(super) struct KafkaMetrics {
     /// `topic` and `partition`: those that this process reads.
-    pub kafka_lag: IntGaugeVec,
+    pub lag: Lags,
+    pub rebalances: IntCounter,
+    pub transactions_failed: IntCounter,
     /// `result`: `ignored`, `forgotten`.
     pub tombstones: IntCounterVec,
 }
 
-impl SourceMetrics {
+impl KafkaMetrics {
     fn new(made: &Maker<'_>) -> Result<Self, Error> {
         Ok(Self {
-            lag_bytes: made
-                .gauge("source_lag_bytes", "Bytes of the source file whose documents are not committed")?,
-            kafka_lag: made.gauges_by(
+            lag: made.register(Lags::new(options(
                 "kafka_lag_records",
-                "Records of a Kafka partition that this process has not read yet",
-                &["topic", "partition"],
+                "Committed records of a Kafka partition that this process reads and has not finished",
+            )))?,
+            rebalances: made.counter(
+                "kafka_rebalances_total",
+                "Times that this process got partitions of the documents, or had to give some away",
+            )?,
+            transactions_failed: made.counter(
+                "kafka_transactions_failed_total",
+                "Transactions that came to nothing; what was in them is done again",
             )?,
             tombstones: made.results(
                 "kafka_tombstones_total",
@@ -251,7 +260,10 @@ impl Metrics {
                 "Batches that wait in a queue; the label is the stage that takes them",
                 "queue",
             )?,
-            source: SourceMetrics::new(&made)?,
+            source_lag_bytes: made
+                .gauge("source_lag_bytes", "Bytes of the source file whose documents are not committed")?,
+            kafka: KafkaMetrics::new(&made)?,
+            modeler: made.gauge("modeler", "1 if this process is the modeler")?,
             outliers: OutlierMetrics::new(&made)?,
             sample_documents: made
                 .gauge("sample_documents", "Documents that are kept in the sample of the stream")?,
@@ -298,7 +310,7 @@ impl Metrics {
             (&self.embed.cache, &["hit", "miss"]),
             (&self.embed.tokens, &["text", "padding"]),
             (&self.config_reloads, &["applied", "refused"]),
-            (&self.source.tombstones, &["ignored", "forgotten"]),
+            (&self.kafka.tombstones, &["ignored", "forgotten"]),
             (&self.refits, &["promoted", "rejected", "failed"]),
             (&self.webhook.deliveries, &["delivered", "failed", "gave_up"]),
             (&self.label_requests, &["answered", "failed", "gave_up"]),
@@ -359,11 +371,7 @@ impl Maker<'_> {
     }
 
     fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, Error> {
-        self.gauges_by(name, help, &[label])
-    }
-
-    fn gauges_by(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
-        self.register(IntGaugeVec::new(options(name, help), labels))
+        self.register(IntGaugeVec::new(options(name, help), &[label]))
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {

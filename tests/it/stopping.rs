@@ -20,7 +20,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// Sends SIGTERM; the exit status, and the time that it took.
-fn stopped(child: &mut Child) -> (Option<i32>, Duration) {
+pub(crate) fn stopped(child: &mut Child) -> (Option<i32>, Duration) {
     let start = Instant::now();
     signal(child, "-TERM");
     let status = wait_for("the end of the process", || child.try_wait().unwrap());
@@ -61,7 +61,7 @@ pub(crate) fn asked(address: &str, request: &str) -> Option<(String, String)> {
     Some((head.split_whitespace().nth(1)?.to_owned(), body.to_owned()))
 }
 
-fn got(address: &str, path: &str) -> Option<(String, String)> {
+pub(crate) fn got(address: &str, path: &str) -> Option<(String, String)> {
     asked(address, &format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n"))
 }
 

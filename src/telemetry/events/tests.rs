@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::checkpoint::{Partition, Position};
 use crate::document::Reason;
+use crate::telemetry::Heard;
 
 fn rejection(reason: Reason) -> Rejection {
     let position = Position { partition: Partition::new("p"), offset: 1 };
@@ -17,9 +18,15 @@ fn busy() -> Telemetry {
         telemetry.encoder_loaded("m", &"cpu");
         telemetry.state_opened(&Totals::default());
         telemetry.source_opened(|| Some(7));
-        telemetry.kafka_lagged("documents", 3, 70);
-        telemetry.kafka_lagged("documents", 4, 7);
-        telemetry.kafka_left("documents", 4);
+        let heard = Heard { end: 90, given: 20, empty_to: 20 };
+        let reading = telemetry.partition_read("documents", 3);
+        telemetry.partition_heard("documents", 3, heard);
+        telemetry.partition_heard("documents", 4, heard);
+        // It is read for ever.
+        std::mem::forget(reading);
+        telemetry.share_changed();
+        telemetry.transaction_failed("fenced");
+        telemetry.leading(3, took);
         let counts = Counts { truncated: 1, pieces: 3, cached: 1, tokens: 90, padding: 4 };
         telemetry.batch_embedded(3, counts, took);
         let url = "http://gpu".to_owned();
@@ -179,7 +186,8 @@ fn an_obstacle_stands_until_its_own_cause_is_gone() {
 
 #[test]
 fn a_daemon_that_commits_nothing_while_documents_wait_is_not_ready() {
-    assert_eq!(stale(STALE * 2, 0), None, "nothing waits");
-    assert_eq!(stale(STALE / 2, 9), None, "it was a moment ago");
-    assert!(stale(STALE * 2, 9).unwrap().contains("nothing was committed for 600 s, and 9 bytes"));
+    assert_eq!(stale(STALE * 2, 0, 0), None, "nothing waits");
+    assert_eq!(stale(STALE / 2, 9, 9), None, "it was a moment ago");
+    assert!(stale(STALE * 2, 0, 7).unwrap().contains("and 7 records in Kafka"));
+    assert!(stale(STALE * 2, 9, 0).unwrap().contains("nothing was committed for 600 s, and 9 bytes"));
 }

@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Place};
-use super::consume::{Content, Item, Receiving, join};
+use super::consume::{Content, Item, Receiving};
 use super::envelope::Envelopes;
 use super::error::Error;
+use super::share::{Readings, join};
 use super::thread::spawn;
 use super::transact::{self, Handed, Transactor};
 use crate::checkpoint::Checkpoint;
@@ -87,10 +88,11 @@ impl Assigner {
         encoder: &str,
         dimension: usize,
     ) -> Result<Self, Error> {
-        let transactor = Transactor::new(clients.clone(), guarantee, encoder);
+        let readings = Readings::default();
+        let transactor = Transactor::new(clients.clone(), guarantee, encoder, readings.clone());
         let epoch = transactor.epoch();
         let transactor = Arc::new(Mutex::new(transactor));
-        let (consumer, told) = join(clients, transactor.clone(), source.lockstep)?;
+        let (consumer, told) = join(clients, transactor.clone(), readings, source.lockstep)?;
         let (read, items) = mpsc::channel(2 * source.batch_documents);
         let parser = Parser {
             format: source.format,

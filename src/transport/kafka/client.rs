@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{ProducerContext, ThreadedProducer};
@@ -14,8 +14,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::error::{Error, code};
 use super::log::passes;
+use super::pulse::Pulse;
 use crate::checkpoint::{Partition, Position};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Heard, Telemetry};
 use crate::transport::brokers::Checked;
 
 /// A partition of a topic.
@@ -49,20 +50,20 @@ pub(super) fn places(list: &TopicPartitionList) -> Vec<Place> {
 
 /// What a consumer does when its share of a topic changes; called on the thread that polls.
 pub(super) trait Rebalancing: Send + Sync + 'static {
-    /// These partitions came.
+    /// These partitions came; none where the others of the group have them all.
     fn assigned(&self, consumer: &BaseConsumer<Context<Self>>, places: &[Place])
     where
         Self: Sized;
 
-    /// These partitions go as soon as this returns.
-    fn revoked(&self, places: &[Place]);
+    /// These partitions go as soon as this returns, or are `lost` already, with the place in the group.
+    fn revoked(&self, places: &[Place], lost: bool);
 }
 
 /// For clients that are in no group.
 impl Rebalancing for () {
     fn assigned(&self, _consumer: &BaseConsumer<Context<Self>>, _places: &[Place]) {}
 
-    fn revoked(&self, _places: &[Place]) {}
+    fn revoked(&self, _places: &[Place], _lost: bool) {}
 }
 
 /// What librdkafka told, where no call's result says it.
@@ -176,6 +177,8 @@ pub(super) struct Context<R = ()> {
     pub told: Arc<Told>,
     pub rebalancing: R,
     telemetry: Telemetry,
+    /// For the one client by which it is known whether brokers answer.
+    pulse: Option<Pulse>,
 }
 
 impl<R: Rebalancing> ClientContext for Context<R> {
@@ -202,27 +205,31 @@ impl<R: Rebalancing> ClientContext for Context<R> {
     }
 
     fn stats(&self, statistics: Statistics) {
+        if let Some(pulse) = &self.pulse {
+            pulse.feel(&statistics.brokers, &self.telemetry);
+        }
         for (topic, found) in &statistics.topics {
-            for (partition, found) in &found.partitions {
-                // librdkafka's own figure begins at what it committed itself, and a transaction's producer commits
-                // here. Behind the last record may stand marks of transactions, past which only the end's offset is.
-                let read = found.app_offset.max(found.eof_offset).max(found.committed_offset);
-                if read >= 0 && found.ls_offset >= 0 {
-                    self.telemetry.kafka_lagged(topic, *partition, (found.ls_offset - read).max(0));
-                }
+            for (partition, found) in found.partitions.iter().filter(|(_, found)| found.ls_offset >= 0) {
+                let given = found.app_offset;
+                let is_empty = found.fetchq_cnt == 0;
+                let empty_to = if is_empty { found.eof_offset.max(given) } else { given };
+                self.telemetry.partition_heard(
+                    topic,
+                    *partition,
+                    Heard { end: found.ls_offset, given, empty_to },
+                );
             }
         }
     }
 }
 
 impl<R: Rebalancing> ConsumerContext for Context<R> {
-    fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(list) = rebalance {
             let places = places(list);
             if !places.is_empty() {
-                self.rebalancing.revoked(&places);
+                self.rebalancing.revoked(&places, consumer.assignment_lost());
             }
-            places.iter().for_each(|place| self.telemetry.kafka_left(&place.topic, place.partition));
             self.telemetry.partitions_revoked(places.len());
         }
     }
@@ -231,9 +238,7 @@ impl<R: Rebalancing> ConsumerContext for Context<R> {
         if let Rebalance::Assign(list) = rebalance {
             self.told.forget_reason();
             let places = places(list);
-            if !places.is_empty() {
-                self.rebalancing.assigned(consumer, &places);
-            }
+            self.rebalancing.assigned(consumer, &places);
             self.telemetry.partitions_assigned(places.len());
         }
     }
@@ -251,8 +256,8 @@ impl<R: Rebalancing> ProducerContext for Context<R> {
     }
 }
 
-/// How often a consumer says how far behind it is.
-pub(super) const STATISTICS_MS: &str = "5000";
+/// How often a consumer tells of its partitions and brokers.
+pub(super) const STATISTICS_MS: &str = "2000";
 
 pub(super) type Producer = ThreadedProducer<Context>;
 pub(super) type Consumer<R = ()> = BaseConsumer<Context<R>>;
@@ -329,8 +334,21 @@ impl Clients {
         R: Rebalancing,
         T: FromClientConfigAndContext<Context<R>>,
     {
+        self.make_feeling(config, rebalancing, None)
+    }
+
+    fn make_feeling<R, T>(
+        &self,
+        config: &ClientConfig,
+        rebalancing: R,
+        pulse: Option<Pulse>,
+    ) -> Result<(T, Arc<Told>), Error>
+    where
+        R: Rebalancing,
+        T: FromClientConfigAndContext<Context<R>>,
+    {
         let told = Arc::new(Told::default());
-        let context = Context { told: told.clone(), rebalancing, telemetry: self.telemetry.clone() };
+        let context = Context { told: told.clone(), rebalancing, telemetry: self.telemetry.clone(), pulse };
         let made = T::from_config_and_context(config, context);
         let brokers = &self.params.params().brokers;
         made.map(|client| (client, told.clone()))
@@ -339,6 +357,11 @@ impl Clients {
 
     /// A consumer outside of any group that sees committed records only and tells the end of a partition.
     pub(super) fn reader(&self) -> Result<(Consumer, Arc<Told>), Error> {
+        self.reader_feeling(None)
+    }
+
+    /// Likewise; `pulse` feels whether brokers answer it.
+    pub(super) fn reader_feeling(&self, pulse: Option<Pulse>) -> Result<(Consumer, Arc<Told>), Error> {
         let ours = [
             // librdkafka asks for a name even where no group is joined.
             ("group.id", &*format!("{}.reader", self.params.params().group)),
@@ -352,7 +375,7 @@ impl Clients {
             // Evidence that waits for the modeler waits in Kafka: what is read ahead is memory, 64 MiB unless said.
             ("queued.max.messages.kbytes", "16384"),
         ];
-        self.make(&self.settings(&defaults, &ours), ())
+        self.make_feeling(&self.settings(&defaults, &ours), (), pulse)
     }
 
     /// A producer; with `id` a transactional one: the older one of the same id is fenced once it is initialised.

@@ -6,23 +6,23 @@
 //! older one are dropped wherever they are.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
+use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Clients, Consumer, Context, Place, Rebalancing, STATISTICS_MS, Told, places};
+use super::client::{Clients, Consumer, Place, Told, places};
 use super::envelope::Envelope;
 use super::error::{Error, code};
 use super::log::passes;
 use super::registry::Registry;
-use super::transact::Transactor;
+use super::share::{Share, committed, list_of};
 use crate::checkpoint::{Partition, Position};
 use crate::document::{Document, MOST_ID_BYTES, Rejection};
 use crate::model::operate::Erasure;
@@ -34,6 +34,8 @@ use crate::transport::embedded::Parser;
 const TICK: Duration = Duration::from_millis(50);
 /// How long it waits for room before it pauses. Pausing throws away what was fetched, so it is for long waits.
 const HOLD: Duration = Duration::from_secs(1);
+/// How often it is asked where partitions end of which nothing is fetched.
+const LOOK_AHEAD: Duration = Duration::from_secs(5);
 /// How long it waits before it asks a schema registry again that gave no answer.
 const MISSED: Duration = Duration::from_secs(1);
 /// How long the broker may take to say what is committed, at a time.
@@ -62,52 +64,6 @@ pub(super) enum Content {
     Tombstone(Option<Erasure>),
 }
 
-/// This process's share of the documents: when a part of it goes, what is open goes too.
-pub(super) struct Share {
-    transactor: Arc<Mutex<Transactor>>,
-    lockstep: bool,
-}
-
-impl Share {
-    /// Everything that is not committed is read again.
-    fn start_over(&self) {
-        self.transactor.lock().unwrap_or_else(PoisonError::into_inner).drop_uncommitted();
-    }
-}
-
-impl Rebalancing for Share {
-    /// In lockstep it must be known where the partitions stand, which is found out by going back there.
-    fn assigned(&self, _consumer: &BaseConsumer<Context<Self>>, _places: &[Place]) {
-        if self.lockstep {
-            self.start_over();
-        }
-    }
-
-    fn revoked(&self, _places: &[Place]) {
-        self.start_over();
-    }
-}
-
-/// A member of the assigners' group, subscribed to the documents.
-pub(super) fn join(
-    clients: &Clients,
-    transactor: Arc<Mutex<Transactor>>,
-    lockstep: bool,
-) -> Result<(Arc<Consumer<Share>>, Arc<Told>), Error> {
-    let params = clients.params.params();
-    let defaults = [
-        // A partition of which nothing is committed is told apart from one whose records are gone.
-        ("auto.offset.reset", "error"),
-        ("queued.max.messages.kbytes", "32768"),
-        ("statistics.interval.ms", STATISTICS_MS),
-    ];
-    let config = clients.member(&params.group, &defaults);
-    let (consumer, told): (Consumer<Share>, _) = clients.make(&config, Share { transactor, lockstep })?;
-    let documents = &params.topics.documents;
-    consumer.subscribe(&[documents]).map_err(|source| told.error("subscribe to", documents, source))?;
-    Ok((Arc::new(consumer), told))
-}
-
 /// What the polling thread works with.
 pub(super) struct Receiving {
     consumer: Arc<Consumer<Share>>,
@@ -128,6 +84,8 @@ pub(super) struct Receiving {
     /// Read and not taken; more than one only where a partition comes while others are paused.
     waiting: VecDeque<Item>,
     paused: bool,
+    /// When it was asked last where the partitions end.
+    looked: Instant,
     /// Some partition has no record where it would go on.
     lost: bool,
     names: HashMap<(String, i32), (Place, Partition)>,
@@ -167,6 +125,7 @@ impl Receiving {
             items,
             waiting,
             paused,
+            looked: Instant::now(),
             lost,
             names,
             starts,
@@ -185,6 +144,7 @@ impl Receiving {
                 self.go_back()?;
             }
             self.hand_over(runtime);
+            self.look_ahead();
             let wait = if self.waiting.is_empty() { TICK } else { Duration::ZERO };
             let consumer = self.consumer.clone();
             match consumer.poll(wait) {
@@ -222,6 +182,9 @@ impl Receiving {
         self.starts.entry(place.clone()).or_insert(message.offset());
         let position = Position { partition, offset: message.offset() as u64 };
         let before = self.ends.insert(place.clone(), position.offset + 1);
+        if before.is_none() {
+            self.consumer.context().rebalancing.begins(&place, message.offset());
+        }
         let envelope = Envelope::of(message);
         let content = match message.payload() {
             None => Content::Tombstone(self.erasure(&position, &envelope)),
@@ -309,20 +272,44 @@ impl Receiving {
         }
     }
 
+    /// Asks where partitions begin and end, now and then: those of which nothing came yet, and all while none is fetched.
+    fn look_ahead(&mut self) {
+        if self.looked.elapsed() < LOOK_AHEAD {
+            return;
+        }
+        self.looked = Instant::now();
+        let consumer = self.consumer.clone();
+        let share = &consumer.context().rebalancing;
+        let fresh = share.fresh();
+        let committed: BTreeMap<Place, Offset> = match committed(&consumer, &fresh, TICK) {
+            Ok(committed) => committed.into_iter().collect(),
+            // It is asked again.
+            Err(_) => BTreeMap::new(),
+        };
+        let asked = if self.paused { share.all() } else { fresh };
+        for place in asked {
+            // Brokers that don't answer are told of elsewhere.
+            let Ok((first, end)) = consumer.fetch_watermarks(&place.topic, place.partition, TICK) else {
+                return;
+            };
+            self.telemetry.partition_ends(&place.topic, place.partition, end);
+            match committed.get(&place) {
+                Some(Offset::Offset(offset)) => share.begins(&place, *offset),
+                Some(_) => share.begins(&place, first),
+                None => {}
+            }
+        }
+    }
+
     fn pause(&mut self) {
         self.paused = true;
         // If it fails, more is read than can be given away, and the next message comes here again.
         drop(self.consumer.pause(&self.assignment()));
     }
 
-    /// The assigned partitions, in a list of our own.
+    /// The assigned partitions.
     fn assignment(&self) -> TopicPartitionList {
-        let assigned = self.consumer.assignment().map(|list| places(&list)).unwrap_or_default();
-        let mut list = TopicPartitionList::with_capacity(assigned.len());
-        for place in assigned {
-            list.add_partition(&place.topic, place.partition);
-        }
-        list
+        list_of(&self.consumer.assignment().map(|list| places(&list)).unwrap_or_default())
     }
 
     /// Reads again from what is committed. If that cannot be done now, what is read meanwhile belongs to nobody, and
@@ -409,14 +396,8 @@ impl Receiving {
 
     /// The assigned partitions with their committed offsets.
     fn committed(&self) -> KafkaResult<Vec<(Place, Offset)>> {
-        let assignment = self.assignment();
-        if assignment.count() == 0 {
-            return Ok(Vec::new());
-        }
-        let list = self.consumer.committed_offsets(assignment, COMMITTED)?;
-        let elements = list.elements();
-        let offsets = elements.iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
-        Ok(places(&list).into_iter().zip(offsets).collect())
+        let assigned = self.consumer.assignment().map(|list| places(&list)).unwrap_or_default();
+        committed(&self.consumer, &assigned, COMMITTED)
     }
 }
 

@@ -34,6 +34,9 @@ struct Seat(watch::Sender<bool>);
 
 impl Rebalancing for Seat {
     fn assigned(&self, consumer: &BaseConsumer<Context<Self>>, places: &[Place]) {
+        if places.is_empty() {
+            return;
+        }
         let mut list = TopicPartitionList::with_capacity(places.len());
         for place in places {
             list.add_partition(&place.topic, place.partition);
@@ -43,7 +46,7 @@ impl Rebalancing for Seat {
         self.0.send_replace(true);
     }
 
-    fn revoked(&self, _places: &[Place]) {
+    fn revoked(&self, _places: &[Place], _lost: bool) {
         self.0.send_replace(false);
     }
 }

@@ -107,6 +107,9 @@ pub enum Error {
         /// How to go on without what is lost.
         skip: &'static str,
     },
+    /// The process ends, and something is not done.
+    #[error("the last transaction came to nothing; what was in it is done again at the next start")]
+    Uncommitted,
     /// Another process took this one's place.
     #[error("another process has taken the place of `{id}`; give each process its own `kafka.instance`")]
     Fenced {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::topic_partition_list::Offset;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
 use crate::record::Broken;
 use crate::record::model::{Gathering, Reigning};
+use crate::telemetry::{Reading, Telemetry};
 
 const TICK: Duration = Duration::from_millis(100);
 
@@ -36,12 +36,15 @@ impl Follower {
         stop: CancellationToken,
     ) -> Result<Self, Error> {
         let topic = clients.params.params().topics.model.clone();
-        let log = Log::open(clients, &topic, Offset::Beginning)?;
+        let log = Log::follow(clients, &topic)?;
+        clients.telemetry.model_awaited(Some(&topic));
         let (ready, caught_up) = watch::channel(false);
         let (announced, learned) = watch::channel(Checkpoint::new());
         let (proclaimed, reigning) = watch::channel(None);
         let following = Following {
             log,
+            reading: clients.telemetry.partition_read(&topic, 0),
+            telemetry: clients.telemetry.clone(),
             topic,
             encoder: encoder.to_owned(),
             versions,
@@ -84,6 +87,8 @@ impl Follower {
 
 struct Following {
     log: Log,
+    reading: Reading,
+    telemetry: Telemetry,
     topic: String,
     encoder: String,
     versions: watch::Sender<Arc<TopicModel>>,
@@ -103,6 +108,7 @@ impl Following {
                     if self.take(&record).map_err(|source| self.broken(offset, source))? {
                         closed = Some(offset);
                     }
+                    self.reading.done(offset + 1);
                 }
                 Found::End => caught_up = true,
                 Found::Nothing => {}
@@ -119,6 +125,7 @@ impl Following {
             }
             if caught_up && !*self.ready.borrow() {
                 self.ready.send_replace(true);
+                self.telemetry.model_awaited(None);
             }
         }
         Ok(())

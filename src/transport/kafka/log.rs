@@ -1,6 +1,7 @@
 //! One partition of one of topicd's own topics, read in order from a known place.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer as _;
@@ -10,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Consumer, Told};
 use super::error::{Error, code};
+use super::pulse::Pulse;
 
 /// How long the broker may take to say what a log holds.
 const ASKED: Duration = Duration::from_secs(5);
@@ -19,7 +21,7 @@ const SKIP: &str = "start once with `topicd run --accept-gap`";
 /// A log, and where its reading began.
 pub(super) struct Log {
     consumer: Consumer,
-    told: std::sync::Arc<Told>,
+    told: Arc<Told>,
     topic: String,
     from: Offset,
 }
@@ -46,7 +48,15 @@ pub(super) struct Record {
 impl Log {
     /// The log of `topic`, to be read from `from` on.
     pub(super) fn open(clients: &Clients, topic: &str, from: Offset) -> Result<Self, Error> {
-        let (consumer, told) = clients.reader()?;
+        Self::begin(clients.reader()?, topic, from)
+    }
+
+    /// The whole log of `topic`, read by the client that feels whether brokers answer.
+    pub(super) fn follow(clients: &Clients, topic: &str) -> Result<Self, Error> {
+        Self::begin(clients.reader_feeling(Some(Pulse::new()))?, topic, Offset::Beginning)
+    }
+
+    fn begin((consumer, told): (Consumer, Arc<Told>), topic: &str, from: Offset) -> Result<Self, Error> {
         let mut list = TopicPartitionList::with_capacity(1);
         let assigned = list.add_partition_offset(topic, 0, from).and_then(|()| consumer.assign(&list));
         assigned.map_err(|source| told.error("read", topic, source))?;

@@ -1,12 +1,12 @@
 //! Documents from Kafka, results into Kafka, and everything that passes between the roles through Kafka, so that a
 //! second machine changes nothing.
 //!
-//! - `consume` reads documents on a thread of its own; `transact` commits what became of them, with their offsets,
-//!   in one transaction; [`Assigner`] is the port over both;
+//! - `consume` reads documents on a thread of its own, as far as they are this process's `share`; `transact` commits
+//!   what became of them, with their offsets, in one transaction; [`Assigner`] is the port over both;
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
-//! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold what all share,
-//!   `admin` makes the topics.
+//! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold
+//!   what all share, `admin` makes the topics, `pulse` feels whether brokers answer.
 //!
 //! Every call of librdkafka that may block stands on a thread that is nobody else's.
 
@@ -21,7 +21,9 @@ mod follow;
 mod log;
 mod modeler;
 mod produce;
+mod pulse;
 mod registry;
+mod share;
 mod thread;
 mod transact;
 

@@ -26,7 +26,7 @@ use crate::record::Keyed;
 use crate::record::evidence::{ERASURES, ErasuresRecord, EvidenceRecord};
 use crate::record::model::{self, Member, Published};
 use crate::record::state::Write;
-use crate::telemetry::Telemetry;
+use crate::telemetry::Reading;
 use crate::transport::{Lesson, ModelerPort, Records, Version};
 
 /// Pieces of evidence that wait for the modeler: filled by the thread that reads, which waits while it is full.
@@ -110,11 +110,14 @@ impl Reign {
         };
         let log = Log::open(&self.clients, &topic, from)?;
         let (send, lessons) = mpsc::channel(LESSONS);
-        let telemetry = self.clients.telemetry.clone();
-        let reading =
-            Reading { log, topic, partition, encoder: self.encoder.clone(), lessons: send, telemetry };
-        spawn("evidence", move || reading.run())?;
-        Ok(Modeler { reign: self, lessons, published, open: false, stop })
+        let reading = self.clients.telemetry.partition_read(&topic, 0);
+        if let Offset::Offset(from) = from {
+            reading.begins(from);
+        }
+        let reader =
+            Reader { log, topic, partition: partition.clone(), encoder: self.encoder.clone(), lessons: send };
+        spawn("evidence", move || reader.run())?;
+        Ok(Modeler { reign: self, lessons, reading, partition, received: None, published, open: false, stop })
     }
 }
 
@@ -122,6 +125,11 @@ impl Reign {
 pub struct Modeler {
     reign: Reign,
     lessons: mpsc::Receiver<Result<Lesson, Error>>,
+    /// The evidence, up to what is committed.
+    reading: Reading,
+    partition: Partition,
+    /// Where the evidence goes on after the last lesson.
+    received: Option<i64>,
     published: Published,
     /// A transaction is open.
     open: bool,
@@ -137,7 +145,11 @@ impl ModelerPort for Modeler {
             () = self.stop.cancelled() => Ok(None),
             _ = self.reign.leading.wait_for(|leading| !leading) => Err(Error::NotLeading),
             lesson = self.lessons.recv() => match lesson {
-                Some(lesson) => lesson.map(Some),
+                Some(lesson) => {
+                    let lesson = lesson?;
+                    self.received = Some(lesson.checkpoint.position(&self.partition) as i64);
+                    Ok(Some(lesson))
+                }
                 None => Err(Error::Thread { name: "evidence" }),
             },
         }
@@ -197,6 +209,7 @@ impl Modeler {
         let committed = until(timeout, || producer.commit_transaction(timeout));
         committed.map_err(|source| self.failed("commit a transaction as", source))?;
         self.open = false;
+        self.received.into_iter().for_each(|end| self.reading.done(end));
         Ok(())
     }
 
@@ -244,23 +257,17 @@ impl Modeler {
 }
 
 /// What the thread that reads evidence works with.
-struct Reading {
+struct Reader {
     log: Log,
     topic: String,
     partition: Partition,
     encoder: String,
     lessons: mpsc::Sender<Result<Lesson, Error>>,
-    telemetry: Telemetry,
 }
 
-impl Reading {
-    fn run(self) {
-        self.read();
-        self.telemetry.kafka_left(&self.topic, 0);
-    }
-
+impl Reader {
     /// Reads until nobody takes it any more.
-    fn read(&self) {
+    fn run(self) {
         while !self.lessons.is_closed() {
             let lesson = match self.log.next(TICK) {
                 Ok(Found::Record(record)) => self.lesson(&record),

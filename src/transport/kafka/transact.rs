@@ -21,10 +21,10 @@ use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{Clients, Consumer, Place, Producer, Refused, Told};
-use super::consume::Share;
 use super::envelope::{Envelope, Envelopes, Letter};
 use super::error::{Error, is_final};
 use super::produce::{Out, at_most, produce, until};
+use super::share::{Readings, Share};
 use crate::checkpoint::Checkpoint;
 use crate::model::evidence::{Evidence, Outcome};
 use crate::model::operate::Erasure;
@@ -64,6 +64,7 @@ pub(super) struct Transactor {
     producer: Option<(Arc<Producer>, Arc<Told>)>,
     /// Counts up whenever what was read and not committed has to be read again.
     epoch: Arc<AtomicU64>,
+    readings: Readings,
     open: Option<Open>,
 }
 
@@ -92,10 +93,19 @@ enum Failure {
 }
 
 impl Transactor {
-    pub(super) fn new(clients: Clients, guarantee: Guarantee, encoder: &str) -> Self {
+    pub(super) fn new(clients: Clients, guarantee: Guarantee, encoder: &str, readings: Readings) -> Self {
         let id = format!("{}.assigner.{}", clients.params.params().group, clients.instance);
         let epoch = Arc::new(AtomicU64::new(1));
-        Self { clients, guarantee, encoder: encoder.to_owned(), id, producer: None, epoch, open: None }
+        Self {
+            clients,
+            guarantee,
+            encoder: encoder.to_owned(),
+            id,
+            producer: None,
+            epoch,
+            readings,
+            open: None,
+        }
     }
 
     /// The epoch of what may be committed.
@@ -186,6 +196,11 @@ impl Transactor {
         };
         committed.map_err(|error| self.judge("commit a transaction as", told, error))?;
         if let Some(open) = self.open.take() {
+            let readings = self.readings.lock().unwrap_or_else(PoisonError::into_inner);
+            for (place, end) in &ends {
+                readings.get(place).into_iter().for_each(|reading| reading.done(*end));
+            }
+            drop(readings);
             let telemetry = &self.clients.telemetry;
             telemetry.documents_assigned(open.assigned, open.outliers);
             telemetry.documents_rejected(&open.rejections);
@@ -314,11 +329,13 @@ pub(super) fn run(
         let mut transactor = lock();
         let ended = matches!(next, Err(RecvTimeoutError::Disconnected));
         let taken = next.map_or(Ok(()), |handed| transactor.take(handed));
-        if let Err(failure) = taken.and_then(|()| transactor.commit(consumer, ended)) {
+        let committed = taken.and_then(|()| transactor.commit(consumer, ended));
+        let came_to_nothing = committed.is_err();
+        if let Err(failure) = committed {
             transactor.recover(failure)?;
         }
         if ended {
-            return Ok(());
+            return if came_to_nothing { Err(Error::Uncommitted) } else { Ok(()) };
         }
         // Offsets are asked for only once nothing is open any more, so a new producer comes first.
         transactor.make_ready()?;

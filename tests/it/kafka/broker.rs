@@ -283,6 +283,24 @@ impl Broker {
         }
     }
 
+    /// It runs no more, and its connections stay.
+    pub(crate) fn freeze(&mut self) {
+        self.signal("-STOP");
+    }
+
+    /// It runs again, if it was frozen.
+    pub(crate) fn thaw(&mut self) {
+        self.signal("-CONT");
+    }
+
+    /// Sends a signal to the broker itself, a child of the shell.
+    fn signal(&self, name: &str) {
+        let Some(shell) = self.child.as_ref().map(Child::id) else { return };
+        let children = fs_err::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        let sent = Command::new("kill").arg(name).args(children.split_whitespace()).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Where clients begin.
     pub(crate) fn address(&self) -> String {
         self.bootstrap.clone().unwrap_or_else(|| format!("127.0.0.1:{}", self.ports[0]))

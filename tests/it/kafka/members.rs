@@ -1,8 +1,10 @@
 //! Several machines: they share the documents, one of them is the modeler, and another takes over when it is gone.
 
+use serde_json::json;
+
 use super::daemon::{Cluster, ids, write_documents};
 use super::with_broker;
-use crate::topicd::wait_for;
+use crate::topicd::{Daemon, Home, wait_for, wait_or_explain};
 
 #[test]
 fn another_machine_takes_over_from_what_is_in_kafka() {
@@ -80,4 +82,47 @@ fn seeded_topics_are_there_before_any_refit() {
         let created = cluster.records("events").into_iter().filter(|event| event["type"] == "topic.created");
         assert_eq!(created.count(), 1, "a known seed changes nothing");
     });
+}
+
+#[test]
+fn the_lag_is_what_waits_anywhere() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "lag" };
+        broker.create(&cluster.topic("documents"), 2);
+        let (url, _hanging) = crate::stopping::silent(1);
+        let (first, second) = (cluster.machine("a"), cluster.machine("b"));
+        let machine = |home: Home, url: &str| home.set(url).set("embed.model=far");
+        let first = machine(first, &url);
+        let daemon = first.start();
+        let documents: Vec<(String, String)> = (0..2000)
+            .map(|n| {
+                (format!("d{n}"), json!({ "id": format!("d{n}"), "text": format!("text {n}") }).to_string())
+            })
+            .collect();
+        let records = documents.iter().map(|(key, value)| (key.as_str(), value.as_bytes()));
+        broker.write(&cluster.topic("documents"), records, None);
+        let all = |lags: Vec<u64>| if lags.iter().sum::<u64>() == 2000 { Ok(()) } else { Err(lags) };
+        wait_or_explain(|| all(lag(&daemon))).unwrap();
+        let (url, _hanging) = crate::stopping::silent(1);
+        let second = machine(second, &url);
+        let other = second.start();
+        let both = wait_for("both to have a partition", || {
+            let (a, b) = (lag(&daemon), lag(&other));
+            (a.len() == 1 && b.len() == 1).then(|| a[0] + b[0])
+        });
+        assert_eq!(both, 2000, "each tells of its own");
+        let metrics = daemon.get("/metrics").unwrap();
+        assert!(metrics.contains("\ntopicd_modeler 1\n"), "{metrics}");
+        assert!(!metrics.contains("\ntopicd_kafka_rebalances_total 0\n"), "{metrics}");
+        assert!(other.get("/metrics").unwrap().contains("\ntopicd_modeler 0\n"));
+    });
+}
+
+/// What a daemon says to wait in each of its partitions of the documents.
+pub(super) fn lag(daemon: &Daemon) -> Vec<u64> {
+    let metrics = daemon.get("/metrics").unwrap_or_default();
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with("topicd_kafka_lag_records") && line.contains("documents"));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
 }

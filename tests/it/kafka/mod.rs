@@ -9,6 +9,7 @@ mod messages;
 mod refusals;
 mod registry;
 mod replicas;
+mod silence;
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
