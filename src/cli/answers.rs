@@ -321,7 +321,8 @@ impl Here<'_> {
         let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
         let records = operator::records(&operation);
         outputs.append(OutputFile::Assignments, Keyed::lines(records.assignments))?;
-        outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;
+        let topics = records.topics.into_iter().chain(records.ended).collect();
+        outputs.append(OutputFile::Topics, Keyed::lines(topics))?;
         outputs.append(OutputFile::Events, Keyed::lines(operator::events(&operation.change)))?;
         checkpoint.merge(&outputs.sync()?);
         self.store.commit(&operation.change, &checkpoint, self.config.webhook.is_some())?;

@@ -51,7 +51,9 @@ impl Check {
             Ok(config) => {
                 let mut findings =
                     if self.ready { Findings::unready(&config) } else { Findings::of(&config) };
-                findings.mistakes.extend(if self.connect { connect(config)? } else { Vec::new() });
+                if self.connect {
+                    connect(config, &mut findings)?;
+                }
                 (findings, ExitCode::FAILURE)
             }
             Err(config::Error::Mistakes(mistakes)) => {
@@ -132,26 +134,41 @@ fn not_ready(url: &str, answer: &Answer) -> Vec<String> {
     missing
 }
 
-/// What Kafka refuses.
-fn connect(config: Config) -> anyhow::Result<Vec<String>> {
+/// What is in Kafka, and what it refuses.
+fn connect(config: Config, findings: &mut Findings) -> anyhow::Result<()> {
     let Some(kafka) = config.kafka else {
         let why =
             "nothing to connect to; `--connect` is for documents from Kafka, such as --set source.type=kafka";
         anyhow::bail!(Usage(why.to_owned()));
     };
-    examine(kafka, config.parameters.refit.lockstep)
+    examine(kafka, config.parameters.refit.lockstep, findings)
 }
 
 #[cfg(not(feature = "kafka"))]
-fn examine(_: brokers::Checked, _: bool) -> anyhow::Result<Vec<String>> {
+fn examine(_: brokers::Checked, _: bool, _: &mut Findings) -> anyhow::Result<()> {
     Err(crate::built::Without("kafka").into())
 }
 
 #[cfg(feature = "kafka")]
-fn examine(kafka: brokers::Checked, lockstep: bool) -> anyhow::Result<Vec<String>> {
+fn examine(kafka: brokers::Checked, lockstep: bool, findings: &mut Findings) -> anyhow::Result<()> {
     let telemetry = crate::telemetry::Telemetry::new()?;
-    crate::cli::block_on(async move {
-        let faults = crate::transport::kafka::examine(kafka, lockstep, telemetry).await;
-        Ok(faults.iter().map(ToString::to_string).collect())
-    })
+    let survey = crate::cli::block_on(async move {
+        Ok(crate::transport::kafka::examine(kafka, lockstep, telemetry).await)
+    })?;
+    findings.mistakes.extend(survey.faults.iter().map(ToString::to_string));
+    findings.notes.extend(survey.blemishes.iter().map(ToString::to_string));
+    if !survey.brokers.is_empty() {
+        findings.notes.push(format!("brokers: {}", survey.brokers.join(", ")));
+    }
+    for (topic, partitions) in &survey.topics {
+        findings.notes.push(match partitions {
+            Some(1) => format!("`{topic}` has 1 partition"),
+            Some(partitions) => format!("`{topic}` has {partitions} partitions"),
+            None => format!("`{topic}` is made at the start"),
+        });
+    }
+    for (partition, records) in survey.waiting.iter().filter(|(_, records)| **records > 0) {
+        findings.notes.push(format!("{records} records of the documents wait in partition {partition}"));
+    }
+    Ok(())
 }

@@ -291,6 +291,7 @@ impl<P: ModelerPort> Modeler<P> {
                 .chain(operator::settled(&adoption.change, &model))
                 .collect(),
             topics: operator::topics(&model),
+            ended: operator::ended(&adoption.change, &model),
             version: Some(Version::of(&self.state, model.clone())),
             ..Records::default()
         };

@@ -6,7 +6,7 @@ use crate::model::version::TopicModel;
 use crate::record::Keyed;
 use crate::record::assignment::{AssignmentRecord, TombstoneRecord};
 use crate::record::event::EventRecord;
-use crate::record::topic::TopicRecord;
+use crate::record::topic::{EndedRecord, TopicRecord};
 use crate::transport::Records;
 use crate::transport::command::Operated;
 
@@ -21,6 +21,7 @@ pub fn records(operation: &Operation) -> Records {
     Records {
         assignments: revised.chain(settled(&operation.change, model)).chain(tombstones).collect(),
         topics: topics(model),
+        ended: ended(&operation.change, model),
         ..Records::default()
     }
 }
@@ -33,6 +34,12 @@ pub fn tombstone(id: &str, model: &TopicModel) -> Keyed {
 /// Every topic of a version.
 pub fn topics(model: &TopicModel) -> Vec<Keyed> {
     model.topics.iter().map(|(id, topic)| Keyed::new(id, &TopicRecord::new(topic, model))).collect()
+}
+
+/// The last records of the topics that end with `change`, which leads to the version `model`.
+pub fn ended(change: &Change, model: &TopicModel) -> Vec<Keyed> {
+    let ended = change.ops.iter().filter_map(|op| if let Op::EndTopic(id) = op { Some(*id) } else { None });
+    ended.map(|id| Keyed::new(id, &EndedRecord::new(id, model))).collect()
 }
 
 /// The last records of outliers that left for good.

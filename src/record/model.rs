@@ -115,6 +115,11 @@ pub fn learned(done: &Checkpoint) -> Result<Write, Broken> {
     Ok(set(LEARNED.to_vec(), pack(done)?))
 }
 
+/// What every reader skips: a member that there never is leaves.
+pub fn nothing() -> Write {
+    unset(member_key(Sequence(0)))
+}
+
 /// Who publishes the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reigning {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::keywords::Keyword;
 use crate::model::state::overview::Overview;
-use crate::model::topic::{Life, Representative, Topic};
+use crate::model::topic::{Life, Representative, Topic, TopicId};
 use crate::model::trend::Signal;
 use crate::model::version::TopicModel;
 
@@ -69,6 +69,28 @@ pub struct TopicsRecord {
     pub refit_at: Option<u64>,
     /// Topics, largest first.
     pub topics: Vec<TopicRecord>,
+}
+
+/// The last record of a topic that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedRecord {
+    /// Its id.
+    pub id: u32,
+    /// `ended`.
+    pub state: String,
+    /// The topic that took it in; absent if its documents are outliers now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub into: Option<u32>,
+    /// The version that ended it.
+    pub version: u64,
+}
+
+impl EndedRecord {
+    /// The record of topic `id`, which `model` does not have any more.
+    pub fn new(id: TopicId, model: &TopicModel) -> Self {
+        let into = model.redirects.get(&id).map(|into| into.0);
+        Self { id: id.0, state: "ended".to_owned(), into, version: model.number }
+    }
 }
 
 impl TopicRecord {

@@ -122,6 +122,8 @@ pub struct Records {
     pub assignments: Vec<Keyed>,
     /// A topic of a version each, under its id.
     pub topics: Vec<Keyed>,
+    /// A topic that ended each, under its id.
+    pub ended: Vec<Keyed>,
     /// An event each, under its topic's id.
     pub events: Vec<Keyed>,
     /// A piece of refused input each, under its position.

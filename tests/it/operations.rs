@@ -54,6 +54,9 @@ fn every_action_is_undone_by_its_opposite() {
     home.good(&["merge", &b, "--into", &a]);
     let merged = sizes(&home);
     assert_eq!(merged.len(), before.len() - 1);
+    let topics = home.records("topics.jsonl");
+    crate::schemas::check("topic", &topics);
+    assert!(topics.iter().any(|line| line["state"] == "ended" && line["id"].as_u64() == b.parse().ok()));
     assert_eq!(merged[0].1, before[0].1 + before[1].1);
     refused(&home, &["rename", &b, "x"], &format!("topic `{b}` ended in topic {a}"));
     assert!(

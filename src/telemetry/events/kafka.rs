@@ -124,6 +124,11 @@ impl Telemetry {
         info!(topic, "topic created");
     }
 
+    /// A topic of ours has other settings than it should have.
+    pub fn topic_differs(&self, what: &impl std::fmt::Display) {
+        warn!("{what}");
+    }
+
     /// Evidence that Kafka does not hold any more is given up: it was to be learned from offset `wanted` on, and `there` is
     /// what is left.
     pub fn evidence_given_up(&self, partition: &str, wanted: i64, there: &Range<i64>) {

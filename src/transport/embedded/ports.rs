@@ -81,7 +81,8 @@ impl ModelerPort for Modeler {
 
     fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
         self.outputs.append(OutputFile::Assignments, Keyed::lines(records.assignments))?;
-        self.outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;
+        let topics = records.topics.into_iter().chain(records.ended).collect();
+        self.outputs.append(OutputFile::Topics, Keyed::lines(topics))?;
         self.outputs.append(OutputFile::Events, Keyed::lines(records.events))?;
         self.outputs.append(OutputFile::DeadLetters, Keyed::lines(records.dead_letters))?;
         self.outputs.sync()

@@ -363,8 +363,8 @@ impl Clients {
     /// Likewise; `pulse` feels whether brokers answer it.
     pub(super) fn reader_feeling(&self, pulse: Option<Pulse>) -> Result<(Consumer, Arc<Told>), Error> {
         let ours = [
-            // librdkafka asks for a name even where no group is joined.
-            ("group.id", &*format!("{}.reader", self.params.params().group)),
+            // librdkafka asks for a name even where no group is joined, and brokers for the right to it.
+            ("group.id", self.params.params().group.as_str()),
             ("enable.auto.commit", "false"),
             ("isolation.level", "read_committed"),
             ("enable.partition.eof", "true"),

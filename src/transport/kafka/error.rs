@@ -53,7 +53,7 @@ pub enum Error {
         found: usize,
     },
     /// A topic has a setting under which records would be lost or refused.
-    #[error("topic `{topic}` has `{setting}` = {found} but must have {must}; change it with kafka-configs")]
+    #[error("topic `{topic}` has `{setting}` = {found} but must have {must}; mend it with `{mend}`")]
     TopicSetting {
         /// Its name.
         topic: String,
@@ -63,6 +63,21 @@ pub enum Error {
         found: String,
         /// What it must be.
         must: String,
+        /// The command that does it.
+        mend: String,
+    },
+    /// A topic has settings under which erased texts stay in it for long.
+    #[error(
+        "topic `{topic}` has {found}: what was erased or replaced stays in it for longer than need be, and a start takes longer; \
+         mend it with `{mend}`"
+    )]
+    TopicSettings {
+        /// Its name.
+        topic: String,
+        /// The settings, each with what it should be.
+        found: String,
+        /// The command that does it.
+        mend: String,
     },
     /// A record is larger than its topic takes.
     #[error(
@@ -240,7 +255,7 @@ fn way_out(error: &KafkaError) -> &'static str {
             "create the topic, or check `kafka.topics`"
         }
         Code::TopicAuthorizationFailed => "give the user the right to read, write and describe the topic",
-        Code::GroupAuthorizationFailed => "give the user the right to read the group `kafka.group`",
+        Code::GroupAuthorizationFailed => "give the user the right to read the group",
         Code::TransactionalIdAuthorizationFailed => {
             "give the user the right to write the transactional ids that begin with `kafka.group`"
         }

@@ -79,6 +79,11 @@ impl Log {
         }
     }
 
+    /// `source` with what is known about it.
+    pub(super) fn failed(&self, source: KafkaError) -> Error {
+        self.told.error("read", &self.topic, source)
+    }
+
     /// What it means that the log cannot be read from where it was opened.
     fn gone(&self, error: KafkaError) -> Error {
         match (self.from, self.consumer.fetch_watermarks(&self.topic, 0, ASKED)) {

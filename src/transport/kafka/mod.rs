@@ -6,7 +6,8 @@
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
 //! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold
-//!   what all share, `admin` makes the topics, `pulse` feels whether brokers answer.
+//!   what all share, `admin` makes the topics as `kinds`
+//!   says, `survey` tries what a run would need, `pulse` feels whether brokers answer.
 //!
 //! Every call of librdkafka that may block stands on a thread that is nobody else's.
 
@@ -18,12 +19,14 @@ mod elect;
 mod envelope;
 mod error;
 mod follow;
+mod kinds;
 mod log;
 mod modeler;
 mod produce;
 mod pulse;
 mod registry;
 mod share;
+mod survey;
 mod thread;
 mod transact;
 
@@ -36,6 +39,7 @@ pub use assigner::Assigner;
 pub use error::Error;
 pub use follow::Follower;
 pub use modeler::{Modeler, Reign};
+pub use survey::Survey;
 
 use crate::checkpoint::Checkpoint;
 use crate::model::version::TopicModel;
@@ -57,12 +61,13 @@ pub struct Candidate {
     election: elect::Election,
 }
 
-/// Everything that is wrong with connection, rights and topics' settings of the cluster of `params`; nothing is made.
-pub async fn examine(params: Checked, lockstep: bool, telemetry: Telemetry) -> Vec<Error> {
+/// What is there of the cluster of `params`, and all that is wrong with connection, rights and topics' settings; nothing is
+/// made.
+pub async fn examine(params: Checked, lockstep: bool, telemetry: Telemetry) -> Survey {
     let clients = client::Clients::new(params, telemetry);
     match admin::Admin::new(&clients) {
-        Ok(admin) => admin.examine(lockstep).await,
-        Err(error) => vec![error],
+        Ok(admin) => Survey::make(&admin, lockstep).await,
+        Err(error) => Survey { faults: vec![error], ..Survey::default() },
     }
 }
 

@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Clients, Producer, Refused, Told};
@@ -34,6 +35,11 @@ const LESSONS: usize = 8;
 const TICK: Duration = Duration::from_millis(100);
 /// Records of the state that are written to the store at once while it is restored.
 const RESTORED_AT_ONCE: usize = 2000;
+
+/// Longer than a segment of the compacted topics lasts.
+const ROLL: Duration = Duration::from_mins(61);
+/// The key of a record that there never is.
+const ROLLED: &[u8] = b"rolled";
 
 /// The reign of one modeler: nobody else publishes while it lasts.
 pub struct Reign {
@@ -117,7 +123,17 @@ impl Reign {
         let reader =
             Reader { log, topic, partition: partition.clone(), encoder: self.encoder.clone(), lessons: send };
         spawn("evidence", move || reader.run())?;
-        Ok(Modeler { reign: self, lessons, reading, partition, received: None, published, open: false, stop })
+        Ok(Modeler {
+            reign: self,
+            lessons,
+            reading,
+            partition,
+            received: None,
+            published,
+            open: false,
+            roll_at: None,
+            stop,
+        })
     }
 }
 
@@ -133,6 +149,8 @@ pub struct Modeler {
     published: Published,
     /// A transaction is open.
     open: bool,
+    /// When the topics' last segments are old enough; none if nothing was written since.
+    roll_at: Option<Instant>,
     stop: CancellationToken,
 }
 
@@ -140,23 +158,28 @@ impl ModelerPort for Modeler {
     type Error = Error;
 
     async fn receive(&mut self) -> Result<Option<Lesson>, Error> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Ok(None),
-            _ = self.reign.leading.wait_for(|leading| !leading) => Err(Error::NotLeading),
-            lesson = self.lessons.recv() => match lesson {
-                Some(lesson) => {
+        loop {
+            let lesson = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(None),
+                _ = self.reign.leading.wait_for(|leading| !leading) => return Err(Error::NotLeading),
+                () = until_due(self.roll_at) => None,
+                lesson = self.lessons.recv() => Some(lesson),
+            };
+            match lesson {
+                None => tokio::task::block_in_place(|| self.roll())?,
+                Some(None) => return Err(Error::Thread { name: "evidence" }),
+                Some(Some(lesson)) => {
                     let lesson = lesson?;
                     self.received = Some(lesson.checkpoint.position(&self.partition) as i64);
-                    Ok(Some(lesson))
+                    return Ok(Some(lesson));
                 }
-                None => Err(Error::Thread { name: "evidence" }),
-            },
+            }
         }
     }
 
     fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
-        let Records { assignments, topics, events, dead_letters: _, version } = records;
+        let Records { assignments, topics, ended, events, dead_letters: _, version } = records;
         self.begin()?;
         let names = self.reign.clients.params.params().topics.clone();
         let told = [(&names.assignments, assignments), (&names.topics, topics), (&names.events, events)];
@@ -164,6 +187,11 @@ impl ModelerPort for Modeler {
             for Keyed { key, line } in &records {
                 self.put(topic, None, key.as_bytes(), Some(line))?;
             }
+        }
+        for Keyed { key, line } in &ended {
+            self.put(&names.topics, None, key.as_bytes(), Some(line))?;
+            // Who reads the newest records only sees no topic that is no more.
+            self.put(&names.topics, None, key.as_bytes(), None)?;
         }
         if let Some(version) = version {
             self.publish(&names.model, &version)?;
@@ -210,6 +238,21 @@ impl Modeler {
         committed.map_err(|source| self.failed("commit a transaction as", source))?;
         self.open = false;
         self.received.into_iter().for_each(|end| self.reading.done(end));
+        self.roll_at = Some(Instant::now() + ROLL);
+        Ok(())
+    }
+
+    /// Writes what changes nothing: with it Kafka begins new segments, and the old ones can be cleaned. Without it what was
+    /// erased last would stay as long as nothing happens.
+    fn roll(&mut self) -> Result<(), Error> {
+        let names = self.reign.clients.params.params().topics.clone();
+        self.begin()?;
+        self.put(&names.state, Some(0), ROLLED, None)?;
+        self.put(&names.topics, None, ROLLED, None)?;
+        let Write { key, value } = model::nothing();
+        self.put(&names.model, Some(0), &key, value.as_deref())?;
+        self.close()?;
+        self.roll_at = None;
         Ok(())
     }
 
@@ -253,6 +296,13 @@ impl Modeler {
             Error::Fenced { .. } => Error::NotLeading,
             other => other,
         }
+    }
+}
+
+async fn until_due(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,12 +1,13 @@
 //! A real Kafka of this test run: Apache's broker by itself, in a folder and on ports of its own.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -343,6 +344,25 @@ impl Broker {
     pub(crate) fn end(&self, topic: &str) -> i64 {
         let client: BaseConsumer = self.client().create().unwrap();
         client.fetch_watermarks(topic, 0, Duration::from_secs(30)).unwrap().1
+    }
+
+    /// Lets the user `reader` do `operations` to what `resource` names, as arguments of Kafka's own tool.
+    pub(crate) fn allow(&self, operations: &[&str], resource: &[&str]) {
+        let mut tool = java(self.folder.path(), "org.apache.kafka.tools.AclCommand");
+        tool.args(["--bootstrap-server", &self.address(), "--add", "--allow-principal", "User:reader"]);
+        operations.iter().for_each(|operation| drop(tool.args(["--operation", operation])));
+        let output = tool.args(resource).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("Adding ACLs"), "{said}");
+    }
+
+    /// The settings of a topic.
+    pub(crate) fn settings(&self, topic: &str) -> BTreeMap<String, String> {
+        let described = self.administer(async |admin| {
+            admin.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await
+        });
+        let entries = described.unwrap().remove(0).unwrap().entries;
+        entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
     }
 
     fn administer<T>(&self, work: impl AsyncFnOnce(AdminClient<DefaultClientContext>) -> T) -> T {

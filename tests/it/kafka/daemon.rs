@@ -40,9 +40,10 @@ impl Cluster<'_> {
         home
     }
 
-    /// The records of a topic, as JSON.
+    /// The records of a topic that have a value, as JSON.
     pub(crate) fn records(&self, name: &str) -> Vec<Value> {
-        self.broker.read(&self.topic(name)).iter().map(Record::json).collect()
+        let records = self.broker.read(&self.topic(name));
+        records.iter().filter(|record| record.value.is_some()).map(Record::json).collect()
     }
 
     /// What has become of `documents` once all are assigned and learned, under version `version` or a later one, and

@@ -1,5 +1,6 @@
 //! Daemons that are killed at random moments.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::broker::Broker;
@@ -30,7 +31,22 @@ fn one_process_killed_ten_times() {
         let daemon = home.start();
         let outcome = cluster.settle(&daemon, 4000, 2, &[&home]);
         outcome.check_exactly_once(&ids(4000));
-        crate::schemas::check("topic", &cluster.records("topics"));
+        let topics = outcome.topics["topics"].as_array().unwrap();
+        let mut ids: BTreeSet<String> = topics.iter().map(|topic| topic["id"].to_string()).collect();
+        let (into, from) = (ids.first().unwrap().clone(), ids.pop_last().unwrap());
+        home.good(&["merge", &from, "--into", &into]);
+        let records = broker.read(&cluster.topic("topics"));
+        let newest: BTreeMap<_, _> =
+            records.iter().map(|record| (record.key.clone().unwrap(), &record.value)).collect();
+        let living: BTreeSet<String> =
+            newest.iter().filter(|(_, value)| value.is_some()).map(|(id, _)| id.clone()).collect();
+        assert_eq!(living, ids, "who reads the newest records sees the topics that there are");
+        let records = cluster.records("topics");
+        crate::schemas::check("topic", &records);
+        let ended = records
+            .iter()
+            .find(|record| record["state"] == "ended" && record["id"].as_u64() == from.parse().ok());
+        assert_eq!(ended.unwrap()["into"].to_string(), into);
     });
 }
 

@@ -145,7 +145,12 @@ fn a_guarded_broker_lets_in_who_may() {
     };
     let ca = broker.path("ca.pem").display().to_string();
     let known = machine(&ca, "SCRAM-SHA-512", "topicd", "topicd-secret");
-    assert_eq!(check(&known), (true, "no mistakes\n".to_owned()));
+    let (good, said) = check(&known);
+    assert!(
+        good && said.starts_with("no mistakes\n") && said.contains("`guarded-documents` has 1 partition"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("brokers: {}", broker.guarded_address())), "{said}");
 
     let (_, said) = check(&machine(&ca, "SCRAM-SHA-512", "topicd", "wrong-secret"));
     assert!(said.contains("sasl.password") && !said.contains("wrong-secret"), "{said}");
@@ -158,4 +163,82 @@ fn a_guarded_broker_lets_in_who_may() {
     write_documents(&cluster, 0, 100);
     let daemon = known.start();
     cluster.settle(&daemon, 100, 0, &[&known]);
+}
+
+#[test]
+fn the_rights_in_the_documentation_are_enough_and_each_is_tried() {
+    let broker = Broker::start_guarded();
+    let cluster = Cluster { broker: &broker, prefix: "rights" };
+    broker.create(&cluster.topic("documents"), 2);
+    let ca = broker.path("ca.pem").display().to_string();
+    let settings = format!(
+        "kafka.settings={{ security.protocol = \"SASL_SSL\", ssl.ca.location = \"{ca}\", sasl.mechanism = \"PLAIN\", \
+         sasl.username = \"reader\", sasl.password = \"reader-secret\" }}"
+    );
+    let home =
+        cluster.machine("a").set(&format!("kafka.brokers={}", broker.guarded_address())).set(&settings);
+    broker.allow(&["Read", "Describe"], &["--topic", "rights-documents"]);
+    let (good, said) = check(&home);
+    assert!(!good && said.contains("cannot look at `rights-model`"), "{said}");
+    let ours = ["--topic", "rights-", "--resource-pattern-type", "prefixed"];
+    broker.allow(&["Write", "Read", "Describe", "Create"], &ours);
+    let (good, said) = check(&home);
+    assert!(!good && said.contains("transactional ids"), "{said}");
+    broker.allow(
+        &["Write", "Describe"],
+        &["--transactional-id", "rights", "--resource-pattern-type", "prefixed"],
+    );
+    let (good, said) = check(&home);
+    assert!(!good && said.contains("`rights`") && said.contains("`rights.modeler`"), "{said}");
+    broker.allow(&["Read"], &["--group", "rights"]);
+    let (good, said) = check(&home);
+    assert!(!good && !said.contains("`rights`:") && said.contains("`rights.modeler`"), "{said}");
+    broker.allow(&["Read"], &["--group", "rights.modeler"]);
+    write_documents(&cluster, 0, 100);
+    let (good, said) = check(&home);
+    assert!(good && said.contains("`rights-state` is made at the start"), "{said}");
+    let waiting: usize = (said.lines().filter(|line| line.contains("of the documents wait in partition")))
+        .map(|line| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap())
+        .sum();
+    assert_eq!(waiting, 100, "{said}");
+    let mut daemon = home.start();
+    cluster.settle(&daemon, 100, 0, &[&home]);
+    assert_eq!(crate::stopping::stopped(&mut daemon.child).0, Some(0));
+    let (good, said) = check(&home);
+    assert!(good && said.contains("`rights-state` has 1 partition\n"), "{said}");
+    assert!(!said.contains("documents wait"), "{said}");
+}
+
+#[test]
+fn a_topic_with_other_settings_is_warned_of_with_the_command() {
+    with_broker(|broker| {
+        let cluster = Cluster { broker, prefix: "settings" };
+        broker.create(&cluster.topic("documents"), 1);
+        broker.create_with(&cluster.topic("state"), 1, &[("cleanup.policy", "compact")]);
+        broker.create_with(&cluster.topic("topics"), 1, &[("cleanup.policy", "delete")]);
+        let home = cluster.machine("a");
+        let (good, said) = check(&home);
+        assert!(!good, "{said}");
+        let mend =
+            format!("kafka-configs --bootstrap-server {} --alter --entity-type topics", broker.address());
+        assert!(said.contains("`cleanup.policy` = delete but must have compact"), "{said}");
+        assert!(
+            said.contains(&format!(
+                "{mend} --entity-name settings-topics --add-config cleanup.policy=compact`"
+            )),
+            "{said}"
+        );
+        assert!(said.contains("note: topic `settings-state` has `segment.ms` = 604800000"), "{said}");
+        assert!(
+            said.contains(&format!("{mend} --entity-name settings-state --add-config segment.ms=3600000,")),
+            "{said}"
+        );
+        let daemon = home.start();
+        drop(daemon);
+        assert!(home.end_of_log().contains("topic `settings-state` has"), "{}", home.end_of_log());
+        // What we make is as it must be.
+        let made = broker.settings(&cluster.topic("model"));
+        assert_eq!(made["max.compaction.lag.ms"], "3600000");
+        assert_eq!(made["segment.bytes"], "67108864");
+    });
 }
