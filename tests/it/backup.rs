@@ -1,5 +1,7 @@
 //! `topicd state`: what was backed up comes back, exactly once with the outputs, and damage is refused.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::kafka::daemon::{document, ids};
@@ -103,6 +105,25 @@ fn a_damaged_state_is_refused_and_no_new_one_takes_its_place() {
     assert_eq!(home.records("assignments.jsonl").len(), assignments, "the outputs stay");
     fs_err::remove_dir_all(home.path("topicd-data/state")).unwrap();
     home.good(&["state", "restore", "b"]);
+    home.good(&["run", "--exit-at-end"]);
+    Outcome::of(&home).check_exactly_once(&ids(DOCUMENTS));
+}
+
+#[test]
+fn a_full_disk_loses_and_doubles_nothing() {
+    let home = home();
+    // The system refuses files of more KB than this, as a full disk does: an output, the state, a snapshot of it.
+    for limit in [40, 200, 700, 1500] {
+        let inner = home.command(&["run", "--exit-at-end"]);
+        let mut command = Command::new("bash");
+        command.args(["-c", &format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\""), "bash"]);
+        command.arg(inner.get_program()).args(inner.get_args()).current_dir(home.path("."));
+        let output = command.output().unwrap();
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{limit}: {why}");
+        assert!(why.contains("the disk is full; free some space"), "{limit}: {why}");
+        assert!(!why.contains("afresh") && !why.contains("panicked"), "{limit}: {why}");
+    }
     home.good(&["run", "--exit-at-end"]);
     Outcome::of(&home).check_exactly_once(&ids(DOCUMENTS));
 }

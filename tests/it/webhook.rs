@@ -15,7 +15,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A request that a receiver answered.
 #[derive(Debug, Clone)]
-struct Request {
+pub(crate) struct Request {
     headers: BTreeMap<String, String>,
     body: String,
     status: u16,
@@ -36,13 +36,16 @@ impl Request {
 type Answer = Box<dyn Fn(usize, &Value) -> u16 + Send + Sync>;
 
 /// A receiver, while it lives.
-struct Receiver {
-    address: String,
+pub(crate) struct Receiver {
+    pub(crate) address: String,
     shared: Arc<(Mutex<Vec<Request>>, Mutex<Answer>)>,
 }
 
 impl Receiver {
-    fn start(address: &str, answer: impl Fn(usize, &Value) -> u16 + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(
+        address: &str,
+        answer: impl Fn(usize, &Value) -> u16 + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new((Mutex::default(), Mutex::new(Box::new(answer) as Answer)));
@@ -56,16 +59,16 @@ impl Receiver {
         Self { address, shared }
     }
 
-    fn requests(&self) -> MutexGuard<'_, Vec<Request>> {
+    pub(crate) fn requests(&self) -> MutexGuard<'_, Vec<Request>> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, answer: impl Fn(usize, &Value) -> u16 + Send + Sync + 'static) {
+    pub(crate) fn answer(&self, answer: impl Fn(usize, &Value) -> u16 + Send + Sync + 'static) {
         *self.shared.1.lock().unwrap() = Box::new(answer);
     }
 
     /// The numbers of the events that were taken, in order.
-    fn taken(&self) -> Vec<u64> {
+    pub(crate) fn taken(&self) -> Vec<u64> {
         self.requests().iter().filter_map(Request::taken).collect()
     }
 }
@@ -126,9 +129,14 @@ fn told(home: &Home, daemon: &Daemon) -> BTreeMap<u64, Option<String>> {
             topics["documents"] == 600 && topics["version"].as_u64()? >= 2 && topics["refitting"] == false;
         done.then_some(())
     });
+    subjects(&home.records("events.jsonl"))
+}
+
+/// The subjects of events, by their numbers.
+pub(crate) fn subjects(events: &[Value]) -> BTreeMap<u64, Option<String>> {
     let number = |event: &Value| event["id"].as_str().unwrap().parse().unwrap();
     let subject = |event: &Value| event["subject"].as_str().map(ToOwned::to_owned);
-    home.records("events.jsonl").iter().map(|event| (number(event), subject(event))).collect()
+    events.iter().map(|event| (number(event), subject(event))).collect()
 }
 
 fn metric(daemon: &Daemon, name: &str) -> f64 {
@@ -138,7 +146,7 @@ fn metric(daemon: &Daemon, name: &str) -> f64 {
 }
 
 /// Every event was taken once, in the order of its topic.
-fn check_taken(told: &BTreeMap<u64, Option<String>>, taken: &[u64]) {
+pub(crate) fn check_taken(told: &BTreeMap<u64, Option<String>>, taken: &[u64]) {
     assert!(told.len() > 5, "{told:?}");
     let set: BTreeSet<u64> = taken.iter().copied().collect();
     assert_eq!((set.len(), set), (taken.len(), told.keys().copied().collect()));

@@ -350,7 +350,9 @@ impl Broker {
     pub(crate) fn allow(&self, operations: &[&str], resource: &[&str]) {
         let mut tool = java(self.folder.path(), "org.apache.kafka.tools.AclCommand");
         tool.args(["--bootstrap-server", &self.address(), "--add", "--allow-principal", "User:reader"]);
-        operations.iter().for_each(|operation| drop(tool.args(["--operation", operation])));
+        for operation in operations {
+            tool.args(["--operation", operation]);
+        }
         let output = tool.args(resource).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && said.contains("Adding ACLs"), "{said}");
