@@ -120,6 +120,11 @@ impl Address {
         }
     }
 
+    /// The host's name, without the port.
+    pub fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
     /// The same host and path with these pairs as the query.
     pub fn with_query(&self, pairs: &[(&str, &str)]) -> Result<Self, AddressError> {
         let pairs: Vec<String> =

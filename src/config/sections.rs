@@ -329,9 +329,11 @@ impl Http {
     /// They cannot be used.
     pub fn door(&self, instance: &str) -> Result<Door, TlsError> {
         let tls = self.certificate().map(|certificate| Tls::read(certificate, &self.tls_key)).transpose()?;
+        let advertised = Address::parse(&self.advertised(self.listen)).ok();
+        let hosts = self.hosts.iter().cloned().chain(advertised.map(|address| address.host().to_owned()));
         Ok(Door {
             instance: instance.to_owned(),
-            hosts: self.hosts.clone(),
+            hosts: hosts.collect(),
             read: self.read_token.clone(),
             write: self.write_token.clone(),
             tls,

@@ -54,6 +54,19 @@ fn every_error_is_a_problem() {
 }
 
 #[test]
+fn the_name_that_other_nodes_use_is_known() {
+    let home = Home::new(&documents(20)).set("http.advertise=http://topicd-0.topicd:9464");
+    let daemon = home.start();
+    let address = daemon.base.trim_start_matches("http://");
+    for (host, status) in
+        [("topicd-0.topicd:9464", "200"), ("topicd-0.topicd", "200"), ("topicd-1.topicd:9464", "421")]
+    {
+        let request = format!("GET /api/topics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(asked(address, &request).unwrap().0, status, "{host}");
+    }
+}
+
+#[test]
 fn questions_at_the_encoder_are_bounded() {
     let (url, hanging) = silent(1);
     let home = Home::new(&embedded(40)).set(&url).set("embed.model=far").set("shutdown.timeout_ms=3000");
