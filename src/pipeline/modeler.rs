@@ -28,7 +28,6 @@ use crate::pipeline::now_ms;
 use crate::pipeline::operator;
 use crate::pipeline::refitter::{Ended, Refitting};
 use crate::record::Keyed;
-use crate::record::assignment::AssignmentRecord;
 use crate::record::dead_letter::DeadLetterRecord;
 use crate::record::notification::{Chosen, NotGivenUp};
 use crate::store::{self, Store};
@@ -279,15 +278,18 @@ impl<P: ModelerPort> Modeler<P> {
         let adoption = match Arc::make_mut(&mut self.state).adopt(fitted, told, self.parameters.rules())? {
             Decision::Promoted(adoption) => *adoption,
             Decision::Rejected(rejection) => {
-                self.commit(&rejection.change, Records::default())?;
+                let in_force = self.versions.borrow().clone();
+                let revised = operator::revised(&rejection.revisions, &in_force);
+                let assignments = revised.chain(operator::settled(&rejection.change, &in_force)).collect();
+                self.commit(&rejection.change, Records { assignments, ..Records::default() })?;
                 self.telemetry.refit_rejected(&rejection.reason);
+                self.publish_counts();
                 return Ok(());
             }
         };
         let model = Arc::new(adoption.model);
         let records = Records {
-            assignments: (adoption.revisions.iter())
-                .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, &model)))
+            assignments: operator::revised(&adoption.revisions, &model)
                 .chain(operator::settled(&adoption.change, &model))
                 .collect(),
             topics: operator::topics(&model),

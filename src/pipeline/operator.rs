@@ -1,5 +1,6 @@
 //! What leaves the house when an operator has changed the topics.
 
+use crate::model::state::adopt::Revision;
 use crate::model::state::change::{Change, Op};
 use crate::model::state::operate::Operation;
 use crate::model::version::TopicModel;
@@ -13,10 +14,7 @@ use crate::transport::command::Operated;
 /// The records of `operation`, but for its events, which [`events`] makes.
 pub fn records(operation: &Operation) -> Records {
     let model = &operation.model;
-    let revised = operation
-        .revisions
-        .iter()
-        .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, model)));
+    let revised = revised(&operation.revisions, model);
     let tombstones = operation.tombstones.iter().map(|tombstone| self::tombstone(&tombstone.id, model));
     Records {
         assignments: revised.chain(settled(&operation.change, model)).chain(tombstones).collect(),
@@ -42,12 +40,14 @@ pub fn ended(change: &Change, model: &TopicModel) -> Vec<Keyed> {
     ended.map(|id| Keyed::new(id, &EndedRecord::new(id, model))).collect()
 }
 
+/// The later records of documents whose topic changed.
+pub fn revised<'a>(revisions: &'a [Revision], model: &'a TopicModel) -> impl Iterator<Item = Keyed> + 'a {
+    revisions.iter().map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, model)))
+}
+
 /// The last records of outliers that left for good.
 pub fn settled<'a>(change: &'a Change, model: &'a TopicModel) -> impl Iterator<Item = Keyed> + 'a {
-    change
-        .settled
-        .iter()
-        .map(|revision| Keyed::new(&revision.id, &AssignmentRecord::revised(revision, model)))
+    revised(&change.settled, model)
 }
 
 /// The events that a change holds, each under its topic's id.

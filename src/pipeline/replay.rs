@@ -141,12 +141,16 @@ impl<'a> Player<'a> {
         let stages = vec![("fit".to_owned(), started.elapsed().as_secs_f64())];
         let told = Circumstances { trigger, documents, stages, now_ms: 0 };
         let decision = self.state.adopt(&fitted, &told, self.parameters.rules())?;
-        if let Decision::Promoted(adoption) = decision {
-            for revision in &adoption.revisions {
-                if let Some(row) = self.index.get(&revision.id) {
-                    self.recorded[*row] = revision.topic;
-                }
+        let revisions = match &decision {
+            Decision::Promoted(adoption) => &adoption.revisions,
+            Decision::Rejected(rejection) => &rejection.revisions,
+        };
+        for revision in revisions {
+            if let Some(row) = self.index.get(&revision.id) {
+                self.recorded[*row] = revision.topic;
             }
+        }
+        if let Decision::Promoted(adoption) = decision {
             self.model = Arc::new(adoption.model);
         }
         let topics = self.resolved();

@@ -7,6 +7,8 @@
 //! - a cluster that is home to none, but whose members mostly come from one topic, was split off it;
 //! - any other cluster is a new topic, or a topic that had ended and comes back: that only if it withstands the vote
 //!   ([`Cluster::lasts`]). On 44,931 abstracts four topics would have come and gone every third refit, 24 times;
+//! - a topic with a small share of its home does not continue it, nor gives it its name: the cluster is judged as one
+//!   that is home to none;
 //! - a topic without clustered members stays as it is.
 //!
 //! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
@@ -23,6 +25,10 @@ use crate::model::topic::TopicId;
 
 /// Share of a topic's clustered members that makes a cluster hold "most" of it.
 const MOST: f64 = 0.5;
+/// Share of a cluster's members that a topic must hold to continue it. A seed is near to about one document in a thousand by
+/// chance, and with fewer its label would name them all. AMI without this and with it: BBC 0.580 and 0.579 (5 seeds),
+/// newsgroups 0.536 and 0.540, news titles 0.894 and question titles 0.679 as before.
+const LEAST_SHARE: f64 = 0.1;
 /// Share of a topic's clustered members in another's home that makes a merge plain at once.
 const PLAIN_MERGE: f64 = 0.9;
 /// Share of a topic's clustered members in a cluster of their own that makes a split plain at once.
@@ -145,6 +151,10 @@ pub fn reconcile(fitted: &Fitted, grounds: &Grounds<'_>) -> Plan {
             overlap.home.iter().filter(|(_, home)| **home == cluster).map(|(topic, _)| *topic).collect();
         at_home.sort_by_key(|topic| (std::cmp::Reverse(overlap.shared(cluster, *topic)), *topic));
         let Some((first, others)) = at_home.split_first() else { continue };
+        if (overlap.shared(cluster, *first) as f64) < overlap.sizes[cluster] as f64 * LEAST_SHARE {
+            loyal.extend(at_home.iter().filter(|id| grounds.pinned.contains(id)).map(|id| (cluster, *id)));
+            continue;
+        }
         *target = Some(Target::Old(*first));
         plan.continued.insert(*first);
         for other in others {

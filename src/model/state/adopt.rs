@@ -14,9 +14,9 @@ use crate::model::refit::reconcile::{Grounds, Plan, reconcile};
 use crate::model::refit::report::{Fate, Report};
 use crate::model::refit::run::Fitted;
 use crate::model::refit::trigger::Trigger;
-use crate::model::state::State;
 use crate::model::state::change::{Change, Op, Standing};
 use crate::model::state::draft::Draft;
+use crate::model::state::{State, Totals};
 use crate::model::topic::{Life, TopicId};
 use crate::model::version::{BrokenEntry, TopicModel};
 
@@ -72,6 +72,8 @@ pub struct Rejection {
     pub change: Change,
     /// Why, in words.
     pub reason: String,
+    /// Documents whose topic changed: after the last refit, outliers to which the version in force gives one.
+    pub revisions: Vec<Revision>,
 }
 
 /// A result that is promoted.
@@ -134,13 +136,14 @@ impl State {
         draft.bear(&plan, version);
         plan.merges.iter().for_each(|(from, into)| draft.end(*from, Some(*into), version));
         draft.label(fitted, &plan);
+        draft.unite_copies();
         draft.choose_anchors(self.bounds.anchors);
         draft.publish(rules.keywords);
         let fates = draft.fates(&plan);
         let comparison = draft.compare(fitted);
         if let Err(reason) = rules.policy.judge(&comparison, self.totals.rejected_refits) {
             let report = self.report(fitted, told, fates, comparison);
-            return Ok(Decision::Rejected(self.reject(report, &reason, told)));
+            return Ok(Decision::Rejected(self.reject(report, &reason, told, rules.assign)?));
         }
         let model = draft.model(version, self.sampling_after(told.documents))?.with_vote(fitted.vote);
         draft.place_newcomers(&model, rules.assign);
@@ -191,21 +194,51 @@ impl State {
         fitted
     }
 
-    /// The topics in force stay; people are told why.
-    fn reject(&mut self, mut report: Report, reason: &Reason, told: &Circumstances) -> Rejection {
+    /// The topics in force stay; people are told why. No refit after the last one looks at the outliers, so the version
+    /// in force judges them.
+    fn reject(
+        &mut self,
+        mut report: Report,
+        reason: &Reason,
+        told: &Circumstances,
+        judging: &assign::Checked,
+    ) -> Result<Rejection, BrokenEntry> {
         let mut change = Change::default();
         let mut totals = self.totals;
         totals.refits += 1;
         totals.rejected_refits += 1;
         totals.refitted_at = told.documents;
-        self.step(&mut change, Op::Totals(totals));
+        let revisions = if told.trigger == Trigger::EndOfStream {
+            self.judge_outliers(&mut change, totals, judging)?
+        } else {
+            self.step(&mut change, Op::Totals(totals));
+            Vec::new()
+        };
         let reason = reason.to_string();
         let happened = Happened::Rejected { refit: totals.refits, reason: reason.clone() };
         self.tell(&mut change, happened, told.now_ms);
         report.number = totals.refits;
         report.rejected = Some(reason.clone());
         self.step(&mut change, Op::Refitted(Box::new(report)));
-        Rejection { change, reason }
+        Ok(Rejection { change, reason, revisions })
+    }
+
+    /// The version in force judges the outliers that came since, and their copies; documents whose topic changed.
+    fn judge_outliers(
+        &mut self,
+        change: &mut Change,
+        totals: Totals,
+        judging: &assign::Checked,
+    ) -> Result<Vec<Revision>, BrokenEntry> {
+        let model = self.model()?;
+        let mut draft = Draft::new(self);
+        draft.place_newcomers(&model, judging);
+        draft.unite_copies();
+        let mut next = draft.next;
+        let revisions = std::mem::take(&mut next.revisions);
+        let suspicions = self.suspicions.clone();
+        self.enact(change, totals, next, suspicions);
+        Ok(revisions)
     }
 
     fn tell_adoption(

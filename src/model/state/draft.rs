@@ -35,7 +35,7 @@ const COHERENCE_DOCUMENTS: usize = 5000;
 
 /// Copies of what makes up the next version.
 pub(super) struct Draft<'a> {
-    state: &'a State,
+    pub(super) state: &'a State,
     pub(super) next: Next,
 }
 

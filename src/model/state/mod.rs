@@ -5,6 +5,7 @@ pub mod absorb;
 pub mod adopt;
 pub mod archive;
 pub mod change;
+mod copies;
 pub mod describe;
 pub mod diff;
 mod draft;

@@ -19,6 +19,7 @@ use crate::model::refit::trigger::Trigger;
 use crate::model::{assign, refit};
 
 mod describe;
+mod last;
 mod operations;
 
 const DIM: usize = 4;
@@ -37,9 +38,10 @@ fn bounds() -> Bounds {
     }
 }
 
-/// Document `number`, whose direction is axis `axis`.
+/// Document `number`, whose direction is about axis `axis`; no two are copies.
 fn kept(number: u64, axis: usize) -> Kept {
     let mut embedding = vec![0.1; DIM];
+    embedding[(axis + 1) % DIM] += (number * 7 % 97) as f32 * 1e-4;
     embedding[axis % DIM] = 1.0;
     let length = embedding.iter().map(|v| v * v).sum::<f32>().sqrt();
     embedding.iter_mut().for_each(|value| *value /= length);
