@@ -125,12 +125,15 @@ impl State {
 
 /// Topics of `one` that `other` does not have; `pairs` are (topic in `one`, topic in `other`).
 fn only_in(one: &Archive, other: &Archive, pairs: &[(Option<TopicId>, Option<TopicId>)]) -> Vec<One> {
+    let mut shared: BTreeMap<TopicId, BTreeMap<Option<TopicId>, usize>> = BTreeMap::new();
+    for (from, to) in pairs {
+        if let Some(from) = from.filter(|id| !other.topics.contains_key(id)) {
+            *shared.entry(from).or_default().entry(*to).or_insert(0) += 1;
+        }
+    }
     let missing = one.topics.iter().filter(|(id, _)| !other.topics.contains_key(id));
     let found = missing.map(|(id, topic)| {
-        let mut there: BTreeMap<Option<TopicId>, usize> = BTreeMap::new();
-        for (_, to) in pairs.iter().filter(|(from, _)| from == &Some(*id)) {
-            *there.entry(*to).or_insert(0) += 1;
-        }
+        let there = shared.remove(id).unwrap_or_default();
         let all: usize = there.values().sum();
         let most = there.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| count * 2 > all);
         One { id: *id, name: topic.name.clone(), size: topic.size, mostly: most.and_then(|(id, _)| id) }
