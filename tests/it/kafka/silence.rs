@@ -43,6 +43,17 @@ fn readiness_follows_the_brokers() {
     readiness(&daemon, "200");
 }
 
+/// Writes documents until many wait, and some are judged and not committed. A fast daemon is done with a few before a
+/// slow machine has looked.
+fn flowing(cluster: &Cluster<'_>, daemon: &Daemon) {
+    let mut written = 500;
+    wait_for("documents to flow", || {
+        write_documents(cluster, written, written + 5000);
+        written += 5000;
+        lag(daemon).first().filter(|waiting| **waiting > 1000).copied()
+    });
+}
+
 /// A signal while `silence` has silenced the broker, with or without documents under way: exit status and time.
 fn ended(prefix: &'static str, silence: fn(&mut Broker), loaded: bool) -> (Option<i32>, Duration) {
     let mut broker = Broker::start();
@@ -53,13 +64,7 @@ fn ended(prefix: &'static str, silence: fn(&mut Broker), loaded: bool) -> (Optio
     let mut daemon = home.start();
     cluster.settle(&daemon, 500, 0, &[&home]);
     if loaded {
-        // Many wait, and some are judged and not committed. A fast daemon is done before a slow machine has looked.
-        let mut written = 500;
-        wait_for("documents to flow", || {
-            write_documents(&cluster, written, written + 5000);
-            written += 5000;
-            lag(&daemon).first().filter(|waiting| **waiting > 1000).copied()
-        });
+        flowing(&cluster, &daemon);
     }
     silence(&mut broker);
     let ended = stopped(&mut daemon.child);
@@ -80,4 +85,19 @@ fn a_signal_ends_it_in_time_whatever_has_become_of_the_broker() {
         assert!(took < TIMEOUT + Duration::from_secs(1), "{prefix}: {took:?}");
         assert_eq!(status, Some(i32::from(loaded)), "{prefix}");
     }
+}
+
+#[test]
+fn the_alert_for_a_stall_fires_when_a_broker_freezes_under_load() {
+    let mut broker = Broker::start();
+    broker.create("stalled-documents", 1);
+    let cluster = Cluster { broker: &broker, prefix: "stalled" };
+    let home = machine(&cluster);
+    write_documents(&cluster, 0, 500);
+    let daemon = home.start();
+    cluster.settle(&daemon, 500, 0, &[&home]);
+    flowing(&cluster, &daemon);
+    broker.freeze();
+    crate::prometheus::stalls(&home, &daemon);
+    broker.thaw();
 }
