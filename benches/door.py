@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from questions import write
@@ -57,8 +58,20 @@ def crowd(host, port):
                     pass
 
 
+def health(host, port):
+    """Seconds until /healthz has answered over a connection of its own."""
+    start = time.perf_counter()
+    try:
+        with socket.create_connection((host, port), timeout=10) as stream:
+            stream.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            stream.recv(1000)
+    except OSError:
+        pass
+    return time.perf_counter() - start
+
+
 def run(topicd, source, folder, besieged):
-    command = [topicd, "run", "--exit-at-end", "--set", f"source.path={source}", "--set", "http.listen=127.0.0.1:0",
+    command = [topicd, "run", "--events", "--exit-at-end", "--set", f"source.path={source}", "--set", "http.listen=127.0.0.1:0",
                "--set", f"state.directory={folder}/state", "--set", f"output.directory={folder}/output",
                "--set", "source.follow=false", "--set", "refit.rest=0"]
     daemon = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -66,8 +79,11 @@ def run(topicd, source, folder, besieged):
     process = None
     if besieged:
         process = subprocess.Popen([sys.executable, __file__, "--crowd", host, port])
-    start = time.perf_counter()
-    daemon.communicate()
+    start, took = time.perf_counter(), []
+    threading.Thread(target=lambda: [None for _ in daemon.stdout], daemon=True).start()
+    while daemon.poll() is None:
+        took.append(health(host, int(port)))
+        time.sleep(.1)
     seconds = time.perf_counter() - start
     counts = collections.Counter()
     with open(f"{folder}/output/assignments.jsonl") as lines:
@@ -79,7 +95,8 @@ def run(topicd, source, folder, besieged):
         busy = sum(map(int, pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(") ")[1].split()[11:13])) / 100
         process.kill()
         process.wait()
-        print(f"the crowd's own CPU time: {busy:.1f} s of {seconds:.1f} s")
+        print(f"the crowd's own CPU time: {busy:.1f} s of {seconds:.1f} s; /healthz p50 {1000 * statistics.median(took):.0f} ms, "
+              f"most {1000 * max(took):.0f} ms")
     return seconds, counts
 
 

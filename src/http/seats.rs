@@ -4,9 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+/// One seat is cleared in this time: a crowd that comes back at once must not take the processor from the stream. Those
+/// outside wait in the system's queue of some 1,000, so the last of them about a second.
+const PACE: Duration = Duration::from_millis(1);
 
 /// All seats.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ impl Seats {
             if let Some(seat) = self.try_take() {
                 return seat;
             }
-            self.changed.notified().await;
+            tokio::join!(self.changed.notified(), sleep(PACE));
         }
     }
 
@@ -103,7 +109,23 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_crowd_that_comes_back_at_once_is_let_in_slowly() {
+        let (seats, start) = (Seats::new(1), Instant::now());
+        let mut seat = seats.take().await;
+        for _ in 0..100 {
+            let (seats, cleared) = (seats.clone(), seat.cleared());
+            let next = tokio::spawn(async move { seats.take().await });
+            cleared.cancelled().await;
+            drop(seat);
+            seat = next.await.unwrap();
+        }
+        assert!(start.elapsed() >= 100 * PACE, "{:?}", start.elapsed());
+    }
 
     #[tokio::test]
     async fn the_one_that_waited_the_longest_goes() {
