@@ -33,6 +33,7 @@ fn the_successor_tells_what_the_modeler_before_could_not() {
         receiver.answer(|_, _| 200);
         let told = || subjects(&cluster.records("events"));
         wait_for("all events", || (receiver.taken().len() >= told().len()).then_some(()));
+        assert!(told().len() > 4, "{:?}", told());
         check_taken(&told(), &receiver.taken());
         wait_for("an empty list", || {
             second.json("/api/v1/notifications").filter(|list| list["waiting"] == 0)
