@@ -20,14 +20,14 @@ use crate::model::state::diff::Diff;
 use crate::model::topic::TopicId;
 use crate::model::version::TopicModel;
 use crate::pipeline::operator;
-use crate::record::Keyed;
 use crate::record::answer::{self, AssignedRecord, FoundRecord};
 use crate::record::notification::{Chosen, NotificationsRecord};
 use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
+use crate::transport::Records;
 use crate::transport::command::Operated;
-use crate::transport::embedded::{OutputFile, Outputs};
+use crate::transport::embedded::Outputs;
 
 /// Texts in one question to the daemon.
 const TEXTS: usize = 500;
@@ -319,12 +319,9 @@ impl Here<'_> {
         let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint)?;
         let rules = self.config.parameters.rules();
         let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
-        let records = operator::records(&operation);
-        outputs.append(OutputFile::Assignments, Keyed::lines(records.assignments))?;
-        let topics = records.topics.into_iter().chain(records.ended).collect();
-        outputs.append(OutputFile::Topics, Keyed::lines(topics))?;
-        outputs.append(OutputFile::Events, Keyed::lines(operator::events(&operation.change)))?;
-        checkpoint.merge(&outputs.sync()?);
+        let events = operator::events(&operation.change);
+        let records = Records { events, ..operator::records(&operation) };
+        checkpoint.merge(&outputs.deliver(records)?);
         self.store.commit(&operation.change, &checkpoint, self.config.webhook.is_some())?;
         if self.store.is_marked()? {
             let directory = self.config.state.directory.clone();

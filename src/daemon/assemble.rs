@@ -25,15 +25,15 @@ use crate::pipeline::assigner::{Assigner, Judge};
 use crate::pipeline::modeler::Modeler;
 use crate::pipeline::notifier::Notifier;
 use crate::pipeline::{self, operator, pauses};
-use crate::record::Keyed;
 #[cfg(feature = "kafka")]
 use crate::record::model::Reigning;
 use crate::store::announcement::{self, Announcement};
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::telemetry::logs::Log;
+use crate::transport::Records;
 use crate::transport::command::{self, Command};
-use crate::transport::embedded::{self, Lag, OutputFile, Outputs, Seen, Source, ports};
+use crate::transport::embedded::{self, Lag, Outputs, Seen, Source, ports};
 #[cfg(feature = "kafka")]
 use crate::transport::kafka;
 
@@ -415,10 +415,9 @@ fn open(config: &Config, embedder: &Embedder, seeds: &[Seed]) -> Result<Opened, 
 fn plant(config: &Config, seeds: &[Seed], opened: &mut Opened) -> Result<(), Error> {
     let planted = opened.state.plant(seeds.to_vec(), config.parameters.rules(), pipeline::now_ms())?;
     let Some(operation) = planted else { return Ok(()) };
-    let records = operator::records(&operation);
-    opened.outputs.append(OutputFile::Topics, Keyed::lines(records.topics))?;
-    opened.outputs.append(OutputFile::Events, Keyed::lines(operator::events(&operation.change)))?;
-    opened.checkpoint.merge(&opened.outputs.sync()?);
+    let events = operator::events(&operation.change);
+    let records = Records { events, ..operator::records(&operation) };
+    opened.checkpoint.merge(&opened.outputs.deliver(records)?);
     opened.store.commit(&operation.change, &opened.checkpoint, config.webhook.is_some())?;
     Ok(())
 }

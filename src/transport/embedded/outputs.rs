@@ -9,6 +9,8 @@ use fs_err::{File, OpenOptions};
 
 use super::error::Error;
 use crate::checkpoint::{Checkpoint, Partition};
+use crate::record::Keyed;
+use crate::transport::Records;
 
 /// A file of results; each line of it is one JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +94,23 @@ impl Outputs {
         // Without this a power cut could forget the files' names.
         File::open(directory).and_then(|folder| folder.sync_all()).map_err(cannot_write)?;
         Ok(Self { files })
+    }
+
+    /// Brings `records` to the disk, each into its file, and returns the lengths to commit.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append) and [`sync`](Self::sync).
+    pub fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
+        let topics = records.topics.into_iter().chain(records.ended).collect();
+        for (file, records) in [
+            (OutputFile::Assignments, records.assignments),
+            (OutputFile::Topics, topics),
+            (OutputFile::Events, records.events),
+            (OutputFile::DeadLetters, records.dead_letters),
+        ] {
+            self.append(file, Keyed::lines(records))?;
+        }
+        self.sync()
     }
 
     /// Appends `lines`, each with a line feed. If that fails half-way, the file is cut back to where it was.

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
-use super::outputs::{OutputFile, Outputs};
+use super::outputs::Outputs;
 use super::source::Source;
 use crate::checkpoint::{Checkpoint, Partition};
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
-use crate::record::Keyed;
 use crate::record::state::Write;
 use crate::transport::{AssignerPort, Lesson, ModelerPort, Records};
 
@@ -80,12 +79,7 @@ impl ModelerPort for Modeler {
     }
 
     fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
-        self.outputs.append(OutputFile::Assignments, Keyed::lines(records.assignments))?;
-        let topics = records.topics.into_iter().chain(records.ended).collect();
-        self.outputs.append(OutputFile::Topics, Keyed::lines(topics))?;
-        self.outputs.append(OutputFile::Events, Keyed::lines(records.events))?;
-        self.outputs.append(OutputFile::DeadLetters, Keyed::lines(records.dead_letters))?;
-        self.outputs.sync()
+        self.outputs.deliver(records)
     }
 
     /// The files are cut back to what the state says, so the state alone decides.
