@@ -44,14 +44,13 @@ impl<'a> Admin<'a> {
                     return Err(Error::Partitions { topic: topic.to_owned(), key, found });
                 }
                 Some(_) => {
-                    let brokers = &self.clients.params.params().brokers;
-                    let (faults, blemish) = complaints(brokers, topic, self.differences(topic, kind).await);
+                    let (faults, blemish) = self.complaints(topic, kind).await;
                     for complaint in faults.iter().chain(&blemish) {
                         self.clients.telemetry.topic_differs(complaint);
                     }
                 }
                 None if self.clients.params.params().create_topics => {
-                    self.create(topic, if kind.single { 1 } else { partitions as i32 }, kind, false).await?;
+                    self.create(topic, kind, partitions, false).await?;
                 }
                 None => return Err(self.missing(topic, key)),
             }
@@ -115,14 +114,15 @@ impl<'a> Admin<'a> {
         }
     }
 
-    /// Makes `topic`, or only asks whether that would be allowed, for a `trial`.
+    /// Makes `topic` beside documents with so many partitions, or only asks whether that would be allowed, for a `trial`.
     pub(super) async fn create(
         &self,
         topic: &str,
-        partitions: i32,
         kind: &Kind,
+        documents: usize,
         trial: bool,
     ) -> Result<(), Error> {
+        let partitions = if kind.single { 1 } else { documents as i32 };
         let replication = TopicReplication::Fixed(self.clients.params.params().replication_factor);
         let new = NewTopic::new(topic, partitions, replication);
         let new = kind.settings.iter().fold(new, |new, setting| new.set(setting.name, setting.value));
@@ -142,8 +142,13 @@ impl<'a> Admin<'a> {
         }
     }
 
+    /// What is said of the settings of `topic`: what loses or refuses records, and what is only not well.
+    pub(super) async fn complaints(&self, topic: &str, kind: &Kind) -> (Vec<Error>, Option<Error>) {
+        complaints(&self.clients.params.params().brokers, topic, self.differences(topic, kind).await)
+    }
+
     /// What is wrong with the settings of `topic`.
-    pub(super) async fn differences(&self, topic: &str, kind: &Kind) -> Vec<Difference> {
+    async fn differences(&self, topic: &str, kind: &Kind) -> Vec<Difference> {
         let options = AdminOptions::new().request_timeout(Some(self.clients.timeout()));
         let described = self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
         // Who may not look at settings can still work.

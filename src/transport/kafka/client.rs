@@ -355,6 +355,11 @@ impl Clients {
             .map_err(|source| told.error("make a client for", brokers, source))
     }
 
+    /// The group in which the modeler is chosen, and the transactional id of the one that is.
+    pub(super) fn modeler(&self) -> String {
+        format!("{}.modeler", self.params.params().group)
+    }
+
     /// A consumer outside of any group that sees committed records only and tells the end of a partition.
     pub(super) fn reader(&self) -> Result<(Consumer, Arc<Told>), Error> {
         self.reader_feeling(None)

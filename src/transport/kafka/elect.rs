@@ -55,7 +55,7 @@ impl Election {
     /// Stands for election until [`close`](Self::close).
     pub(super) fn stand(clients: &Clients) -> Result<Self, Error> {
         let params = clients.params.params();
-        let group = format!("{}.modeler", params.group);
+        let group = clients.modeler();
         let config = clients.member(&group, &[("auto.offset.reset", "latest")]);
         let (seat, leading) = watch::channel(false);
         let (consumer, told): (Consumer<Seat>, _) = clients.make(&config, Seat(seat))?;

@@ -6,8 +6,8 @@
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
 //! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold
-//!   what all share, `admin` makes the topics as `kinds`
-//!   says, `survey` tries what a run would need, `pulse` feels whether brokers answer.
+//!   what all share, `admin` makes the topics as `kinds` says, `survey` tries what a run would need, `pulse` feels
+//!   whether brokers answer.
 //!
 //! Every call of librdkafka that may block stands on a thread that is nobody else's.
 

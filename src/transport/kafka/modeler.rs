@@ -57,7 +57,7 @@ impl Reign {
         encoder: &str,
         leading: watch::Receiver<bool>,
     ) -> Result<Self, Error> {
-        let id = format!("{}.modeler", clients.params.params().group);
+        let id = clients.modeler();
         let (producer, told) = clients.producer(Some(&id))?;
         let timeout = clients.timeout();
         until(timeout, || producer.init_transactions(timeout))

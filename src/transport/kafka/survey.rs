@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::admin::Admin;
 use super::client::{Clients, Consumer, Producer, Refused, Told};
 use super::error::{Error, code};
-use super::kinds::{KINDS, complaints};
+use super::kinds::KINDS;
 use super::log::{Found, Log};
 use super::produce::{Out, produce, until};
 
@@ -69,16 +69,13 @@ impl Survey {
                     if kind.single && found != 1 {
                         self.faults.push(Error::Partitions { topic: topic.to_owned(), key, found });
                     }
-                    let brokers = &clients.params.params().brokers;
-                    let (faults, blemish) = complaints(brokers, topic, admin.differences(topic, kind).await);
+                    let (faults, blemish) = admin.complaints(topic, kind).await;
                     self.faults.extend(faults);
                     self.blemishes.extend(blemish);
                     there.push(topic);
                 }
                 None if clients.params.params().create_topics => {
-                    let made =
-                        admin.create(topic, if kind.single { 1 } else { partitions as i32 }, kind, true);
-                    self.faults.extend(made.await.err());
+                    self.faults.extend(admin.create(topic, kind, partitions, true).await.err());
                 }
                 None => self.faults.push(admin.missing(topic, key)),
             }
@@ -104,8 +101,7 @@ impl Survey {
         match Trial::begin(clients) {
             Ok(trial) => {
                 self.faults.extend(there.iter().filter_map(|topic| trial.write(topic).err()));
-                let group = &clients.params.params().group;
-                for group in [group.clone(), format!("{group}.modeler")] {
+                for group in [clients.params.params().group.clone(), clients.modeler()] {
                     self.faults.extend(trial.commit(clients, &group).err());
                 }
             }
