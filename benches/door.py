@@ -108,14 +108,13 @@ def main():
         source = pathlib.Path(folder) / "documents.jsonl"
         write(source, documents)
         for pair in range(pairs):
-            speeds = []
+            took = {}
             for besieged in (False, True) if pair % 2 == 0 else (True, False):
                 seconds, counts = run(topicd, source, f"{folder}/{pair}-{besieged}", besieged)
                 wrong = sum(count != 1 for count in counts.values()) + documents - len(counts)
                 print(f"{'with the crowd' if besieged else 'alone':15} {documents / seconds:6.0f} documents/s, {wrong} wrong")
-                speeds.append((besieged, seconds))
-            speeds = dict(speeds)
-            ratios.append(speeds[True] / speeds[False])
+                took[besieged] = seconds
+            ratios.append(took[True] / took[False])
     print(f"time with the crowd: {statistics.median(ratios):.3f} × of alone (of {pairs} pairs)")
 
 
