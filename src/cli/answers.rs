@@ -25,6 +25,7 @@ use crate::record::notification::{Chosen, NotificationsRecord};
 use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
+use crate::telemetry::Telemetry;
 use crate::transport::Records;
 use crate::transport::command::Operated;
 use crate::transport::embedded::Outputs;
@@ -316,7 +317,7 @@ impl Here<'_> {
     fn operate(mut self, action: &Action) -> anyhow::Result<OperatedRecord> {
         self.refuse_copy()?;
         let mut checkpoint = self.store.checkpoint()?;
-        let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint)?;
+        let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint, &Telemetry::new()?)?;
         let rules = self.config.parameters.rules();
         let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
         let events = operator::events(&operation.change);

@@ -16,13 +16,12 @@ use crate::document::Batch;
 use crate::embed::Embedder;
 use crate::model::state::change::Change;
 use crate::pipeline::fit::{Fitted, fit};
-use crate::record::assignment::AssignmentRecord;
-use crate::record::dead_letter::DeadLetterRecord;
-use crate::record::event::EventRecord;
-use crate::record::line;
-use crate::record::topic::{TopicRecord, TopicsRecord};
+use crate::pipeline::operator;
+use crate::record::topic::TopicsRecord;
 use crate::store::{Identity, Store};
-use crate::transport::embedded::{self, OutputFile, Outputs, Seen, Source};
+use crate::telemetry::Telemetry;
+use crate::transport::embedded::{self, Outputs, Seen, Source};
+use crate::transport::{Records, arrived};
 
 /// Fit a whole corpus at once: JSON Lines or plain lines, also .gz and .zst.
 ///
@@ -64,7 +63,7 @@ impl Fit {
                 config.state.directory.display()
             );
         }
-        let mut outputs = Outputs::open(&config.output.directory, &store.checkpoint()?)?;
+        let mut outputs = Outputs::open(&config.output.directory, &store.checkpoint()?, &Telemetry::new()?)?;
         // What is written from here on and not committed is cut off, should this end half-way.
         store.commit(&Change::default(), &outputs.lengths(), false)?;
         let corpus = block_on(read(&config, embedder.dim()))?;
@@ -75,9 +74,8 @@ impl Fit {
         bars.say("describing the topics");
         fitted.describe(&daemon::chains(&config, judge.embedder.clone()), &config.wanted)?;
         bars.finish();
-        write(&fitted, &mut outputs)?;
         let mut checkpoint = fitted.checkpoint.clone();
-        checkpoint.merge(&outputs.sync()?);
+        checkpoint.merge(&outputs.deliver(records(&fitted))?);
         // All at once: half of a fit is none.
         store.commit(&fitted.change, &checkpoint, false)?;
         report(&fitted, settings, started)?;
@@ -132,17 +130,14 @@ pub(super) async fn read(config: &Config, dim: usize) -> anyhow::Result<Batch> {
     Ok(corpus)
 }
 
-fn write(fitted: &Fitted, outputs: &mut Outputs) -> anyhow::Result<()> {
-    let model = &fitted.model;
-    let assignments = fitted.judged.iter().map(|judged| line(&AssignmentRecord::on_arrival(judged, model)));
-    outputs.append(OutputFile::Assignments, assignments)?;
-    let topics = model.topics.values().map(|topic| line(&TopicRecord::new(topic, model)));
-    outputs.append(OutputFile::Topics, topics)?;
-    let events = fitted.state.news().events.iter().map(|event| line(&EventRecord::new(event)));
-    outputs.append(OutputFile::Events, events)?;
-    let letters = fitted.rejections.iter().map(|rejection| line(&DeadLetterRecord::new(rejection)));
-    outputs.append(OutputFile::DeadLetters, letters)?;
-    Ok(())
+fn records(fitted: &Fitted) -> Records {
+    Records {
+        assignments: fitted.judged.iter().map(|judged| arrived(judged, &fitted.model)).collect(),
+        topics: operator::topics(&fitted.model),
+        events: operator::events(&fitted.change),
+        dead_letters: operator::dead_letters(&fitted.rejections),
+        ..Records::default()
+    }
 }
 
 fn report(fitted: &Fitted, settings: &Settings, started: Instant) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use crate::cli::{Settings, print, print_json};
 use crate::config::Config;
 use crate::store::backup::{self, Contents, Writing};
 use crate::store::{self, Store};
-use crate::transport::embedded::OutputFile;
+use crate::transport::embedded::{OutputFile, Place};
 
 /// Back up the state, restore it, check it.
 ///
@@ -178,12 +178,14 @@ fn look(config: &Config, directory: &Path) -> anyhow::Result<(Findings, Checkpoi
 /// Whether the outputs are those of the state.
 fn compare(directory: &Path, recorded: &Checkpoint, findings: &mut Findings) {
     for output in OutputFile::ALL {
-        let (path, recorded) = (directory.join(output.file_name()), recorded.position(&output.partition()));
+        let Place { segment, length: recorded } = output.place(recorded).unwrap_or_default();
+        let path = directory.join(output.segment(segment));
         let found = std::fs::metadata(&path).map_or(0, |file| file.len());
         let path = path.display();
         if found < recorded {
-            findings.faults.push(format!(
-                "`{path}` is {found} bytes long, but {recorded} are recorded: it was truncated or removed; bring it back"
+            findings.notes.push(format!(
+                "`{path}` is {found} bytes long, but {recorded} are recorded: it was moved, removed or cut; the next \
+                 start goes on in a new file"
             ));
         } else if found > recorded {
             let more = found - recorded;

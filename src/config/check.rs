@@ -1,5 +1,6 @@
 //! Every section as its room's checked parameters, and whose fault it is where a room refuses.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
@@ -173,8 +174,10 @@ fn apart(given: &[Given], source: &embedded::Checked, state: &State, output: &Ou
         ));
     }
     let embedded::Input::File(path) = &source.params().input else { return None };
-    let is_written =
-        embedded::OutputFile::ALL.iter().any(|file| whole(path) == folder.join(file.file_name()));
+    let file = whole(path);
+    let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let is_written = file.parent() == Some(&folder)
+        && embedded::OutputFile::ALL.iter().any(|output| output.number_of(name).is_some());
     is_written.then(|| {
         mistake(
             "source.path",

@@ -238,7 +238,7 @@ impl Daemon {
 
     fn start_embedded(site: Site, mut loops: Loops, exit_at_end: bool) -> Result<Self, Error> {
         let Site { config, live, telemetry, stop, embedder, seeds, .. } = &site;
-        let opened = tokio::task::block_in_place(|| open(config, embedder, seeds))?;
+        let opened = tokio::task::block_in_place(|| open(config, embedder, seeds, telemetry))?;
         let seen = Seen::restore(config.bounds.seen, opened.state.seen());
         let params = config.source.clone().in_lockstep(config.parameters.refit.lockstep);
         let source = Source::open(params, Some(embedder.dim()), &opened.checkpoint, seen)?;
@@ -397,11 +397,16 @@ fn waiting(config: &Config) -> Option<Lag> {
     Lag::of(&config.source, &recorded)
 }
 
-fn open(config: &Config, embedder: &Embedder, seeds: &[Seed]) -> Result<Opened, Error> {
+fn open(
+    config: &Config,
+    embedder: &Embedder,
+    seeds: &[Seed],
+    telemetry: &Telemetry,
+) -> Result<Opened, Error> {
     let identity = Identity { encoder: embedder.name().to_owned(), dim: embedder.dim() };
     let mut store = Store::open(&config.state.directory, &identity, config.bounds.seen)?;
     let (mut state, mut checkpoint) = store.load(embedder.dim(), config.bounds)?;
-    let outputs = Outputs::open(&config.output.directory, &checkpoint)?;
+    let outputs = Outputs::open(&config.output.directory, &checkpoint, telemetry)?;
     // From here on the lengths of the outputs are recorded, so that whatever is written and not committed is cut off.
     checkpoint.merge(&outputs.lengths());
     let cut = state.bound(config.bounds);

@@ -12,7 +12,7 @@ use crate::daemon::assemble::Error;
 use crate::daemon::seeds;
 use crate::embed::Embedder;
 use crate::store::{self, Identity};
-use crate::transport::embedded::{self, OutputFile, Source};
+use crate::transport::embedded::{self, OutputFile, Outputs, Source};
 
 /// Each reason for which the daemon would not start with `config` now.
 pub fn look(config: &Config) -> Vec<Error> {
@@ -47,8 +47,13 @@ fn outputs(config: &Config) -> Result<(), embedded::Error> {
     };
     let folder = &config.output.directory;
     may_write(folder).map_err(cannot_write(folder))?;
+    Outputs::look(folder)?;
     let is_new = !config.state.directory.join("db").exists();
-    for path in OutputFile::ALL.map(|output| folder.join(output.file_name())) {
+    let mut names = Vec::new();
+    for output in OutputFile::ALL {
+        names.extend(output.segments_in(folder)?.into_iter().map(|number| output.segment(number)));
+    }
+    for path in names.into_iter().map(|name| folder.join(name)) {
         let Ok(metadata) = path.metadata() else { continue };
         if metadata.is_dir() {
             return Err(cannot_write(&path)(ErrorKind::IsADirectory.into()));

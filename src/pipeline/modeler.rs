@@ -27,8 +27,6 @@ use crate::model::{assign, topic::Life};
 use crate::pipeline::now_ms;
 use crate::pipeline::operator;
 use crate::pipeline::refitter::{Ended, Refitting};
-use crate::record::Keyed;
-use crate::record::dead_letter::DeadLetterRecord;
 use crate::record::notification::{Chosen, NotGivenUp};
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
@@ -220,8 +218,7 @@ impl<P: ModelerPort> Modeler<P> {
         let Arrivals { mut assignments, assigned, outliers, rejections, received } =
             arrivals.unwrap_or_default();
         assignments.extend(operator::settled(&change, &in_force));
-        let letters = rejections.iter().map(DeadLetterRecord::new);
-        let dead_letters = letters.map(|letter| Keyed::new(&letter.position, &letter)).collect();
+        let dead_letters = operator::dead_letters(&rejections);
         self.commit(&change, Records { assignments, dead_letters, ..Records::default() })?;
         self.telemetry.documents_assigned(assigned, outliers);
         self.telemetry.documents_rejected(&rejections);

@@ -1,11 +1,13 @@
 //! What leaves the house when an operator has changed the topics.
 
+use crate::document::Rejection;
 use crate::model::state::adopt::Revision;
 use crate::model::state::change::{Change, Op};
 use crate::model::state::operate::Operation;
 use crate::model::version::TopicModel;
 use crate::record::Keyed;
 use crate::record::assignment::{AssignmentRecord, TombstoneRecord};
+use crate::record::dead_letter::DeadLetterRecord;
 use crate::record::event::EventRecord;
 use crate::record::topic::{EndedRecord, TopicRecord};
 use crate::transport::Records;
@@ -56,6 +58,12 @@ pub fn events(change: &Change) -> Vec<Keyed> {
         change.ops.iter().filter_map(|op| if let Op::Event(event) = op { Some(event) } else { None });
     let records = events.map(EventRecord::new);
     records.map(|event| Keyed::new(event.subject.as_deref().unwrap_or("model"), &event)).collect()
+}
+
+/// Input that was refused, each piece under its position.
+pub fn dead_letters(rejections: &[Rejection]) -> Vec<Keyed> {
+    let letters = rejections.iter().map(DeadLetterRecord::new);
+    letters.map(|letter| Keyed::new(&letter.position, &letter)).collect()
 }
 
 /// The answer to whoever asked for `operation`.

@@ -3,6 +3,7 @@
 mod kafka;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -129,6 +130,16 @@ impl Telemetry {
         self.metrics.model_version.set(totals.version as i64);
         let Totals { documents, rejected, version, .. } = totals;
         info!(documents, rejected, version, "state opened");
+    }
+
+    /// An output's file `path` is not as topicd left it: it holds `found` bytes, or is not there, where `left` were left.
+    /// Results go on in `next`.
+    pub fn output_lost(&self, path: &Path, found: Option<u64>, left: u64, next: &str) {
+        let path = path.display();
+        warn!(
+            %path, found, left, next,
+            "an output was moved, removed, cut or written to by another program; results go on in the next file"
+        );
     }
 
     /// The source has ended, and everything of it is committed.

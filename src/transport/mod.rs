@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use crate::checkpoint::Checkpoint;
 use crate::document::{Batch, Rejection, Sequence};
-use crate::model::evidence::{Evidence, Outcome};
+use crate::model::evidence::{Evidence, Judged, Outcome};
 use crate::model::operate::Erasure;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
@@ -94,10 +94,7 @@ pub struct Arrivals {
 impl Lesson {
     /// What `outcome` teaches, with everything that is to be brought out.
     pub fn first_hand(outcome: &Outcome) -> Self {
-        let assignments = outcome.judged.iter().map(|judged| {
-            let record = AssignmentRecord::on_arrival(judged, &outcome.model);
-            Keyed::new(&record.id, &record)
-        });
+        let assignments = outcome.judged.iter().map(|judged| arrived(judged, &outcome.model));
         let assigned = outcome.judged.iter().filter(|judged| judged.assignment.topic.is_some()).count();
         Self {
             // The version's bound may be an old one; the state cuts back to its own.
@@ -113,6 +110,12 @@ impl Lesson {
             checkpoint: outcome.checkpoint.clone(),
         }
     }
+}
+
+/// The first record of a document.
+pub fn arrived(judged: &Judged, model: &TopicModel) -> Keyed {
+    let record = AssignmentRecord::on_arrival(judged, model);
+    Keyed::new(&record.id, &record)
 }
 
 /// What is brought out with one change of the state.

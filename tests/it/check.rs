@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use crate::topicd::{Home, documents};
+use crate::topicd::{Home, documents, wait_for};
 
 /// The tiniest model; it loads at once and knows hardly a word.
 fn model(name: &str) -> String {
@@ -109,6 +109,22 @@ fn a_state_in_use_is_found_and_not_held() {
     drop(daemon);
     assert_eq!(said(&home, &["check"], &[]).1, Some(0));
     home.good(&["run", "--exit-at-end"]);
+}
+
+#[test]
+fn outputs_that_another_daemon_writes_are_found_and_nobody_else_writes_them() {
+    let home = Home::new(&documents(20)).set(&model("static-plain"));
+    let daemon = home.start();
+    wait_for("the documents", || (home.records("assignments.jsonl").len() == 20).then_some(()));
+    let (why, elsewhere) =
+        (format!("by another topicd (process {})", daemon.child.id()), "state.directory=elsewhere");
+    for arguments in [&["check"][..], &["run", "--exit-at-end"], &["fit", "documents.jsonl"]] {
+        let (found, status) = said(&home, arguments, &[elsewhere]);
+        assert!(found.contains(&why) && status == Some(1), "{arguments:?}: {status:?} {found}");
+    }
+    drop(daemon);
+    assert_eq!(home.records("assignments.jsonl").len(), 20);
+    assert_eq!(said(&home, &["check"], &[]).1, Some(0));
 }
 
 #[test]

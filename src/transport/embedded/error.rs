@@ -79,19 +79,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// An output file lost bytes that were committed.
+    /// Another process writes to the output folder.
     #[error(
-        "`{}` is {found} bytes long but {recorded} are recorded: it was truncated or removed; \
-         bring it back, set `output.directory` to the folder that holds it, or start afresh with other `state.directory` and `output.directory`",
-        path.display()
+        "outputs `{}` are written by another topicd{}; stop it, or set `output.directory` to another folder",
+        directory.display(),
+        holder.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
-    OutputShorter {
-        /// The file.
-        path: PathBuf,
-        /// Its length now.
-        found: u64,
-        /// The length that was committed.
-        recorded: u64,
+    OutputLocked {
+        /// The folder.
+        directory: PathBuf,
+        /// The process that has it, if it is known.
+        holder: Option<u32>,
     },
     /// An output file holds something, but the state knows nothing of it.
     #[error(

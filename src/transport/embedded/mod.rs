@@ -16,7 +16,7 @@ mod source;
 mod time;
 
 pub use error::Error;
-pub use outputs::{OutputFile, Outputs};
+pub use outputs::{OutputFile, Outputs, Place};
 pub use parse::{Fields, Format, Parser};
 pub use ports::{Assigner, Modeler, ports};
 pub use seen::{Seen, hash};

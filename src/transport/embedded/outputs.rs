@@ -1,18 +1,23 @@
 //! Results in append-only files that never hold more than what was committed.
 
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::DirBuilderExt as _;
+mod lock;
+mod segments;
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
-use fs_err::{File, OpenOptions};
+use fs_err::File;
 
+use self::lock::Lock;
+use self::segments::{Segments, sync_folder};
 use super::error::Error;
 use crate::checkpoint::{Checkpoint, Partition};
 use crate::record::Keyed;
+use crate::telemetry::Telemetry;
 use crate::transport::Records;
 
-/// A file of results; each line of it is one JSON object.
+/// A kind of results; each line of its files is one JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutputFile {
     /// Each document with its topic.
@@ -25,198 +30,173 @@ pub enum OutputFile {
     DeadLetters,
 }
 
+/// How far an output is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The segment that is written; those before it are closed.
+    pub segment: u64,
+    /// How many of its bytes are committed.
+    pub length: u64,
+}
+
 impl OutputFile {
-    /// Every file, in the order in which they are written and synced.
+    /// Every one, in the order in which they are written and synced.
     pub const ALL: [Self; 4] = [Self::Assignments, Self::Topics, Self::Events, Self::DeadLetters];
 
-    /// Its name in the output folder.
-    pub fn file_name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Self::Assignments => "assignments.jsonl",
-            Self::Topics => "topics.jsonl",
-            Self::Events => "events.jsonl",
-            Self::DeadLetters => "dead-letters.jsonl",
+            Self::Assignments => "assignments",
+            Self::Topics => "topics",
+            Self::Events => "events",
+            Self::DeadLetters => "dead-letters",
         }
     }
 
-    /// The name under which its length is recorded in a checkpoint.
-    pub fn partition(self) -> Partition {
-        Partition::new(&format!("output/{}", self.file_name()))
+    /// The name of a segment's file in the output folder.
+    pub fn segment(self, number: u64) -> String {
+        match number {
+            0 => format!("{}.jsonl", self.name()),
+            _ => format!("{}-{number:06}.jsonl", self.name()),
+        }
+    }
+
+    /// The segment whose file has `name`, if it is one of this output.
+    pub fn number_of(self, name: &str) -> Option<u64> {
+        let middle = name.strip_prefix(self.name())?.strip_suffix(".jsonl")?;
+        let number = if middle.is_empty() { 0 } else { middle.strip_prefix('-')?.parse().ok()? };
+        (self.segment(number) == name).then_some(number)
+    }
+
+    /// The segments of this output in `directory`, oldest first; none if there is no such folder.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if the folder cannot be read.
+    pub fn segments_in(self, directory: &Path) -> Result<Vec<u64>, Error> {
+        let cannot_read = |source| Error::Write { path: directory.to_owned(), source };
+        let entries = match fs_err::read_dir(directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(cannot_read)?,
+        };
+        let mut numbers = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(cannot_read)?.file_name();
+            numbers.extend(name.to_str().and_then(|name| self.number_of(name)));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// How far a checkpoint says that it is, if it knows of it.
+    pub fn place(self, recorded: &Checkpoint) -> Option<Place> {
+        let place = Place {
+            segment: recorded.position(&self.segment_key()),
+            length: recorded.position(&self.length_key()),
+        };
+        recorded.knows(&self.length_key()).then_some(place)
+    }
+
+    fn length_key(self) -> Partition {
+        Partition::new(&format!("output/{}.jsonl", self.name()))
+    }
+
+    fn segment_key(self) -> Partition {
+        Partition::new(&format!("output/{}.jsonl/segment", self.name()))
     }
 }
 
-/// The folder of results.
+/// The folder of results, which nobody else can write to.
 ///
 /// The order that makes it exact: [`open`](Self::open), commit [`lengths`](Self::lengths) if the state is new; then
-/// for each batch [`append`](Self::append), [`sync`](Self::sync), and commit what it returned. After a crash anywhere
-/// `open` cuts off what was appended but not committed.
+/// for each batch [`deliver`](Self::deliver), and commit what it returned. After a crash anywhere `open` cuts off what
+/// was delivered but not committed.
 ///
 /// The calls block, a sync for some ms.
-#[derive(Debug)]
 pub struct Outputs {
+    directory: PathBuf,
+    lock: Lock,
     /// In the order of [`OutputFile::ALL`].
-    files: Vec<Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    path: PathBuf,
-    file: File,
-    partition: Partition,
-    /// Bytes that hold whole lines.
-    length: u64,
-    /// Bytes known to be on the disk.
-    synced: u64,
-    /// A write or a sync failed: the kernel may have dropped pages, so no later success would prove anything.
-    broken: bool,
+    open: Vec<Segments>,
 }
 
 impl Outputs {
-    /// Opens the files in `directory`, which is created, and cuts each to the length that `recorded` has for it.
+    /// Takes `directory`, which is created, opens the files in it and cuts each to the length that `recorded` has for it.
     ///
     /// # Errors
-    /// A file is shorter than recorded, or holds something while nothing is recorded, or cannot be opened. No file
-    /// has lost anything then, and none was made.
-    pub fn open(directory: &Path, recorded: &Checkpoint) -> Result<Self, Error> {
-        OutputFile::ALL.into_iter().try_for_each(|output| fits(directory, output, recorded))?;
-        let cannot_write = |source| Error::Write { path: directory.to_owned(), source };
-        // For this user alone: documents stand in the files.
-        if !directory.exists() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(cannot_write)?;
-        }
-        let mut files = OutputFile::ALL
+    /// Another process has the folder; or a file holds something while nothing is recorded. Nothing is made or cut then.
+    /// Or a file cannot be opened.
+    pub fn open(directory: &Path, recorded: &Checkpoint, telemetry: &Telemetry) -> Result<Self, Error> {
+        lock::look(directory)?;
+        refuse_unknown(directory, recorded)?;
+        let lock = Lock::take(directory)?;
+        // Whoever had the folder until now may have written.
+        refuse_unknown(directory, recorded)?;
+        let open = OutputFile::ALL
             .into_iter()
-            .map(|output| Open::at(directory, output, recorded))
+            .map(|output| Segments::open(directory, output, recorded, telemetry.clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        for open in &mut files {
-            open.cut()?;
-        }
-        // Without this a power cut could forget the files' names.
-        File::open(directory).and_then(|folder| folder.sync_all()).map_err(cannot_write)?;
-        Ok(Self { files })
+        sync_folder(directory)?;
+        Ok(Self { directory: directory.to_owned(), lock, open })
+    }
+
+    /// Whether another process writes to `directory` now; nothing is made or held.
+    ///
+    /// # Errors
+    /// [`Error::OutputLocked`] if one does.
+    pub fn look(directory: &Path) -> Result<(), Error> {
+        lock::look(directory)
     }
 
     /// Brings `records` to the disk, each into its file, and returns the lengths to commit.
     ///
     /// # Errors
-    /// Those of [`append`](Self::append) and [`sync`](Self::sync).
+    /// A file cannot be written, and is cut back; if it cannot be, or cannot be synced, nothing is written to it any
+    /// more. The folder was removed, and another process took the one in its place.
     pub fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
+        if !self.lock.holds() {
+            self.lock = Lock::take(&self.directory)?;
+        }
         let topics = records.topics.into_iter().chain(records.ended).collect();
-        for (file, records) in [
-            (OutputFile::Assignments, records.assignments),
-            (OutputFile::Topics, topics),
-            (OutputFile::Events, records.events),
-            (OutputFile::DeadLetters, records.dead_letters),
-        ] {
-            self.append(file, Keyed::lines(records))?;
+        let all = [records.assignments, topics, records.events, records.dead_letters];
+        for (output, records) in self.open.iter_mut().zip(all) {
+            output.append(Keyed::lines(records))?;
         }
-        self.sync()
-    }
-
-    /// Appends `lines`, each with a line feed. If that fails half-way, the file is cut back to where it was.
-    ///
-    /// # Errors
-    /// The file cannot be written; or it could not be cut back or synced before, and nothing is written any more.
-    pub fn append(&mut self, file: OutputFile, lines: impl Iterator<Item = Vec<u8>>) -> Result<(), Error> {
-        let mut bytes = Vec::new();
-        for line in lines {
-            bytes.extend_from_slice(&line);
-            bytes.push(b'\n');
-        }
-        self.files[file as usize].append(&bytes)
-    }
-
-    /// Brings what was appended to the disk and returns the lengths to commit.
-    ///
-    /// # Errors
-    /// The disk refuses; nothing may be committed then, and every later call on that file fails.
-    pub fn sync(&mut self) -> Result<Checkpoint, Error> {
-        for open in &mut self.files {
-            open.sync()?;
-        }
+        self.open.iter_mut().try_for_each(Segments::sync)?;
         Ok(self.lengths())
     }
 
-    /// The length of each file up to which it is on the disk.
+    /// The segment of each output, and the length up to which it is on the disk.
     pub fn lengths(&self) -> Checkpoint {
         let mut lengths = Checkpoint::new();
-        for open in &self.files {
-            lengths.advance(open.partition.clone(), open.synced);
+        for output in &self.open {
+            output.record(&mut lengths);
         }
         lengths
     }
 }
 
-/// Refuses a file that is not the one whose length is recorded.
-fn fits(directory: &Path, output: OutputFile, recorded: &Checkpoint) -> Result<(), Error> {
-    let path = directory.join(output.file_name());
-    let found = match fs_err::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == ErrorKind::NotFound => 0,
-        Err(source) => return Err(Error::Write { path, source }),
-    };
-    let partition = output.partition();
-    let length = recorded.position(&partition);
-    if !recorded.knows(&partition) && found > 0 {
-        return Err(Error::OutputUnknown { path, found });
-    }
-    if found < length {
-        return Err(Error::OutputShorter { path, found, recorded: length });
+/// Refuses files of which nothing is recorded.
+fn refuse_unknown(directory: &Path, recorded: &Checkpoint) -> Result<(), Error> {
+    for output in OutputFile::ALL.into_iter().filter(|output| output.place(recorded).is_none()) {
+        for number in output.segments_in(directory)? {
+            let path = directory.join(output.segment(number));
+            let found = path.metadata().map_or(0, |metadata| metadata.len());
+            if found > 0 {
+                return Err(Error::OutputUnknown { path, found });
+            }
+        }
     }
     Ok(())
 }
 
-impl Open {
-    fn at(directory: &Path, output: OutputFile, recorded: &Checkpoint) -> Result<Self, Error> {
-        let path = directory.join(output.file_name());
-        let partition = output.partition();
-        let cannot_write = |source| Error::Write { path: path.clone(), source };
-        let length = recorded.position(&partition);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(cannot_write)?;
-        Ok(Self { path, file, partition, length, synced: length, broken: false })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if self.broken {
-            return Err(Error::OutputBroken { path: self.path.clone() });
-        }
-        if let Err(source) = self.file.write_all(bytes) {
-            self.broken = self.cut().is_err();
-            return Err(Error::Write { path: self.path.clone(), source });
-        }
-        self.length += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Drops everything after the last whole line.
-    fn cut(&mut self) -> Result<(), Error> {
-        self.file
-            .set_len(self.length)
-            .and_then(|()| self.file.seek(SeekFrom::Start(self.length)))
-            .map(drop)
-            .map_err(|source| Error::Write { path: self.path.clone(), source })
-    }
-
-    fn sync(&mut self) -> Result<(), Error> {
-        if self.broken {
-            return Err(Error::OutputBroken { path: self.path.clone() });
-        }
-        if self.synced == self.length {
-            return Ok(());
-        }
-        self.file.sync_data().map_err(|source| {
-            self.broken = true;
-            Error::Write { path: self.path.clone(), source }
-        })?;
-        self.synced = self.length;
-        Ok(())
+/// Whether `file` is the one that stands at `path` now.
+fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let cannot_write = |source| Error::Write { path: path.to_owned(), source };
+    let held = file.metadata().map(identity).map_err(cannot_write)?;
+    match fs_err::metadata(path) {
+        Ok(metadata) => Ok(identity(metadata) == held),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(cannot_write(source)),
     }
 }
 
