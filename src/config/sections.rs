@@ -51,6 +51,7 @@ impl Source {
     pub(super) fn into_params(self) -> embedded::Params {
         embedded::Params {
             input: match self.r#type {
+                SourceType::File if self.path.as_os_str() == "-" => Input::Stdin,
                 SourceType::File | SourceType::Kafka => Input::File(self.path),
                 SourceType::Stdin => Input::Stdin,
             },

@@ -201,8 +201,8 @@ fn each_kind_of_mistake_reads_well() {
             "`source.type` (t.toml:2): unknown variant `tcp`, expected one of `file`, `stdin`, `kafka`",
         ),
         (
-            "[source]\npath = \"a.gz\"\nfollow = true",
-            "`source.follow` is true (t.toml:3) but must be false for a compressed file, which cannot grow",
+            "[source]\ntype = \"stdin\"\nfollow = true",
+            "`source.follow` is true (t.toml:3) but must be false for stdin, which ends when its writer closes it",
         ),
         ("source = 3", "`source` is 3 (t.toml:1) but must be a table"),
         ("[refit]\nseed = { a = 1 }", "`refit.seed` is a table (t.toml:2) but must be a whole number"),

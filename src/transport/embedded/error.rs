@@ -29,31 +29,31 @@ pub enum Error {
         /// What the operating system or the decompressor says.
         source: io::Error,
     },
-    /// The source is shorter than what was read of it before: it was truncated or replaced.
+    /// A packed source is shorter than what was read of it before, though it begins as before.
     #[error(
-        "`{}` is {found} bytes long but {read} were read before: it was truncated or replaced; \
-         bring the old file back, or set `source.path` to a file of another name",
+        "`{}` holds {found} bytes unpacked but {read} were read before: it is cut off, or packed anew from less; \
+         bring the whole file back, or set `source.path` to a file of another name",
         path.display()
     )]
     SourceShorter {
         /// The file.
         path: PathBuf,
-        /// Its length now, in bytes of the uncompressed stream.
+        /// Its length now, in bytes of the unpacked stream.
         found: u64,
         /// The position up to which it was read.
         read: u64,
     },
-    /// Another file has taken the place of the one that is followed.
+    /// The source is something else than lines of text.
     #[error(
-        "`{}` was replaced by another file after {read} bytes; \
-         write to one file without rotating it, or set `source.path` to the new file under another name",
+        "`{}` is {found}, of which topicd reads no lines; unpack or convert it into one document a line in UTF-8 \
+         (plain, or packed once with gzip or zstd)",
         path.display()
     )]
-    SourceReplaced {
-        /// The file.
+    NotLines {
+        /// The file, or `stdin`.
         path: PathBuf,
-        /// The position up to which the old file was read; all of it.
-        read: u64,
+        /// What it is.
+        found: &'static str,
     },
     /// The thread that reads the source panicked.
     #[error("the reader of `{}` panicked; start again, it goes on from the last commit", path.display())]

@@ -17,7 +17,7 @@ pub(super) struct Line {
 
 /// Reads lines that end with LF or CRLF, and remembers an unfinished one between calls.
 ///
-/// A byte order mark at offset 0 is no part of the first line. Memory: `max_bytes`, or 4 KiB of a line that is longer.
+/// A byte order mark is no part of the line that it stands before: files that were joined have it in their middle. Memory: `max_bytes`, or 4 KiB of a line that is longer.
 pub(super) struct Lines<R> {
     input: R,
     bytes: Vec<u8>,
@@ -79,6 +79,13 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
+    /// Takes the rest of a line whose start was returned before; nothing of it is a line.
+    pub(super) fn skip_line(&mut self) -> io::Result<()> {
+        let skipped = self.input.skip_until(b'\n')?;
+        self.start += skipped as u64;
+        Ok(())
+    }
+
     /// What stands after the last line end, at the end of the input; `None` if nothing does.
     pub(super) fn last_line(&mut self) -> Option<Line> {
         self.forget_finished();
@@ -103,7 +110,7 @@ impl<R: BufRead> Lines<R> {
             length -= 1;
         }
         self.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-        if self.start == 0 && self.bytes.starts_with(BYTE_ORDER_MARK) {
+        if self.bytes.starts_with(BYTE_ORDER_MARK) {
             self.bytes.drain(..BYTE_ORDER_MARK.len());
             length -= BYTE_ORDER_MARK.len() as u64;
         }

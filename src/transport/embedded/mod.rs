@@ -6,6 +6,7 @@
 //! - [`Outputs`] appends results to files and cuts them back to what was committed.
 
 mod error;
+mod file;
 mod lines;
 mod outputs;
 mod parse;

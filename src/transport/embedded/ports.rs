@@ -1,14 +1,13 @@
 //! The two ports over a source, a bounded channel and the output files.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
 use super::error::Error;
 use super::outputs::Outputs;
 use super::source::Source;
-use crate::checkpoint::{Checkpoint, Partition};
+use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 use crate::model::evidence::Outcome;
 use crate::record::state::Write;
@@ -30,18 +29,17 @@ pub struct Modeler {
     lessons: mpsc::Receiver<Lesson>,
     outputs: Outputs,
     learned: watch::Sender<Checkpoint>,
-    partition: Partition,
-    /// The source's position after the last lesson, and the one that is committed.
-    received: u64,
-    done: Arc<AtomicU64>,
+    /// How far each file of the source came with the last lesson, and what of that is committed.
+    received: Checkpoint,
+    done: Arc<Mutex<Checkpoint>>,
 }
 
 /// The two ends of one process.
 pub fn ports(source: Source, outputs: Outputs) -> (Assigner, Modeler) {
     let (modeler, lessons) = mpsc::channel(BATCHES);
     let (announced, learned) = watch::channel(Checkpoint::new());
-    let (partition, done) = (source.partition().clone(), source.done());
-    let modeler_port = Modeler { lessons, outputs, learned: announced, partition, received: 0, done };
+    let done = source.done();
+    let modeler_port = Modeler { lessons, outputs, learned: announced, received: Checkpoint::new(), done };
     (Assigner { source, modeler, learned }, modeler_port)
 }
 
@@ -73,7 +71,7 @@ impl ModelerPort for Modeler {
     async fn receive(&mut self) -> Result<Option<Lesson>, Error> {
         let lesson = self.lessons.recv().await;
         if let Some(Lesson { checkpoint, .. }) = &lesson {
-            self.received = self.received.max(checkpoint.position(&self.partition));
+            self.received.merge(checkpoint);
         }
         Ok(lesson)
     }
@@ -84,7 +82,7 @@ impl ModelerPort for Modeler {
 
     /// The files are cut back to what the state says, so the state alone decides.
     fn seal(&mut self, _writes: &[Write]) -> Result<(), Error> {
-        self.done.fetch_max(self.received, Ordering::Relaxed);
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).merge(&self.received);
         Ok(())
     }
 

@@ -1,7 +1,6 @@
 //! The thread that reads, unpacks and parses, so that no blocking call stands in an async loop.
 
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -10,79 +9,61 @@ use fs_err::File;
 use tokio::sync::mpsc::Sender;
 
 use super::error::Error;
+use super::file::{self, Regular};
 use super::lines::{Line, Lines};
 use super::parse::Parser;
 use super::seen::Seen;
-use crate::checkpoint::{Partition, Position};
+use crate::checkpoint::{Checkpoint, Partition, Position};
 use crate::document::{Document, Reason, Rejection};
 
-/// One line that was read, and the position after it.
+/// One line that was read, the file that it stands in, and the position after it.
 pub(super) struct Item {
     pub parsed: Result<Document, Rejection>,
+    pub partition: Partition,
     pub end: u64,
 }
 
 /// Reads one source from a position to its end, or for ever if it is followed.
 pub(super) struct Reader {
-    pub input: Opened,
-    /// The position at which reading starts, in bytes of the uncompressed stream.
-    pub start: u64,
-    pub partition: Partition,
+    /// How far each file was read, in bytes of the unpacked stream: recorded, or in this run.
+    pub reached: Checkpoint,
     pub parser: Parser,
     /// Ids that came before. What is read ahead and lost in a crash is not recorded, so it is no duplicate later.
     pub seen: Seen,
     pub follow: bool,
+    pub items: Sender<Item>,
+    /// Its other end drops when nobody reads any more.
+    pub stop: Receiver<()>,
 }
 
-/// An input that could be opened.
-pub(super) struct Opened {
-    pub path: PathBuf,
-    bytes: Box<dyn BufRead + Send>,
-    /// Bytes to drop before the start: those of a compressed stream before it.
-    skip: u64,
-    /// Identity of a regular file, to notice that another one took its place.
-    inode: Option<(u64, u64)>,
+/// Where the bytes come from.
+pub(super) enum Bytes {
+    /// They cannot be read twice; they count from the recorded position of this partition on.
+    Stream { path: PathBuf, bytes: Box<dyn Read + Send> },
+    /// Whatever file stands at this path.
+    File(PathBuf),
 }
 
-impl Opened {
-    /// `bytes` that cannot be read twice, such as standard input; they count from the start position on.
-    pub(super) fn stream(path: &Path, bytes: impl Read + Send + 'static) -> Self {
-        Self { path: path.to_owned(), bytes: Box::new(BufReader::new(bytes)), skip: 0, inode: None }
-    }
-
-    /// The file at `path`, to be read from `start` on; `.gz` and `.zst` are unpacked.
-    pub(super) fn file(path: &Path, start: u64) -> Result<Self, Error> {
+impl Bytes {
+    /// What stands at `path`. With `wait` nothing need stand there yet.
+    pub(super) fn at(path: &Path, wait: bool) -> Result<Self, Error> {
         let cannot_read = |source| Error::Read { path: path.to_owned(), source };
-        let metadata = fs_err::metadata(path).map_err(cannot_read)?;
-        if metadata.is_dir() {
-            return Err(cannot_read(io::ErrorKind::IsADirectory.into()));
-        }
-        if !metadata.is_file() {
-            return Ok(Self::stream(path, Later { path: path.to_owned(), file: None }));
-        }
-        let mut file = File::open(path).map_err(cannot_read)?;
-        let (bytes, skip): (Box<dyn BufRead + Send>, u64) = match Compression::of(path) {
-            None if metadata.len() < start => {
-                return Err(Error::SourceShorter {
-                    path: path.to_owned(),
-                    found: metadata.len(),
-                    read: start,
-                });
-            }
-            None => {
-                file.seek(SeekFrom::Start(start)).map_err(cannot_read)?;
-                (Box::new(BufReader::with_capacity(BUFFER_BYTES, file)), 0)
-            }
-            Some(Compression::Gzip) => {
-                let unpacked = flate2::bufread::MultiGzDecoder::new(BufReader::new(file));
-                (Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)), start)
-            }
-            Some(Compression::Zstandard) => {
-                let unpacked = zstd::Decoder::new(file).map_err(cannot_read)?;
-                (Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)), start)
+        match fs_err::metadata(path) {
+            Err(e) if wait && e.kind() == io::ErrorKind::NotFound => return Ok(Self::File(path.to_owned())),
+            Err(source) => return Err(cannot_read(source)),
+            Ok(metadata) if metadata.is_dir() => return Err(cannot_read(io::ErrorKind::IsADirectory.into())),
+            Ok(metadata) if metadata.is_file() => Regular::open(path, true)?,
+            Ok(_) => {
+                let bytes = Box::new(Later { path: path.to_owned(), file: None });
+                return Ok(Self::Stream { path: path.to_owned(), bytes });
             }
         };
-        Ok(Self { path: path.to_owned(), bytes, skip, inode: Some((metadata.dev(), metadata.ino())) })
+        Ok(Self::File(path.to_owned()))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        let (Self::Stream { path, .. } | Self::File(path)) = self;
+        path
     }
 }
 
@@ -101,72 +82,187 @@ impl Read for Later {
     }
 }
 
-const BUFFER_BYTES: usize = 64 << 10;
-
-/// How a file is packed, as its name says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
-    Gzip,
-    Zstandard,
-}
-
-impl Compression {
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "gz" => Some(Self::Gzip),
-            "zst" => Some(Self::Zstandard),
-            _ => None,
-        }
-    }
-}
-
 /// A followed file is asked for news after this time, and after twice as long each time that there are none.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
+/// What became of the file that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It still stands at its path, or nothing does that could be read.
+    Same,
+    /// Another one does; what is unread of this one can still be read.
+    Replaced,
+    /// Its bytes are not those that were read.
+    Rewritten,
+}
+
+/// Nobody takes lines any more.
+struct Stopped;
+
 impl Reader {
-    /// Sends every line that is not blank until the input ends, `items` is closed, or the other end of `stop` drops.
-    pub(super) fn run(mut self, items: &Sender<Item>, stop: &Receiver<()>) -> Result<(), Error> {
-        self.skip_to_start()?;
-        let Self { input: Opened { path, bytes, inode, .. }, start, partition, parser, mut seen, follow } =
-            self;
-        let cannot_read = |source| Error::Read { path: path.clone(), source };
-        let mut lines = Lines::new(bytes, start, parser.max_document_bytes);
-        let mut wait = FIRST_WAIT;
-        let mut replaced = false;
-        loop {
-            let line = lines.next_line().map_err(cannot_read)?;
-            let line = if follow { line } else { line.or_else(|| lines.last_line()) };
-            match line {
-                Some(line) => {
-                    wait = FIRST_WAIT;
-                    let Some(parsed) = parse(&parser, &partition, line, lines.bytes()) else { continue };
-                    let parsed = parsed.and_then(|document| unseen(document, &mut seen, lines.bytes()));
-                    if items.blocking_send(Item { parsed, end: line.end }).is_err() {
+    /// Sends every line that is not blank until the input ends, or nobody takes lines any more.
+    pub(super) fn run(mut self, bytes: Bytes) -> Result<(), Error> {
+        match bytes {
+            Bytes::Stream { path, bytes } => {
+                let partition = Partition::new(&path.to_string_lossy());
+                let start = self.reached.position(&partition);
+                let bytes = file::stream(&path, bytes)?;
+                let mut lines = Lines::new(bytes, start, self.parser.max_document_bytes);
+                if self.whole_lines(&path, &partition, &mut lines)?.is_ok()
+                    && let Some(line) = lines.last_line()
+                {
+                    self.send(&partition, line, lines.bytes()).ok();
+                }
+                Ok(())
+            }
+            Bytes::File(path) if self.follow => self.follow(&path),
+            Bytes::File(path) => {
+                let standing = Regular::open(&path, true)?;
+                for rotated in file::rotated(&path, standing.fingerprint, &self.reached) {
+                    if self.drain(&path, rotated)?.is_err() {
                         return Ok(());
                     }
                 }
-                None if !follow => return Ok(()),
-                // What was written between the last read and the replacement is still to be read.
-                None if replaced => return Err(Error::SourceReplaced { path, read: lines.position() }),
-                None => {
-                    replaced = is_replaced(&path, inode, lines.position())?;
-                    if !replaced && stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-                        return Ok(());
-                    }
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
+                self.drain(&path, standing).map(drop)
             }
         }
     }
 
-    fn skip_to_start(&mut self) -> Result<(), Error> {
-        let Opened { path, bytes, skip, .. } = &mut self.input;
-        let skipped = io::copy(&mut bytes.take(*skip), &mut io::sink())
-            .map_err(|source| Error::Read { path: path.clone(), source })?;
-        if skipped < *skip {
-            return Err(Error::SourceShorter { path: path.clone(), found: skipped, read: *skip });
+    /// Reads what stands at `path`, one file after the other.
+    fn follow(&mut self, path: &Path) -> Result<(), Error> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let standing = match Regular::open(path, false) {
+                Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+                opened => Some(opened?).filter(|file| file.fingerprint.is_some()),
+            };
+            let fingerprint = standing.as_ref().and_then(|file| file.fingerprint);
+            for rotated in file::rotated(path, fingerprint, &self.reached) {
+                if self.drain(path, rotated)?.is_err() {
+                    return Ok(());
+                }
+            }
+            let Some(standing) = standing else {
+                if self.pause(&mut wait).is_err() {
+                    return Ok(());
+                }
+                continue;
+            };
+            wait = FIRST_WAIT;
+            if self.read_on(path, standing)?.is_err() {
+                return Ok(());
+            }
         }
+    }
+
+    /// Reads a file to its end. A last line without its end may still be written, and is left if it is no document.
+    fn drain(&mut self, path: &Path, file: Regular) -> Result<Result<(), Stopped>, Error> {
+        let Some(fingerprint) = file.fingerprint else { return Ok(Ok(())) };
+        let (at, partition, grows) = (file.path.clone(), file::partition(path, fingerprint), file.grows());
+        let mut lines = self.lines(path, file, fingerprint)?;
+        if self.whole_lines(&at, &partition, &mut lines)?.is_err() {
+            return Ok(Err(Stopped));
+        }
+        let Some(line) = lines.last_line() else { return Ok(Ok(())) };
+        let unfinished = matches!(parse(&self.parser, &partition, line, lines.bytes()), Some(Err(_)));
+        if grows && unfinished {
+            if !self.follow {
+                let position = line.start;
+                tracing::warn!(
+                    path = %at.display(), position,
+                    "the last line has no end and is no document: it is left until it has one"
+                );
+            }
+            return Ok(Ok(()));
+        }
+        Ok(self.send(&partition, line, lines.bytes()))
+    }
+
+    /// Reads a file that grows until another one stands at `path` and this one gives nothing more.
+    fn read_on(&mut self, path: &Path, file: Regular) -> Result<Result<(), Stopped>, Error> {
+        let Some(fingerprint) = file.fingerprint else { return Ok(Ok(())) };
+        let (inode, partition) = (file.inode, file::partition(path, fingerprint));
+        let mut lines = self.lines(path, file, fingerprint)?;
+        let mut wait = FIRST_WAIT;
+        let mut replaced = false;
+        loop {
+            let before = lines.position();
+            if self.whole_lines(path, &partition, &mut lines)?.is_err() {
+                return Ok(Err(Stopped));
+            }
+            if lines.position() > before {
+                wait = FIRST_WAIT;
+            } else if replaced {
+                break;
+            }
+            if self.pause(&mut wait).is_err() {
+                return Ok(Err(Stopped));
+            }
+            match standing(path, inode, fingerprint, lines.position())? {
+                Standing::Same => replaced = false,
+                Standing::Replaced => replaced = true,
+                Standing::Rewritten => {
+                    tracing::warn!(path = %path.display(), "the file was truncated: it is read from its start");
+                    return Ok(Ok(()));
+                }
+            }
+        }
+        tracing::info!(path = %path.display(), "another file stands at the path: it is read from its start");
+        // Nobody will end a line in a file that was put away.
+        Ok(lines.last_line().map_or(Ok(()), |line| self.send(&partition, line, lines.bytes())))
+    }
+
+    /// The lines of `file` from where it was left. What follows a line that was taken without its end is no line.
+    fn lines(
+        &mut self,
+        path: &Path,
+        file: Regular,
+        fingerprint: u64,
+    ) -> Result<Lines<Box<dyn BufRead + Send>>, Error> {
+        let reached = file::position(path, fingerprint, &self.reached);
+        let start = if file.length().is_some_and(|length| length < reached) { 0 } else { reached };
+        if start < reached {
+            tracing::warn!(path = %path.display(), reached, "the file became shorter: it is read from its start");
+        }
+        let at = file.path.clone();
+        let (bytes, within) = file.bytes_from(start)?;
+        let mut lines = Lines::new(bytes, start, self.parser.max_document_bytes);
+        if within {
+            lines.skip_line().map_err(|source| Error::Read { path: at, source })?;
+        }
+        Ok(lines)
+    }
+
+    /// Sends every line that has its end.
+    fn whole_lines(
+        &mut self,
+        path: &Path,
+        partition: &Partition,
+        lines: &mut Lines<Box<dyn BufRead + Send>>,
+    ) -> Result<Result<(), Stopped>, Error> {
+        let cannot_read = |source| Error::Read { path: path.to_owned(), source };
+        while let Some(line) = lines.next_line().map_err(cannot_read)? {
+            if self.send(partition, line, lines.bytes()).is_err() {
+                return Ok(Err(Stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn send(&mut self, partition: &Partition, line: Line, bytes: &[u8]) -> Result<(), Stopped> {
+        self.reached.advance(partition.clone(), line.end);
+        let Some(parsed) = parse(&self.parser, partition, line, bytes) else { return Ok(()) };
+        let parsed = parsed.and_then(|document| unseen(document, &mut self.seen, bytes));
+        let item = Item { parsed, partition: partition.clone(), end: line.end };
+        self.items.blocking_send(item).map_err(|_closed| Stopped)
+    }
+
+    fn pause(&self, wait: &mut Duration) -> Result<(), Stopped> {
+        if self.stop.recv_timeout(*wait) != Err(RecvTimeoutError::Timeout) {
+            return Err(Stopped);
+        }
+        *wait = (*wait * 2).min(LONGEST_WAIT);
         Ok(())
     }
 }
@@ -194,21 +290,20 @@ fn unseen(document: Document, seen: &mut Seen, bytes: &[u8]) -> Result<Document,
     Err(Rejection { reason: Reason::DuplicateId { id }, position, bytes: bytes.to_vec() })
 }
 
-/// True if another file stands at `path` than the one that was opened; an error if the same became shorter.
-///
-/// A file that is truncated and has grown beyond `position` again before it is looked at is not noticed. While no
-/// file stands there, the old one counts as being there still.
-fn is_replaced(path: &Path, inode: Option<(u64, u64)>, position: u64) -> Result<bool, Error> {
-    let metadata = match fs_err::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(Error::Read { path: path.to_owned(), source }),
+/// What became of the file with this inode and fingerprint, read up to `position`.
+fn standing(path: &Path, inode: (u64, u64), fingerprint: u64, position: u64) -> Result<Standing, Error> {
+    let file = match Regular::open(path, false) {
+        Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(Standing::Same);
+        }
+        opened => opened?,
     };
-    if inode.is_some_and(|opened| opened != (metadata.dev(), metadata.ino())) {
-        return Ok(true);
-    }
-    if metadata.is_file() && metadata.len() < position {
-        return Err(Error::SourceShorter { path: path.to_owned(), found: metadata.len(), read: position });
-    }
-    Ok(false)
+    Ok(if file.inode != inode {
+        // While it has no line, the old file may still get some.
+        if file.fingerprint.is_some() { Standing::Replaced } else { Standing::Same }
+    } else if file.fingerprint == Some(fingerprint) && file.length().is_none_or(|length| length >= position) {
+        Standing::Same
+    } else {
+        Standing::Rewritten
+    })
 }

@@ -2,8 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::Error;
+use super::file::{self, Regular};
 use super::parse::{Fields, Format, Parser};
-use super::reader::{Compression, Item, Opened, Reader};
+use super::reader::{Bytes, Item, Reader};
 use super::seen::Seen;
-use crate::checkpoint::{Checkpoint, Partition};
+use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 
 /// Where the documents are.
@@ -23,7 +23,7 @@ pub enum Input {
     /// Standard input. It cannot be read twice: what was received but not committed at a crash is lost, and its
     /// positions go on from the recorded one, so that no two documents ever have the same.
     Stdin,
-    /// A file with one document a line; unpacked if its name ends in `.gz` or `.zst`.
+    /// A file with one document a line; unpacked if it is packed with gzip or zstd.
     File(PathBuf),
 }
 
@@ -92,9 +92,6 @@ impl Params {
     pub fn check(self) -> Result<Checked, Error> {
         let refuse = |key, value: String, must| Err(Error::Parameter { key, value, must });
         match &self.input {
-            Input::File(path) if self.follow && Compression::of(path).is_some() => {
-                return refuse("follow", "true".into(), "false for a compressed file, which cannot grow");
-            }
             Input::Stdin if self.follow => {
                 return refuse(
                     "follow",
@@ -125,12 +122,11 @@ impl Params {
 
 /// Reads documents in source order from where the last run was committed.
 pub struct Source {
-    partition: Partition,
     path: PathBuf,
-    /// The position after the last item that was taken over into a batch.
-    position: u64,
-    /// The position up to which documents are committed.
-    done: Arc<AtomicU64>,
+    /// What comes before the batch under way.
+    before: Checkpoint,
+    /// How far each file is committed.
+    done: Arc<Mutex<Checkpoint>>,
     batch_documents: usize,
     max_wait: Duration,
     lockstep: bool,
@@ -150,11 +146,12 @@ impl Source {
     /// Opens the input at the position that `recorded` has for it; embeddings must have `dimension` numbers, if
     /// given, and ids must not be among `seen`.
     ///
-    /// The partition is the file's absolute path, or `stdin`. Positions are byte offsets; in a compressed file, those
-    /// of the uncompressed stream, which is unpacked and dropped up to the recorded one.
+    /// The partition is the file's absolute path and its fingerprint, or the path of a pipe, or `stdin`. Positions are
+    /// byte offsets; in a packed file, those of the unpacked stream, which is unpacked and dropped up to the recorded
+    /// one. Files that stood at the path before and hold more than was read of them are read first.
     ///
     /// # Errors
-    /// The file cannot be opened, or is shorter than what was read of it.
+    /// The file cannot be opened, or holds no lines of text. Nothing need stand at a followed path.
     pub fn open(
         params: Checked,
         dimension: Option<usize>,
@@ -165,19 +162,19 @@ impl Source {
             Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
             Input::File(path) => from_the_root(path)?,
         };
-        let partition = Partition::new(&path.to_string_lossy());
-        let input = Opened::file(&path, recorded.position(&partition))?;
-        Self::start(params, dimension, recorded, seen, partition, input)
+        let known = !file::stood(&path, recorded).is_empty();
+        let bytes = Bytes::at(&path, params.0.follow && known)?;
+        Self::start(params, dimension, recorded, seen, bytes)
     }
 
-    /// Whether the input can be opened now; reads nothing of it.
+    /// Whether the input can be opened now; reads nothing of it but its start.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn look(params: &Checked) -> Result<(), Error> {
         match &params.0.input {
             Input::Stdin => Ok(()),
-            Input::File(path) => Opened::file(&from_the_root(path)?, 0).map(drop),
+            Input::File(path) => Bytes::at(&from_the_root(path)?, false).map(drop),
         }
     }
 
@@ -192,8 +189,8 @@ impl Source {
         seen: Seen,
         bytes: impl Read + Send + 'static,
     ) -> Result<Self, Error> {
-        let input = Opened::stream(Path::new("stdin"), bytes);
-        Self::start(params, dimension, recorded, seen, Partition::new("stdin"), input)
+        let bytes = Bytes::Stream { path: PathBuf::from("stdin"), bytes: Box::new(bytes) };
+        Self::start(params, dimension, recorded, seen, bytes)
     }
 
     fn start(
@@ -201,26 +198,30 @@ impl Source {
         dimension: Option<usize>,
         recorded: &Checkpoint,
         seen: Seen,
-        partition: Partition,
-        input: Opened,
+        bytes: Bytes,
     ) -> Result<Self, Error> {
-        let start = recorded.position(&partition);
-        let path = input.path.clone();
+        let path = bytes.path().to_owned();
+        let reached = file::of_source(&path, recorded);
         let Params { format, fields, max_document_bytes, .. } = params;
         let parser = Parser { format, fields, max_document_bytes, dimension };
-        let reader =
-            Reader { input, start, partition: partition.clone(), parser, seen, follow: params.follow };
         let (filled, items) = mpsc::channel(params.batch_documents);
         let (stop, stopped) = std::sync::mpsc::sync_channel(0);
+        let reader = Reader {
+            reached: reached.clone(),
+            parser,
+            seen,
+            follow: params.follow,
+            items: filled,
+            stop: stopped,
+        };
         let reader = std::thread::Builder::new()
             .name("source".into())
-            .spawn(move || reader.run(&filled, &stopped))
+            .spawn(move || reader.run(bytes))
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         Ok(Self {
-            partition,
             path,
-            position: start,
-            done: Arc::new(AtomicU64::new(start)),
+            before: reached.clone(),
+            done: Arc::new(Mutex::new(reached)),
             batch_documents: params.batch_documents,
             max_wait: Duration::from_millis(params.max_wait_ms),
             lockstep: params.lockstep,
@@ -250,7 +251,7 @@ impl Source {
                     Err(_elapsed) => break,
                 },
             };
-            let Some(Item { parsed, end }) = item else {
+            let Some(Item { parsed, partition, end }) = item else {
                 if self.pending.is_empty() {
                     return self.end();
                 }
@@ -260,14 +261,14 @@ impl Source {
                 Ok(document) => self.pending.documents.push(document),
                 Err(rejection) => self.pending.rejections.push(rejection),
             }
-            self.position = end;
+            self.pending.checkpoint.advance(partition, end);
             if !self.lockstep {
                 self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
             }
         }
-        let mut batch = std::mem::take(&mut self.pending);
+        let batch = std::mem::take(&mut self.pending);
         self.deadline = None;
-        batch.checkpoint.advance(self.partition.clone(), self.position);
+        self.before = batch.checkpoint.clone();
         Ok(Some(batch))
     }
 
@@ -278,16 +279,7 @@ impl Source {
 
     /// What comes before the next batch; nothing before the first one of all.
     pub(super) fn before(&self) -> Checkpoint {
-        let mut before = Checkpoint::new();
-        if self.position > 0 {
-            before.advance(self.partition.clone(), self.position);
-        }
-        before
-    }
-
-    /// The name under which the positions are recorded.
-    pub fn partition(&self) -> &Partition {
-        &self.partition
+        self.before.clone()
     }
 
     /// How much of the file is not committed, for those who ask while it is read.
@@ -296,7 +288,7 @@ impl Source {
     }
 
     /// Where whoever commits writes down how far that is.
-    pub(super) fn done(&self) -> Arc<AtomicU64> {
+    pub(super) fn done(&self) -> Arc<Mutex<Checkpoint>> {
         self.done.clone()
     }
 
@@ -321,7 +313,7 @@ fn from_the_root(path: &Path) -> Result<PathBuf, Error> {
 #[derive(Debug, Clone)]
 pub struct Lag {
     path: PathBuf,
-    done: Arc<AtomicU64>,
+    done: Arc<Mutex<Checkpoint>>,
 }
 
 impl Lag {
@@ -329,17 +321,18 @@ impl Lag {
     pub fn of(Checked(params): &Checked, recorded: &Checkpoint) -> Option<Self> {
         let Input::File(path) = &params.input else { return None };
         let path = std::path::absolute(path).ok()?;
-        let done = recorded.position(&Partition::new(&path.to_string_lossy()));
-        Some(Self { path, done: Arc::new(AtomicU64::new(done)) })
+        let done = file::of_source(&path, recorded);
+        Some(Self { path, done: Arc::new(Mutex::new(done)) })
     }
 
-    /// Bytes of the file behind what is committed; `None` where nobody knows: a pipe, a compressed file.
+    /// Bytes of the file behind what is committed; `None` where nobody knows: a pipe, a packed file.
     pub fn bytes(&self) -> Option<u64> {
-        if Compression::of(&self.path).is_some() {
-            return None;
-        }
-        let metadata = fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(metadata.len().saturating_sub(self.done.load(Ordering::Relaxed)))
+        fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
+        let file = Regular::open(&self.path, true).ok()?;
+        let length = file.length()?;
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = file.fingerprint.map_or(0, |fingerprint| file::position(&self.path, fingerprint, &done));
+        Some(length.saturating_sub(done))
     }
 }
 

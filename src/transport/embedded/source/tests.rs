@@ -4,6 +4,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::checkpoint::Partition;
 use crate::document::Reason;
 
 /// Longer than anything here takes; a test that hangs fails.
@@ -33,6 +34,27 @@ async fn drain(source: &mut Source) -> (Vec<Arc<str>>, Vec<(&'static str, u64)>,
     (ids, rejected, done)
 }
 
+/// How far the one file of `done` was read.
+fn position(done: &Checkpoint) -> u64 {
+    let mut positions = done.iter().map(|(_, position)| position);
+    let position = positions.next().unwrap();
+    assert_eq!(positions.next(), None);
+    position
+}
+
+/// The ids of the next `n` documents.
+async fn next(source: &mut Source, n: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    while ids.len() < n {
+        ids.extend(receive(source).await.unwrap().documents.into_iter().map(|d| d.id.to_string()));
+    }
+    ids
+}
+
+fn line(id: &str) -> String {
+    format!("{{\"id\": \"{id}\", \"text\": \"t\"}}\n")
+}
+
 fn write(path: &Path, bytes: &[u8]) {
     fs_err::write(path, bytes).unwrap();
 }
@@ -59,12 +81,13 @@ async fn reads_a_file_to_its_end() {
     write(&path, b"{\"id\": \"a\", \"text\": \"t\"}\n\nnot json\n{\"text\": \"no end\"}");
     let mut source = open(params(&path), &Checkpoint::new()).unwrap();
     let (ids, rejected, done) = drain(&mut source).await;
-    assert_eq!(ids, [Arc::from("a"), Arc::from("news.jsonl@35")]);
+    assert_eq!(&*ids[0], "a");
+    assert!(ids[1].starts_with("news.jsonl#") && ids[1].ends_with("@35"), "{}", ids[1]);
     assert_eq!(rejected, [("not_json", 26)]);
-    assert_eq!(done.position(source.partition()), 53);
+    assert_eq!(position(&done), 53);
     assert_eq!(source.lag().bytes(), Some(53), "what is given out is not committed yet");
-    source.done().store(50, Ordering::Relaxed);
-    assert_eq!(source.lag().bytes(), Some(3));
+    source.done().lock().unwrap().merge(&done);
+    assert_eq!(source.lag().bytes(), Some(0));
     assert_eq!(receive(&mut source).await, None, "the end stays the end");
 }
 
@@ -101,7 +124,7 @@ async fn compressed_files_give_the_same_documents_and_positions() {
     let packed: [(&str, Vec<u8>); 3] = [
         ("a.jsonl", bytes.clone()),
         ("a.jsonl.gz", [gzip(first), gzip(second)].concat()),
-        ("a.jsonl.zst", [zstandard(first), zstandard(second)].concat()),
+        ("a.jsonl.packed", [zstandard(first), zstandard(second)].concat()),
     ];
     let mut all = Vec::new();
     for (name, bytes) in packed {
@@ -114,7 +137,7 @@ async fn compressed_files_give_the_same_documents_and_positions() {
         let mut source = open(params(&path), &recorded).unwrap();
         let (rest, rejected, done) = drain(&mut source).await;
         let ids: Vec<_> = first.documents.into_iter().map(|d| d.id).chain(rest).collect();
-        all.push((ids, rejected.len() + first.rejections.len(), done.position(source.partition())));
+        all.push((ids, rejected.len() + first.rejections.len(), position(&done)));
     }
     assert_eq!(all[0].0.len() + all[0].1, 101);
     assert_eq!(all[0], all[1]);
@@ -160,51 +183,133 @@ async fn a_followed_file_gives_lines_once_they_end() {
 }
 
 #[tokio::test]
-async fn a_followed_file_that_is_truncated_or_replaced_is_an_error() {
+async fn a_rotated_file_is_read_to_its_end_and_then_the_new_one() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("news.jsonl");
-    write(&path, b"{\"id\": \"a\", \"text\": \"t\"}\n");
-    let mut source = open(Params { follow: true, ..params(&path) }, &Checkpoint::new()).unwrap();
-    receive(&mut source).await.unwrap();
-    fs_err::rename(&path, folder.path().join("news.jsonl.1")).unwrap();
-    append_later(&folder.path().join("news.jsonl.1"), &path);
-    assert_eq!(
-        &*receive(&mut source).await.unwrap().documents[0].id,
-        "late",
-        "the old file is read to its end"
-    );
-    let error = tokio::time::timeout(PATIENCE, source.receive()).await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::SourceReplaced { .. }), "{error}");
-
-    let mut source = open(Params { follow: true, ..params(&path) }, &Checkpoint::new()).unwrap();
-    receive(&mut source).await.unwrap();
-    write(&path, b"");
-    let error = tokio::time::timeout(PATIENCE, source.receive()).await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::SourceShorter { found: 0, .. }), "{error}");
-}
-
-/// The writer finishes its line in the rotated file, then starts the new one.
-fn append_later(rotated: &Path, fresh: &Path) {
-    append(rotated, b"{\"id\": \"late\", \"text\": \"t\"}\n");
-    write(fresh, b"{\"id\": \"new\", \"text\": \"t\"}\n");
+    let (path, rotated) = (folder.path().join("news.jsonl"), folder.path().join("news.jsonl.1"));
+    write(&path, line("a").as_bytes());
+    let follow = Params { follow: true, ..params(&path) };
+    let mut source = open(follow.clone(), &Checkpoint::new()).unwrap();
+    assert_eq!(next(&mut source, 1).await, ["a"]);
+    fs_err::rename(&path, &rotated).unwrap();
+    append(&rotated, line("late").as_bytes());
+    write(&path, line("new").as_bytes());
+    assert_eq!(next(&mut source, 2).await, ["late", "new"]);
+    // Truncated: a shorter file, and a longer one, written at once.
+    write(&path, line("x").as_bytes());
+    assert_eq!(next(&mut source, 1).await, ["x"]);
+    write(&path, format!("{}{}", line("longer"), line("y")).as_bytes());
+    assert_eq!(next(&mut source, 2).await, ["longer", "y"]);
 }
 
 #[tokio::test]
-async fn a_file_that_became_shorter_than_what_was_read_is_refused() {
+async fn what_was_rotated_while_nobody_read_is_read_first() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in
-        [("a.jsonl", b"short\n".to_vec()), ("a.jsonl.zst", zstd::encode_all(&b"short\n"[..], 1).unwrap())]
-    {
-        let path = folder.path().join(name);
-        write(&path, &bytes);
-        let mut recorded = Checkpoint::new();
-        recorded.advance(Partition::new(&path.to_string_lossy()), 99);
-        let error = match open(params(&path), &recorded) {
-            Ok(mut source) => source.receive().await.unwrap_err(),
-            Err(error) => error,
-        };
-        assert!(matches!(error, Error::SourceShorter { found: 6, read: 99, .. }), "{error}");
+    let (path, rotated) = (folder.path().join("news.jsonl"), folder.path().join("news.1.jsonl"));
+    for copied in [false, true] {
+        write(&path, [line("a"), line("b")].concat().as_bytes());
+        let first = open(params(&path), &Checkpoint::new()).unwrap();
+        let (_, _, done) = drain(&mut { first }).await;
+        append(&path, line("c").as_bytes());
+        if copied {
+            fs_err::copy(&path, &rotated).unwrap();
+        } else {
+            fs_err::rename(&path, &rotated).unwrap();
+        }
+        write(&path, [line("d"), line("e"), line("f"), line("g")].concat().as_bytes());
+        for follow in [false, true] {
+            let mut source = open(Params { follow, ..params(&path) }, &done).unwrap();
+            assert_eq!(next(&mut source, 5).await, ["c", "d", "e", "f", "g"]);
+        }
     }
+}
+
+#[tokio::test]
+async fn a_position_that_was_recorded_under_the_path_alone_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("news.jsonl");
+    write(&path, [line("a"), line("b")].concat().as_bytes());
+    let mut recorded = Checkpoint::new();
+    recorded.advance(Partition::new(&path.to_string_lossy()), line("a").len() as u64);
+    let (ids, _, done) = drain(&mut open(params(&path), &recorded).unwrap()).await;
+    assert_eq!(ids, [Arc::from("b")]);
+    recorded.merge(&done);
+    append(&path, line("c").as_bytes());
+    let (ids, ..) = drain(&mut open(params(&path), &recorded).unwrap()).await;
+    assert_eq!(ids, [Arc::from("c")], "the position in the file is newer");
+}
+
+#[tokio::test]
+async fn a_last_line_without_its_end_is_one_document_or_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grows.jsonl");
+    let mut done = Checkpoint::new();
+    let (b, c) = (line("b"), line("c"));
+    let mut ids = Vec::new();
+    // Half a document waits; a whole one is taken, and its end is no line.
+    for part in [line("a") + &b[..9], b[9..].to_owned() + c.trim_end(), "\n".to_owned() + &line("d")] {
+        fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(part.as_bytes())
+            .unwrap();
+        let (more, rejected, after) = drain(&mut open(params(&path), &done).unwrap()).await;
+        assert_eq!(rejected, []);
+        done.merge(&after);
+        ids.push(more.iter().map(ToString::to_string).collect::<Vec<_>>());
+    }
+    assert_eq!(ids, [vec!["a"], vec!["b", "c"], vec!["d"]]);
+
+    let (path, mut done, mut texts) = (folder.path().join("plain.txt"), Checkpoint::new(), Vec::new());
+    for part in ["one\ntwo and ro", "ckets\nthree\n"] {
+        fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(part.as_bytes())
+            .unwrap();
+        let mut source = open(Params { format: Format::Lines, ..params(&path) }, &done).unwrap();
+        let batch = receive(&mut source).await.unwrap();
+        done.merge(&batch.checkpoint);
+        texts.extend(batch.documents.into_iter().map(|d| d.text));
+    }
+    assert_eq!(texts, ["one", "two and ro", "three"]);
+}
+
+#[tokio::test]
+async fn what_holds_no_lines_is_named_in_one_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.jsonl");
+    let mut tar = vec![b'x'; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    let twice = zstd::encode_all(&zstd::encode_all(&b"{}\n"[..], 1).unwrap()[..], 1).unwrap();
+    let cases: [(Vec<u8>, &str); 5] = [
+        (tar.clone(), "a tar archive"),
+        (zstd::encode_all(&tar[..], 1).unwrap(), "a tar archive"),
+        (twice, "packed with zstd"),
+        (b"BZh91AY".to_vec(), "packed with bzip2"),
+        (b"\xff\xfe{\0".to_vec(), "text in UTF-16"),
+    ];
+    for (bytes, expected) in cases {
+        write(&path, &bytes);
+        match open(params(&path), &Checkpoint::new()).map(drop) {
+            Err(Error::NotLines { found, .. }) => assert_eq!(found, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_packed_file_that_became_shorter_than_what_was_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl.zst");
+    write(&path, &zstd::encode_all(&b"short\n"[..], 1).unwrap());
+    let mut recorded = Checkpoint::new();
+    recorded.advance(Partition::new(&path.to_string_lossy()), 99);
+    let error = open(params(&path), &recorded).unwrap().receive().await.unwrap_err();
+    assert!(matches!(error, Error::SourceShorter { found: 6, read: 99, .. }), "{error}");
 }
 
 #[tokio::test]
@@ -273,10 +378,8 @@ fn wrong_parameters_are_refused() {
     let good = Params { input: Input::Stdin, ..Params::default() };
     assert!(good.clone().check().is_ok());
     assert!(matches!(open(Params::default(), &Checkpoint::new()), Err(Error::NoInput)));
-    let file = |name: &str| Input::File(name.into());
     for (params, key) in [
         (Params { follow: true, ..good.clone() }, "follow"),
-        (Params { follow: true, input: file("a.gz"), ..good.clone() }, "follow"),
         (Params { speed: -1.0, ..good.clone() }, "speed"),
         (Params { speed: f64::NAN, ..good.clone() }, "speed"),
         (Params { max_document_bytes: 10, ..good.clone() }, "max_document_bytes"),
