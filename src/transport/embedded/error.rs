@@ -29,20 +29,6 @@ pub enum Error {
         /// What the operating system or the decompressor says.
         source: io::Error,
     },
-    /// A packed source is shorter than what was read of it before, though it begins as before.
-    #[error(
-        "`{}` holds {found} bytes unpacked but {read} were read before: it is cut off, or packed anew from less; \
-         bring the whole file back, or set `source.path` to a file of another name",
-        path.display()
-    )]
-    SourceShorter {
-        /// The file.
-        path: PathBuf,
-        /// Its length now, in bytes of the unpacked stream.
-        found: u64,
-        /// The position up to which it was read.
-        read: u64,
-    },
     /// The source is something else than lines of text.
     #[error(
         "`{}` is {found}, of which topicd reads no lines; unpack or convert it into one document a line in UTF-8 \

@@ -1,14 +1,15 @@
 //! A file, known by what stands in it and not by its path.
 
+use std::fs::Metadata;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
+use fs_err::os::unix::fs::FileExt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::Error;
-use crate::checkpoint::{Checkpoint, Partition};
 
 /// Bytes of a file's first line that tell it from others, at most.
 const FINGERPRINT_BYTES: u64 = 1024;
@@ -16,23 +17,39 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// zstd's longest window is 2³¹ bytes; files packed with `--long` need more than the 2²⁷ of its default.
 const WINDOW_LOG: u32 = 31;
 
+/// How many bytes before a position tell whether a file is the one in which that position was reached.
+pub(super) const BEFORE_BYTES: usize = 256;
+
 /// A regular file that is open.
 pub(super) struct Regular {
     pub path: PathBuf,
     file: File,
     packing: Option<Packing>,
-    /// Device and inode.
-    pub inode: (u64, u64),
-    /// Hash of its first line that is not blank; none while there is no such line.
-    pub fingerprint: Option<u64>,
+    /// What the file system said of it when it was opened.
+    metadata: Metadata,
+    /// Hash of its first line that is not blank.
+    pub fingerprint: u64,
+}
+
+/// What a file holds from a position on.
+pub(super) struct Rest {
+    pub bytes: Box<dyn BufRead + Send>,
+    /// The last bytes before it, [`BEFORE_BYTES`] at most.
+    pub before: Vec<u8>,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self { bytes: Box::new(io::empty()), before: Vec::new() }
+    }
 }
 
 impl Regular {
-    /// Opens the file at `path`; the line at the file's end counts as whole if `ended`.
+    /// Opens the file at `path`; the line at the file's end counts as whole if `ended`. `None` while it has no line.
     ///
     /// # Errors
     /// [`Error::Read`], or [`Error::NotLines`] for what holds no lines of text.
-    pub(super) fn open(path: &Path, ended: bool) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path, ended: bool) -> Result<Option<Self>, Error> {
         let cannot_read = |source| Error::Read { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(cannot_read)?;
         let metadata = file.metadata().map_err(cannot_read)?;
@@ -51,16 +68,16 @@ impl Regular {
         }
         file.rewind().map_err(cannot_read)?;
         let lines = unpack(packing, &file).map_err(cannot_read)?;
-        // Nor is a packed file that is cut off known before a line of it is whole.
+        // A packed file grows no more, and what is cut off is reported where it is read.
         let fingerprint = match first_line(lines, ended || packing.is_some()) {
             Err(source) if packing.is_none() => return Err(cannot_read(source)),
             found => found.unwrap_or_default(),
         };
-        let inode = (metadata.dev(), metadata.ino());
-        Ok(Self { path: path.to_owned(), file, packing, inode, fingerprint })
+        let path = path.to_owned();
+        Ok(fingerprint.map(|fingerprint| Self { path, file, packing, metadata, fingerprint }))
     }
 
-    /// Its length in bytes; `None` if it is packed.
+    /// Its length in bytes now; `None` if it is packed.
     pub(super) fn length(&self) -> Option<u64> {
         self.file.metadata().ok().filter(|_| self.packing.is_none()).map(|metadata| metadata.len())
     }
@@ -70,28 +87,65 @@ impl Regular {
         self.packing.is_none()
     }
 
-    /// Its bytes from `start` on, and whether `start` stands within a line.
-    pub(super) fn bytes_from(self, start: u64) -> Result<(Box<dyn BufRead + Send>, bool), Error> {
-        let Self { path, mut file, packing, .. } = self;
-        let cannot_read = |source| Error::Read { path: path.clone(), source };
-        let mut before = Vec::new();
-        let bytes: Box<dyn BufRead + Send> = if packing.is_none() {
-            file.seek(SeekFrom::Start(start.saturating_sub(1))).map_err(cannot_read)?;
-            (&file).take(start.min(1)).read_to_end(&mut before).map_err(cannot_read)?;
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+    /// True if this is the file of which `metadata` speaks.
+    pub(super) fn is(&self, metadata: &Metadata) -> bool {
+        (self.metadata.dev(), self.metadata.ino()) == (metadata.dev(), metadata.ino())
+    }
+
+    /// True if it does not hold any more what was read up to `position`, of which `before` are the last bytes.
+    pub(super) fn rewritten(&self, position: u64, before: &[u8]) -> Result<bool, Error> {
+        let cannot_read = |source| Error::Read { path: self.path.clone(), source };
+        let now = self.file.metadata().map_err(cannot_read)?;
+        if self.packing.is_some() {
+            return Ok((now.len(), now.mtime_nsec()) != (self.metadata.len(), self.metadata.mtime_nsec()));
+        }
+        if now.len() < position {
+            return Ok(true);
+        }
+        let mut found = vec![0; before.len()];
+        match self.file.read_exact_at(&mut found, position.saturating_sub(before.len() as u64)) {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
+            read => read.map(|()| found != before).map_err(cannot_read),
+        }
+    }
+
+    /// What it holds from `position` on, in bytes of the unpacked stream; `None` if it ends before.
+    pub(super) fn rest(&self, position: u64) -> Result<Option<Rest>, Error> {
+        let cannot_read = |source| Error::Read { path: self.path.clone(), source };
+        let mut file = self.file.try_clone().map_err(cannot_read)?;
+        let skip = position.saturating_sub(BEFORE_BYTES as u64);
+        let mut bytes = if self.packing.is_none() {
+            file.seek(SeekFrom::Start(skip)).map_err(cannot_read)?;
+            unpack(None, file).map_err(cannot_read)?
         } else {
             file.rewind().map_err(cannot_read)?;
-            let mut bytes = unpack(packing, file).map_err(cannot_read)?;
-            let skip = start.saturating_sub(1);
-            let skipped = io::copy(&mut bytes.by_ref().take(skip), &mut io::sink()).map_err(cannot_read)?;
-            bytes.by_ref().take(start.min(1)).read_to_end(&mut before).map_err(cannot_read)?;
-            let found = skipped + before.len() as u64;
-            if found < start {
-                return Err(Error::SourceShorter { path: path.clone(), found, read: start });
-            }
+            let mut bytes = unpack(self.packing, file).map_err(cannot_read)?;
+            io::copy(&mut bytes.by_ref().take(skip), &mut io::sink()).map_err(cannot_read)?;
             bytes
         };
-        Ok((bytes, before.last().is_some_and(|byte| *byte != b'\n')))
+        let mut before = Vec::new();
+        bytes.by_ref().take(position - skip).read_to_end(&mut before).map_err(cannot_read)?;
+        let whole = before.len() as u64 == position - skip;
+        Ok(whole.then_some(Rest { bytes, before }))
+    }
+
+    /// The files beside `path` with names that begin as its own, the oldest first.
+    ///
+    /// Cost: the first line of each of these.
+    pub(super) fn beside(path: &Path) -> Vec<Self> {
+        let (Some(folder), Some(stem)) = (path.parent(), path.file_stem()) else {
+            return Vec::new();
+        };
+        let entries = fs_err::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let beside = entries.filter(|beside| {
+            let name = beside.file_name().unwrap_or_default().to_string_lossy();
+            beside != path && beside.is_file() && name.starts_with(&*stem.to_string_lossy())
+        });
+        // What cannot be read, or holds no lines, is no file that was read before.
+        let mut files: Vec<_> =
+            beside.filter_map(|beside| Self::open(&beside, true).ok().flatten()).collect();
+        files.sort_by_key(|file| file.metadata.modified().ok());
+        files
     }
 }
 
@@ -185,73 +239,4 @@ fn first_line(mut lines: impl BufRead, ended: bool) -> io::Result<Option<u64>> {
             return Ok(Some(xxh3_64(line.trim_ascii())));
         }
     }
-}
-
-/// The name under which the positions in a file are recorded that stood at `path`.
-pub(super) fn partition(path: &Path, fingerprint: u64) -> Partition {
-    Partition::new(&format!("{}#{fingerprint:016x}", path.display()))
-}
-
-/// Every file with its position that `recorded` knows to have stood at `path`.
-pub(super) fn stood(path: &Path, recorded: &Checkpoint) -> Vec<(u64, u64)> {
-    let prefix = format!("{}#", path.display());
-    let files = recorded.iter().filter_map(|(partition, position)| {
-        let fingerprint = partition.as_str().strip_prefix(&prefix)?;
-        Some((u64::from_str_radix(fingerprint, 16).ok()?, position))
-    });
-    files.collect()
-}
-
-/// What is recorded of `path` itself, and of the files that stood there.
-pub(super) fn of_source(path: &Path, recorded: &Checkpoint) -> Checkpoint {
-    let bare = Partition::new(&path.to_string_lossy());
-    let mut found = Checkpoint::new();
-    if recorded.knows(&bare) {
-        found.advance(bare.clone(), recorded.position(&bare));
-    }
-    for (fingerprint, position) in stood(path, recorded) {
-        found.advance(partition(path, fingerprint), position);
-    }
-    found
-}
-
-/// The recorded position in the file with this fingerprint.
-///
-/// Before files had fingerprints, a position was recorded under the path alone: it counts until there is another.
-pub(super) fn position(path: &Path, fingerprint: u64, recorded: &Checkpoint) -> u64 {
-    let files = stood(path, recorded);
-    let known = files.iter().find(|(found, _)| *found == fingerprint);
-    match known {
-        Some((_, position)) => *position,
-        None if files.is_empty() => recorded.position(&Partition::new(&path.to_string_lossy())),
-        None => 0,
-    }
-}
-
-/// The files beside `path` in which something is unread, though they stood there before: rotated, renamed, copied.
-///
-/// They have names that begin as the path's. Cost: the first line of each of these.
-pub(super) fn rotated(path: &Path, standing: Option<u64>, recorded: &Checkpoint) -> Vec<Regular> {
-    let mut unread: Vec<_> = stood(path, recorded);
-    unread.retain(|(fingerprint, _)| standing != Some(*fingerprint));
-    let (Some(folder), Some(stem), false) = (path.parent(), path.file_stem(), unread.is_empty()) else {
-        return Vec::new();
-    };
-    let entries = fs_err::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let beside = entries.filter(|beside| {
-        let name = beside.file_name().unwrap_or_default().to_string_lossy();
-        beside != path && beside.is_file() && name.starts_with(&*stem.to_string_lossy())
-    });
-    let mut files: Vec<Regular> = beside.filter_map(|beside| Regular::open(&beside, true).ok()).collect();
-    // Of several copies the longest; then in the order in which they were written.
-    files.sort_by_key(|file| std::cmp::Reverse(file.length()));
-    let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| {
-        let known = unread.iter().find(|(fingerprint, _)| file.fingerprint == Some(*fingerprint));
-        known.is_some_and(|(fingerprint, position)| {
-            file.length().is_none_or(|length| length > *position) && seen.insert(*fingerprint)
-        })
-    });
-    files.sort_by_key(|file| file.file.metadata().and_then(|metadata| metadata.modified()).ok());
-    files
 }

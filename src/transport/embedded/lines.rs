@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead};
 
+use super::file::BEFORE_BYTES;
 use super::parse::KEPT_BYTES;
 
 /// One line of the stream, whose bytes are in [`Lines::bytes`].
@@ -17,7 +18,8 @@ pub(super) struct Line {
 
 /// Reads lines that end with LF or CRLF, and remembers an unfinished one between calls.
 ///
-/// A byte order mark is no part of the line that it stands before: files that were joined have it in their middle. Memory: `max_bytes`, or 4 KiB of a line that is longer.
+/// A byte order mark is no part of the line that it stands before: files that were joined have it in their middle.
+/// Memory: `max_bytes`, or 4 KiB of a line that is longer.
 pub(super) struct Lines<R> {
     input: R,
     bytes: Vec<u8>,
@@ -25,8 +27,10 @@ pub(super) struct Lines<R> {
     start: u64,
     /// Bytes of the line taken from the input so far.
     taken: u64,
-    /// The last of them, for a line too long to hold its own end.
-    last: u8,
+    /// The last bytes taken, [`BEFORE_BYTES`] at most.
+    before: Vec<u8>,
+    /// The line's start was returned in an earlier run, when it had no end; the rest of it is no line.
+    within: bool,
     /// The line has been returned, so the next call starts another.
     finished: bool,
 }
@@ -37,10 +41,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const SLACK: usize = BYTE_ORDER_MARK.len() + 1;
 
 impl<R: BufRead> Lines<R> {
-    /// Lines of `input`, whose next byte has the offset `start`; they may be `max_bytes` long.
-    pub(super) fn new(input: R, start: u64, max_bytes: u64) -> Self {
+    /// Lines of `input`, whose next byte has the offset `start` and comes after `before`; they may be `max_bytes` long.
+    pub(super) fn new(input: R, before: Vec<u8>, start: u64, max_bytes: u64) -> Self {
         let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
-        Self { input, bytes: Vec::new(), max_bytes, start, taken: 0, last: 0, finished: false }
+        let within = before.last().is_some_and(|byte| *byte != b'\n');
+        Self { input, bytes: Vec::new(), max_bytes, start, taken: 0, before, within, finished: false }
     }
 
     /// The bytes of the line returned last, without its end; only the start of one that is too long.
@@ -51,6 +56,11 @@ impl<R: BufRead> Lines<R> {
     /// The offset of the first byte that is not yet taken from the input.
     pub(super) fn position(&self) -> u64 {
         self.start + self.taken
+    }
+
+    /// The last bytes before that, [`BEFORE_BYTES`] at most.
+    pub(super) fn before(&self) -> &[u8] {
+        &self.before
     }
 
     /// Returns the next line, or `None` where the input has no more bytes now; what was read of a line is kept.
@@ -70,43 +80,41 @@ impl<R: BufRead> Lines<R> {
                 line_end.map_or((available.len(), available.len()), |end| (end, end + 1));
             let room = self.max_bytes.saturating_add(SLACK).saturating_sub(self.bytes.len());
             self.bytes.extend_from_slice(&available[..content.min(room)]);
-            self.last = if content > 0 { available[content - 1] } else { self.last };
+            self.before.extend_from_slice(&available[consumed.saturating_sub(BEFORE_BYTES)..consumed]);
+            self.before.drain(..self.before.len().saturating_sub(BEFORE_BYTES));
             self.input.consume(consumed);
             self.taken += consumed as u64;
             if line_end.is_some() {
-                return Ok(Some(self.finish(1)));
+                let line = self.finish(1);
+                if !std::mem::take(&mut self.within) {
+                    return Ok(Some(line));
+                }
+                self.forget_finished();
             }
         }
-    }
-
-    /// Takes the rest of a line whose start was returned before; nothing of it is a line.
-    pub(super) fn skip_line(&mut self) -> io::Result<()> {
-        let skipped = self.input.skip_until(b'\n')?;
-        self.start += skipped as u64;
-        Ok(())
     }
 
     /// What stands after the last line end, at the end of the input; `None` if nothing does.
     pub(super) fn last_line(&mut self) -> Option<Line> {
         self.forget_finished();
-        (self.taken > 0).then(|| self.finish(0))
+        (self.taken > 0 && !self.within).then(|| self.finish(0))
     }
 
     fn forget_finished(&mut self) {
         if self.finished {
             self.start += self.taken;
             self.taken = 0;
-            self.last = 0;
             self.bytes.clear();
             self.finished = false;
         }
     }
 
     /// Closes the line, of which `line_feed` bytes (0 or 1) are a line feed.
-    fn finish(&mut self, line_feed: u64) -> Line {
+    fn finish(&mut self, line_feed: u8) -> Line {
         self.finished = true;
-        let mut length = self.taken - line_feed;
-        if self.last == b'\r' && length > 0 {
+        let mut length = self.taken - u64::from(line_feed);
+        let last = self.before.iter().rev().nth(usize::from(line_feed));
+        if last == Some(&b'\r') && length > 0 {
             length -= 1;
         }
         self.bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
@@ -132,7 +140,7 @@ mod tests {
 
     /// Every line's bytes, start, end and length, read through a buffer of `buffer` bytes.
     fn read(input: &[u8], max_bytes: u64, buffer: usize) -> Vec<(Vec<u8>, Line)> {
-        let mut lines = Lines::new(BufReader::with_capacity(buffer, input), 0, max_bytes);
+        let mut lines = Lines::new(BufReader::with_capacity(buffer, input), Vec::new(), 0, max_bytes);
         let mut all = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
             all.push((lines.bytes().to_vec(), line));
@@ -164,13 +172,21 @@ mod tests {
     fn fifty_megabytes_in_one_line_are_never_held() {
         let long = vec![b'x'; 50 << 20];
         let input = [&long[..], b"\nnext\n"].concat();
-        let mut lines = Lines::new(BufReader::new(&input[..]), 0, 1 << 20);
+        let mut lines = Lines::new(BufReader::new(&input[..]), Vec::new(), 0, 1 << 20);
         let line = lines.next_line().unwrap().unwrap();
         assert_eq!(line.length, 50 << 20);
         assert_eq!(lines.bytes().len(), KEPT_BYTES);
         assert!(lines.bytes.capacity() < 2 << 20, "{} bytes are held", lines.bytes.capacity());
         assert_eq!(lines.next_line().unwrap().map(|line| line.length), Some(4));
         assert_eq!(lines.bytes(), b"next");
+    }
+
+    #[test]
+    fn the_rest_of_a_line_that_was_returned_before_is_no_line() {
+        let mut lines = Lines::new(&b" rest\nnext\n"[..], b"start".to_vec(), 5, 100);
+        assert_eq!(lines.next_line().unwrap(), Some(Line { start: 11, end: 16, length: 4 }));
+        assert_eq!((lines.bytes(), lines.before()), (&b"next"[..], &b"start rest\nnext\n"[..]));
+        assert_eq!(Lines::new(&b" rest"[..], b"start".to_vec(), 5, 100).last_line(), None);
     }
 
     proptest! {

@@ -10,11 +10,14 @@ mod file;
 mod lines;
 mod outputs;
 mod parse;
+mod places;
 mod ports;
 mod reader;
 mod seen;
+mod sink;
 mod source;
 mod time;
+mod watch;
 
 pub use error::Error;
 pub use outputs::{OutputFile, Outputs, Place};

@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::Error;
-use super::file::{self, Regular};
+use super::file::Regular;
 use super::parse::{Fields, Format, Parser};
-use super::reader::{Bytes, Item, Reader};
+use super::places::{self, Places};
+use super::reader::{Bytes, Reader};
 use super::seen::Seen;
+use super::sink::{Item, Sink};
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 
@@ -123,7 +125,7 @@ impl Params {
 /// Reads documents in source order from where the last run was committed.
 pub struct Source {
     path: PathBuf,
-    /// What comes before the batch under way.
+    /// What comes before the batch under way in this run.
     before: Checkpoint,
     /// How far each file is committed.
     done: Arc<Mutex<Checkpoint>>,
@@ -162,7 +164,7 @@ impl Source {
             Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
             Input::File(path) => from_the_root(path)?,
         };
-        let known = !file::stood(&path, recorded).is_empty();
+        let known = Places(recorded.clone()).know(&path);
         let bytes = Bytes::at(&path, params.0.follow && known)?;
         Self::start(params, dimension, recorded, seen, bytes)
     }
@@ -201,27 +203,20 @@ impl Source {
         bytes: Bytes,
     ) -> Result<Self, Error> {
         let path = bytes.path().to_owned();
-        let reached = file::of_source(&path, recorded);
         let Params { format, fields, max_document_bytes, .. } = params;
         let parser = Parser { format, fields, max_document_bytes, dimension };
         let (filled, items) = mpsc::channel(params.batch_documents);
         let (stop, stopped) = std::sync::mpsc::sync_channel(0);
-        let reader = Reader {
-            reached: reached.clone(),
-            parser,
-            seen,
-            follow: params.follow,
-            items: filled,
-            stop: stopped,
-        };
+        let sink = Sink { places: Places(recorded.clone()), parser, seen, items: filled };
+        let reader = Reader { sink, follow: params.follow, stop: stopped };
         let reader = std::thread::Builder::new()
             .name("source".into())
             .spawn(move || reader.run(bytes))
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         Ok(Self {
             path,
-            before: reached.clone(),
-            done: Arc::new(Mutex::new(reached)),
+            before: Checkpoint::new(),
+            done: Arc::new(Mutex::new(recorded.clone())),
             batch_documents: params.batch_documents,
             max_wait: Duration::from_millis(params.max_wait_ms),
             lockstep: params.lockstep,
@@ -251,7 +246,7 @@ impl Source {
                     Err(_elapsed) => break,
                 },
             };
-            let Some(Item { parsed, partition, end }) = item else {
+            let Some(Item { parsed, partition, end, before }) = item else {
                 if self.pending.is_empty() {
                     return self.end();
                 }
@@ -261,7 +256,7 @@ impl Source {
                 Ok(document) => self.pending.documents.push(document),
                 Err(rejection) => self.pending.rejections.push(rejection),
             }
-            self.pending.checkpoint.advance(partition, end);
+            places::record(&mut self.pending.checkpoint, &partition, end, before);
             if !self.lockstep {
                 self.deadline.get_or_insert_with(|| Instant::now() + self.max_wait);
             }
@@ -277,7 +272,7 @@ impl Source {
         self.lockstep
     }
 
-    /// What comes before the next batch; nothing before the first one of all.
+    /// What comes before the next batch in this run.
     pub(super) fn before(&self) -> Checkpoint {
         self.before.clone()
     }
@@ -321,18 +316,17 @@ impl Lag {
     pub fn of(Checked(params): &Checked, recorded: &Checkpoint) -> Option<Self> {
         let Input::File(path) = &params.input else { return None };
         let path = std::path::absolute(path).ok()?;
-        let done = file::of_source(&path, recorded);
-        Some(Self { path, done: Arc::new(Mutex::new(done)) })
+        Some(Self { path, done: Arc::new(Mutex::new(recorded.clone())) })
     }
 
     /// Bytes of the file behind what is committed; `None` where nobody knows: a pipe, a packed file.
     pub fn bytes(&self) -> Option<u64> {
         fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
-        let file = Regular::open(&self.path, true).ok()?;
+        let Some(file) = Regular::open(&self.path, true).ok()? else { return Some(0) };
         let length = file.length()?;
-        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = file.fingerprint.map_or(0, |fingerprint| file::position(&self.path, fingerprint, &done));
-        Some(length.saturating_sub(done))
+        let done = Places(self.done.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let place = done.find(&file).ok()?;
+        Some(length - place.map_or(0, |place| place.position))
     }
 }
 
