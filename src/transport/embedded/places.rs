@@ -105,6 +105,8 @@ fn before(partition: &Partition) -> Partition {
 /// True if `partition` is that of a file with this fingerprint.
 fn is_named(partition: &Partition, fingerprint: u64) -> bool {
     let name = partition.as_str().rsplit_once('#').map_or("", |(_, name)| name);
-    let hex = name.split_once('.').map_or(name, |(hex, _number)| hex);
-    hex.len() == 16 && u64::from_str_radix(hex, 16) == Ok(fingerprint)
+    let number = name.strip_prefix(&format!("{fingerprint:016x}"));
+    number.is_some_and(|number| {
+        number.is_empty() || number.strip_prefix('.').is_some_and(|number| number.parse::<u64>().is_ok())
+    })
 }

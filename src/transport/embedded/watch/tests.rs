@@ -85,14 +85,15 @@ fn append(path: &Path, text: &str) {
 }
 
 impl Stage {
-    fn new(path: PathBuf) -> Self {
+    /// Its lines are numbered from `first` on.
+    fn new(path: PathBuf, first: u32) -> Self {
         let (watch, sink, items) = reader(&path, &Checkpoint::new());
         Self {
             path,
             at_path: None,
             beside: BTreeMap::new(),
             old: false,
-            lines: 0,
+            lines: first,
             rotations: 0,
             watch,
             sink,
@@ -265,7 +266,8 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         // The names of the first's rotated files begin as the second's do.
-        let mut paths = ["a.jsonl", "ab.jsonl", "b.jsonl"].map(|name| Stage::new(folder.path().join(name)));
+        let names = [("a.jsonl", 0), ("ab.jsonl", 1000), ("b.jsonl", 2000)];
+        let mut paths = names.map(|(name, first)| Stage::new(folder.path().join(name), first));
         for (path, step) in &steps {
             paths[*path].take(*step);
         }
