@@ -68,10 +68,10 @@ impl Regular {
         }
         file.rewind().map_err(cannot_read)?;
         let lines = unpack(packing, &file).map_err(cannot_read)?;
-        // A packed file grows no more, and what is cut off is reported where it is read.
         let fingerprint = match first_line(lines, ended || packing.is_some()) {
-            Err(source) if packing.is_none() => return Err(cannot_read(source)),
-            found => found.unwrap_or_default(),
+            // Its start may still be written.
+            Err(_) if packing.is_some() && !ended => None,
+            found => found.map_err(cannot_read)?,
         };
         let path = path.to_owned();
         Ok(fingerprint.map(|fingerprint| Self { path, file, packing, metadata, fingerprint }))

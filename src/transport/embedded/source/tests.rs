@@ -156,6 +156,9 @@ async fn a_broken_archive_is_an_error_after_the_documents_before_it() {
     assert_eq!(&*receive(&mut source).await.unwrap().documents[0].id, "a");
     let error = source.receive().await.unwrap_err();
     assert!(matches!(error, Error::Read { .. }), "{error}");
+    write(&path, &packed[..10]);
+    let error = open(params(&path), &Checkpoint::new()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }), "cut off before the end of its first line: {error}");
 }
 
 #[tokio::test]
