@@ -43,7 +43,7 @@ impl Bytes {
                 let bytes = Box::new(Later { path: path.to_owned(), file: None });
                 return Ok(Self::Stream { path: path.to_owned(), bytes });
             }
-        };
+        }
         Ok(Self::File(path.to_owned()))
     }
 
