@@ -317,7 +317,7 @@ impl Here<'_> {
     fn operate(mut self, action: &Action) -> anyhow::Result<OperatedRecord> {
         self.refuse_copy()?;
         let mut checkpoint = self.store.checkpoint()?;
-        let mut outputs = Outputs::open(&self.config.output.directory, &checkpoint, &Telemetry::new()?)?;
+        let mut outputs = Outputs::open(&self.config.output, &checkpoint, &Telemetry::new()?)?;
         let rules = self.config.parameters.rules();
         let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
         let events = operator::events(&operation.change);

@@ -63,7 +63,7 @@ impl Fit {
                 config.state.directory.display()
             );
         }
-        let mut outputs = Outputs::open(&config.output.directory, &store.checkpoint()?, &Telemetry::new()?)?;
+        let mut outputs = Outputs::open(&config.output, &store.checkpoint()?, &Telemetry::new()?)?;
         // What is written from here on and not committed is cut off, should this end half-way.
         store.commit(&Change::default(), &outputs.lengths(), false)?;
         let corpus = block_on(read(&config, embedder.dim()))?;

@@ -32,7 +32,7 @@ pub struct Config {
     /// Where the state is kept.
     pub state: State,
     /// Where results go.
-    pub output: Output,
+    pub output: embedded::OutputParams,
     /// How texts become vectors.
     pub embed: embed::Checked,
     /// How documents find their topic, how topics are found anew, and what they are called by.
@@ -105,7 +105,7 @@ pub(super) fn check(
     let kafka = sections.judge("kafka", |p: brokers::Params| p.check().map_err(text));
     let processing = sections.judge("processing", Ok::<Processing, String>);
     let state = sections.judge("state", |s: State| s.check().map_err(text));
-    let output = sections.judge("output", |s: Output| s.check().map_err(text));
+    let output = sections.judge("output", Output::check);
     let embed = sections.judge("embed", |s: Embed| {
         let params = s.into_params();
         let name = params.model.display().to_string();
@@ -155,7 +155,12 @@ pub(super) fn check(
 }
 
 /// What stands where something else has its place.
-fn apart(given: &[Given], source: &embedded::Checked, state: &State, output: &Output) -> Option<Mistake> {
+fn apart(
+    given: &[Given],
+    source: &embedded::Checked,
+    state: &State,
+    output: &embedded::OutputParams,
+) -> Option<Mistake> {
     let mistake = |key: &str, found: &Path, message: &str| Mistake {
         key: key.to_owned(),
         origin: effective(given, key.split('.').next().unwrap_or_default())

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub use check::Config;
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use reload::is_reloaded;
-pub use sections::{Http, Output, SeedTopic, Seeds, State};
+pub use sections::{Http, SeedTopic, Seeds, State};
 
 /// `config/topicd.toml`: every key with its default, its unit and what it does.
 pub const DEFAULTS: &str = include_str!("../../config/topicd.toml");

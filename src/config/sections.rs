@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer};
 
 use crate::built::Without;
 use crate::client::Address;
-use crate::embed;
 use crate::http::{Door, Tls, TlsError};
 use crate::model::operate::MOST_LABEL_CHARACTERS;
 use crate::secret::Secret;
 use crate::transport::brokers::Guarantee;
-use crate::transport::embedded::{self, Fields, Format, Input};
+use crate::transport::embedded::{self, Fields, Format, Input, OutputParams};
+use crate::{embed, notify};
 
 /// `[source]`
 #[derive(Debug, Clone, Deserialize)]
@@ -170,21 +170,44 @@ impl State {
 const NO_FOLDER: &str = " but must be the path of a folder; leave it out for the default";
 
 /// `[output]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Output {
-    /// The folder of the results; relative paths start at the working directory.
-    pub directory: PathBuf,
+pub(super) struct Output {
+    directory: PathBuf,
+    segment_bytes: u64,
+    segment_age: String,
+    keep: u64,
 }
 
 impl Output {
-    pub(super) fn check(self) -> Result<Self, &'static str> {
-        if self.directory.as_os_str().is_empty() {
-            return Err(NO_FOLDER);
+    pub(super) fn check(self) -> Result<OutputParams, String> {
+        let Self { directory, segment_bytes, segment_age, keep } = self;
+        if directory.as_os_str().is_empty() {
+            return Err(NO_FOLDER.to_owned());
         }
-        Ok(self)
+        if (1..LEAST_SEGMENT).contains(&segment_bytes) {
+            return Err(format!(
+                "`segment_bytes` is {segment_bytes} but must be 0 or at least {LEAST_SEGMENT}"
+            ));
+        }
+        let age = notify::age(&segment_age);
+        if age.is_none() && !segment_age.is_empty() {
+            return Err(format!(
+                "`segment_age` is {segment_age:?} but must be a time of at most a year, such as \"1h\", \"24h\" or \"7d\""
+            ));
+        }
+        if keep > 0 && segment_bytes == 0 && age.is_none() {
+            return Err(format!(
+                "`keep` is {keep} but no file is ever closed; set `output.segment_bytes` or `output.segment_age` too"
+            ));
+        }
+        let segment_bytes = (segment_bytes > 0).then_some(segment_bytes);
+        Ok(OutputParams { directory, segment_bytes, segment_age: age, keep: (keep > 0).then_some(keep) })
     }
 }
+
+/// Smaller segments than this would hold a commit each.
+const LEAST_SEGMENT: u64 = 1024;
 
 /// `[processing]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -39,6 +39,8 @@ fn the_defaults_are_those_of_the_rooms() {
     assert_eq!(config.embed_name(), "all-MiniLM-L6-v2");
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:9464");
     assert_eq!(config.state.directory, Path::new("topicd-data/state"));
+    let directory = Path::new("topicd-data/output").to_owned();
+    assert_eq!(config.output, embedded::OutputParams { directory, ..embedded::OutputParams::default() });
 }
 
 #[test]
@@ -252,6 +254,18 @@ fn each_kind_of_mistake_in_words_and_lists_reads_well() {
         (
             "[output]\ndirectory = \"\"",
             "`output.directory` is \"\" (t.toml:2) but must be the path of a folder; leave it out for the default",
+        ),
+        (
+            "[output]\nsegment_bytes = 5",
+            "`output.segment_bytes` is 5 (t.toml:2) but must be 0 or at least 1024",
+        ),
+        (
+            "[output]\nsegment_age = \"soon\"",
+            "`output.segment_age` is \"soon\" (t.toml:2) but must be a time of at most a year, such as \"1h\", \"24h\" or \"7d\"",
+        ),
+        (
+            "[output]\nkeep = 5",
+            "`output.keep` is 5 (t.toml:2) but no file is ever closed; set `output.segment_bytes` or `output.segment_age` too",
         ),
         (
             "[keywords]\nlanguages = [\"Englsh\"]",

@@ -406,7 +406,7 @@ fn open(
     let identity = Identity { encoder: embedder.name().to_owned(), dim: embedder.dim() };
     let mut store = Store::open(&config.state.directory, &identity, config.bounds.seen)?;
     let (mut state, mut checkpoint) = store.load(embedder.dim(), config.bounds)?;
-    let outputs = Outputs::open(&config.output.directory, &checkpoint, telemetry)?;
+    let outputs = Outputs::open(&config.output, &checkpoint, telemetry)?;
     // From here on the lengths of the outputs are recorded, so that whatever is written and not committed is cut off.
     checkpoint.merge(&outputs.lengths());
     let cut = state.bound(config.bounds);

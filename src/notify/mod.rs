@@ -6,4 +6,4 @@ mod params;
 pub mod sign;
 pub mod webhook;
 
-pub use params::{Checked, Error, Params};
+pub use params::{Checked, Error, Params, age};

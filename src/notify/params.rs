@@ -145,7 +145,7 @@ impl Params {
 }
 
 /// `text` as a time: `90m`, `24h`, `7d`; none for nothing, or for more than a year.
-fn age(text: &str) -> Option<Duration> {
+pub fn age(text: &str) -> Option<Duration> {
     const YEAR: Duration = Duration::from_hours(366 * 24);
     let span: jiff::Span = text.parse().ok()?;
     let duration = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;

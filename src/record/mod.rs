@@ -38,11 +38,6 @@ impl Keyed {
     pub fn new(key: impl ToString, record: &impl Serialize) -> Self {
         Self { key: key.to_string(), line: line(record) }
     }
-
-    /// The lines alone, for a file, which has an order of its own.
-    pub fn lines(records: Vec<Self>) -> impl Iterator<Item = Vec<u8>> {
-        records.into_iter().map(|record| record.line)
-    }
 }
 
 /// `ms` since 1970 as RFC 3339 in UTC, with milliseconds.

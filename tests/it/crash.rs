@@ -45,6 +45,34 @@ fn kills_over_the_news() {
 }
 
 #[test]
+fn kills_while_outputs_rotate() {
+    const MOST: u64 = 4096;
+    let lines: Vec<String> = (0..1500).map(|n| document(n).to_string()).collect();
+    let ids: Vec<String> = (0..1500).map(|number| format!("d{number}")).collect();
+    let home = Home::new(&(lines.join("\n") + "\n"))
+        .set("source.batch_documents=8")
+        .set("source.speed=2000.0")
+        .set("refit.first_documents=300")
+        .set("refit.n_epochs=50")
+        .set(&format!("output.segment_bytes={MOST}"));
+    kill_at_random_moments(&home, 10, 900);
+    Outcome::of(&home).check_exactly_once(&ids);
+    let segments = home.segments("assignments.jsonl");
+    assert!(segments.len() > 20, "{}", segments.len());
+    // A refit is one commit, however many documents it moves.
+    let large = segments.iter().filter(|path| fs_err::metadata(path).unwrap().len() > MOST).count();
+    assert!(large <= 3, "{large} of {}", segments.len());
+
+    // With fewer kept, the same daemon removes the others, and what is left is the end of the same records.
+    let all = home.records("assignments.jsonl");
+    let home = home.set("output.keep=4");
+    home.good(&["run", "--exit-at-end"]);
+    let kept = home.records("assignments.jsonl");
+    assert_eq!(home.segments("assignments.jsonl").len(), 4);
+    assert_eq!(all[all.len() - kept.len()..], kept);
+}
+
+#[test]
 fn a_term_signal_ends_the_run_in_order() {
     let ids: Vec<String> = (0..600).map(|number| format!("d{number}")).collect();
     let home = Home::new(&documents(600)).set("refit.first_documents=100").set("source.speed=400.0");

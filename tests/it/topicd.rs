@@ -129,9 +129,25 @@ impl Home {
         Daemon { child, base }
     }
 
-    /// The lines of an output file.
+    /// The lines of an output, of all its segments in their order.
     pub(crate) fn records(&self, file: &str) -> Vec<Value> {
-        read_records(&self.path("topicd-data/output").join(file))
+        let segments = self.segments(file);
+        assert!(!segments.is_empty(), "there is no `{file}`");
+        segments.iter().flat_map(|path| read_records(path)).collect()
+    }
+
+    /// The files of an output, oldest first.
+    pub(crate) fn segments(&self, file: &str) -> Vec<PathBuf> {
+        let name = file.strip_suffix(".jsonl").unwrap();
+        let number = |path: &Path| -> Option<u64> {
+            let middle = path.file_name()?.to_str()?.strip_prefix(name)?.strip_suffix(".jsonl")?;
+            if middle.is_empty() { Some(0) } else { middle.strip_prefix('-')?.parse().ok() }
+        };
+        let folder = fs_err::read_dir(self.path("topicd-data/output")).unwrap();
+        let paths = folder.map(|entry| entry.unwrap().path());
+        let mut segments: Vec<_> = paths.filter_map(|path| Some((number(&path)?, path))).collect();
+        segments.sort();
+        segments.into_iter().map(|(_, path)| path).collect()
     }
 }
 

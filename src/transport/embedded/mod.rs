@@ -20,7 +20,7 @@ mod time;
 mod watch;
 
 pub use error::Error;
-pub use outputs::{OutputFile, Outputs, Place};
+pub use outputs::{OutputFile, OutputParams, Outputs, Place};
 pub use parse::{Fields, Format, Parser};
 pub use ports::{Assigner, Modeler, ports};
 pub use seen::{Seen, hash};

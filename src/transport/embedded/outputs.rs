@@ -6,6 +6,7 @@ mod segments;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fs_err::File;
 
@@ -13,7 +14,6 @@ use self::lock::Lock;
 use self::segments::{Segments, sync_folder};
 use super::error::Error;
 use crate::checkpoint::{Checkpoint, Partition};
-use crate::record::Keyed;
 use crate::telemetry::Telemetry;
 use crate::transport::Records;
 
@@ -28,6 +28,26 @@ pub enum OutputFile {
     Events,
     /// What could not be processed.
     DeadLetters,
+}
+
+/// Where results go, and when their files are closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputParams {
+    /// The folder; relative paths start at the working directory.
+    pub directory: PathBuf,
+    /// Bytes that a segment does not exceed, unless by its only commit.
+    pub segment_bytes: Option<u64>,
+    /// How long after its first record a segment is closed, at the next commit.
+    pub segment_age: Option<Duration>,
+    /// Segments of each output that are kept, with the one that is written.
+    pub keep: Option<u64>,
+}
+
+impl OutputParams {
+    /// The number of an output's first segment: a single file has none in its name.
+    fn first(&self) -> u64 {
+        u64::from(self.segment_bytes.is_some() || self.segment_age.is_some())
+    }
 }
 
 /// How far an output is.
@@ -102,6 +122,11 @@ impl OutputFile {
     fn segment_key(self) -> Partition {
         Partition::new(&format!("output/{}.jsonl/segment", self.name()))
     }
+
+    /// When the segment got its first record, in ms since 1970.
+    fn since_key(self) -> Partition {
+        Partition::new(&format!("output/{}.jsonl/since", self.name()))
+    }
 }
 
 /// The folder of results, which nobody else can write to.
@@ -112,19 +137,20 @@ impl OutputFile {
 ///
 /// The calls block, a sync for some ms.
 pub struct Outputs {
-    directory: PathBuf,
+    params: OutputParams,
     lock: Lock,
     /// In the order of [`OutputFile::ALL`].
     open: Vec<Segments>,
 }
 
 impl Outputs {
-    /// Takes `directory`, which is created, opens the files in it and cuts each to the length that `recorded` has for it.
+    /// Takes the folder, which is created, opens the files in it and cuts each to the length that `recorded` has for it.
     ///
     /// # Errors
     /// Another process has the folder; or a file holds something while nothing is recorded. Nothing is made or cut then.
     /// Or a file cannot be opened.
-    pub fn open(directory: &Path, recorded: &Checkpoint, telemetry: &Telemetry) -> Result<Self, Error> {
+    pub fn open(params: &OutputParams, recorded: &Checkpoint, telemetry: &Telemetry) -> Result<Self, Error> {
+        let directory = &params.directory;
         lock::look(directory)?;
         refuse_unknown(directory, recorded)?;
         let lock = Lock::take(directory)?;
@@ -132,10 +158,10 @@ impl Outputs {
         refuse_unknown(directory, recorded)?;
         let open = OutputFile::ALL
             .into_iter()
-            .map(|output| Segments::open(directory, output, recorded, telemetry.clone()))
+            .map(|output| Segments::open(params, output, recorded, telemetry.clone()))
             .collect::<Result<Vec<_>, _>>()?;
         sync_folder(directory)?;
-        Ok(Self { directory: directory.to_owned(), lock, open })
+        Ok(Self { params: params.clone(), lock, open })
     }
 
     /// Whether another process writes to `directory` now; nothing is made or held.
@@ -146,19 +172,26 @@ impl Outputs {
         lock::look(directory)
     }
 
-    /// Brings `records` to the disk, each into its file, and returns the lengths to commit.
+    /// Brings `records` to the disk, each into its file, and returns the lengths to commit. Files that are full or old are
+    /// closed first, so that a closed one holds whole commits.
     ///
     /// # Errors
     /// A file cannot be written, and is cut back; if it cannot be, or cannot be synced, nothing is written to it any
     /// more. The folder was removed, and another process took the one in its place.
     pub fn deliver(&mut self, records: Records) -> Result<Checkpoint, Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.deliver_at(records, now)
+    }
+
+    /// The same, `now` after the start of 1970.
+    fn deliver_at(&mut self, records: Records, now: Duration) -> Result<Checkpoint, Error> {
         if !self.lock.holds() {
-            self.lock = Lock::take(&self.directory)?;
+            self.lock = Lock::take(&self.params.directory)?;
         }
         let topics = records.topics.into_iter().chain(records.ended).collect();
         let all = [records.assignments, topics, records.events, records.dead_letters];
         for (output, records) in self.open.iter_mut().zip(all) {
-            output.append(Keyed::lines(records))?;
+            output.append(&records, &self.params, now)?;
         }
         self.open.iter_mut().try_for_each(Segments::sync)?;
         Ok(self.lengths())

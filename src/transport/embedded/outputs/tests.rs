@@ -1,4 +1,7 @@
+mod sequences;
+
 use super::*;
+use crate::record::Keyed;
 
 fn keyed(texts: &[&str]) -> Vec<Keyed> {
     texts.iter().map(|text| Keyed { key: String::new(), line: text.as_bytes().to_vec() }).collect()
@@ -13,7 +16,8 @@ fn events(texts: &[&str]) -> Records {
 }
 
 fn open(directory: &Path, recorded: &Checkpoint) -> Result<Outputs, Error> {
-    Outputs::open(directory, recorded, &Telemetry::new().unwrap())
+    let params = OutputParams { directory: directory.to_owned(), ..OutputParams::default() };
+    Outputs::open(&params, recorded, &Telemetry::new().unwrap())
 }
 
 /// What a segment holds; `None` if there is no such file.
@@ -225,5 +229,87 @@ fn a_name_is_a_segment_or_it_is_none() {
         ["events", "events-1.jsonl", "events-000000.jsonl", "events-000001.jsonl.gz", "events-+00001.jsonl"]
     {
         assert_eq!(OutputFile::Events.number_of(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_full_file_is_closed_before_a_commit_and_old_ones_are_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let params = OutputParams {
+        directory: directory.path().to_owned(),
+        segment_bytes: Some(8),
+        keep: Some(3),
+        ..OutputParams::default()
+    };
+    let mut outputs = Outputs::open(&params, &Checkpoint::new(), &Telemetry::new().unwrap()).unwrap();
+    let assignment = |number| segment(directory.path(), OutputFile::Assignments, number);
+    // Two commits fill a file; one that is too large has its own.
+    for texts in [&["1", "2"][..], &["3", "4"], &["5"], &["a long commit", "in two lines"], &["6"]] {
+        outputs.deliver(assignments(texts)).unwrap();
+    }
+    let segments = [1, 2, 3, 4].map(assignment);
+    let expected = [None, Some("5\n"), Some("a long commit\nin two lines\n"), Some("6\n")];
+    assert_eq!(segments.each_ref().map(Option::as_deref), expected);
+    assert_eq!(OutputFile::Events.segments_in(directory.path()).unwrap(), [1], "nothing came");
+    // Another program takes a closed file away.
+    fs_err::remove_file(directory.path().join("assignments-000003.jsonl")).unwrap();
+    outputs.deliver(assignments(&["7", "8", "9", "10"])).unwrap();
+    outputs.deliver(assignments(&["11"])).unwrap();
+    assert_eq!(OutputFile::Assignments.segments_in(directory.path()).unwrap(), [4, 5, 6]);
+}
+
+#[test]
+fn an_old_file_is_closed_at_the_next_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let age = Duration::from_mins(1);
+    let params = OutputParams {
+        directory: directory.path().to_owned(),
+        segment_age: Some(age),
+        ..OutputParams::default()
+    };
+    let open = |recorded: &Checkpoint| Outputs::open(&params, recorded, &Telemetry::new().unwrap()).unwrap();
+    let mut outputs = open(&Checkpoint::new());
+    let start = Duration::from_secs(1_000_000);
+    outputs.deliver_at(Records::default(), start).unwrap();
+    // The age counts from the first record, not from the start of the daemon.
+    let first = start + age * 5;
+    outputs.deliver_at(assignments(&["1"]), first).unwrap();
+    let committed = outputs.deliver_at(assignments(&["2"]), first + age * 9 / 10).unwrap();
+    drop(outputs);
+    let mut outputs = open(&committed);
+    let committed = outputs.deliver_at(Records::default(), first + age).unwrap();
+    assert_eq!(OutputFile::Assignments.place(&committed), Some(Place { segment: 2, length: 0 }));
+    assert_eq!(OutputFile::Events.place(&committed), Some(Place { segment: 1, length: 0 }));
+    outputs.deliver_at(assignments(&["3"]), first + age * 2).unwrap();
+    let assignment = |number| segment(directory.path(), OutputFile::Assignments, number);
+    assert_eq!([1, 2, 3].map(assignment), [Some("1\n2\n".to_owned()), Some("3\n".to_owned()), None]);
+}
+
+#[test]
+fn a_closed_file_stays_closed_after_a_crash() {
+    for is_moved in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let params = OutputParams {
+            directory: directory.path().to_owned(),
+            segment_bytes: Some(8),
+            ..OutputParams::default()
+        };
+        let open =
+            |recorded: &Checkpoint| Outputs::open(&params, recorded, &Telemetry::new().unwrap()).unwrap();
+        let mut outputs = open(&Checkpoint::new());
+        let committed = outputs.deliver(assignments(&["1", "2"])).unwrap();
+        outputs.deliver(assignments(&["killed", "before its commit"])).unwrap();
+        drop(outputs);
+        let mut closed = directory.path().join("assignments-000001.jsonl");
+        if is_moved {
+            // Another program may, although the state has it for the open one.
+            let packed = directory.path().join("packed");
+            fs_err::rename(&closed, &packed).unwrap();
+            closed = packed;
+        }
+        let mut outputs = open(&committed);
+        outputs.deliver(assignments(&["3"])).unwrap();
+        assert_eq!(segment(directory.path(), OutputFile::Assignments, 2).as_deref(), Some("3\n"));
+        assert_eq!(fs_err::read_to_string(closed).unwrap(), "1\n2\n");
     }
 }
