@@ -81,13 +81,29 @@ impl Connection {
     async fn run(self, stream: TcpStream) {
         // A connection that breaks is its client's matter.
         let _broken = prepare(&stream);
-        let _broken = match self.passage.tls() {
+        if self.hears(&stream).await {
+            // On the heap, so that a silent connection costs little more than its socket.
+            let _broken = Box::pin(self.speak(stream)).await;
+        }
+    }
+
+    /// Waits for the client's first byte; false if there will be none.
+    async fn hears(&self, stream: &TcpStream) -> bool {
+        tokio::select! {
+            heard = timeout(self.limits.silent, stream.readable()) => heard.is_ok_and(|heard| heard.is_ok()),
+            () = self.seat.cleared().cancelled_owned() => false,
+            () = self.stop.cancelled() => false,
+        }
+    }
+
+    async fn speak(self, stream: TcpStream) -> io::Result<()> {
+        match self.passage.tls() {
             None => self.converse(stream).await,
             Some(tls) => match self.greet(&tls, stream).await {
                 Some(stream) => self.converse(stream).await,
                 None => Ok(()),
             },
-        };
+        }
     }
 
     /// `stream` under TLS, if the client can do it, and in time.
@@ -107,6 +123,7 @@ impl Connection {
     async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let Self { seat, passage, limits, stop } = self;
         let (seat, turn) = (Arc::new(seat), Turn::default());
+        let whose = turn.clone();
         let asked = {
             let (seat, turn) = (seat.clone(), turn.clone());
             service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -130,9 +147,14 @@ impl Connection {
         let mut ending = false;
         let served = loop {
             tokio::select! {
+                // First what has arrived, so that a request that is whole is answered in any case.
+                biased;
                 served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break served,
                 () = seat.cleared().cancelled_owned() => return Ok(()),
                 () = stop.cancelled(), if !ending => {
+                    if whose.is(Turn::CLIENT) {
+                        return Ok(());
+                    }
                     ending = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections.
     pub connections: usize,
-    /// How long a connection may be idle, or its client send the head of a request.
+    /// How long a client may say nothing at all. Closing such connections early helps nobody: they cost little, and a
+    /// client that comes back at once costs more.
+    pub silent: Duration,
+    /// How long a connection may be idle after an answer, or its client send the head of a request.
     pub head: Duration,
     /// Bytes of a request's head. At least 8,192.
     pub head_bytes: usize,
@@ -28,8 +31,9 @@ impl Limits {
     pub fn new(connections: usize) -> Self {
         Self {
             connections,
+            silent: Duration::from_mins(5),
             head: Duration::from_secs(15),
-            head_bytes: 32 << 10,
+            head_bytes: 16 << 10,
             body: Duration::from_secs(30),
             one_body: 8 << 20,
             all_bodies: 64 << 20,

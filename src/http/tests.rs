@@ -11,7 +11,8 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn limits() -> Limits {
-    Limits { head: Duration::from_millis(200), body: Duration::from_millis(200), ..Limits::new(8) }
+    let short = Duration::from_millis(200);
+    Limits { silent: short, head: short, body: short, ..Limits::new(8) }
 }
 
 /// A daemon that is starting; where it listens.
@@ -70,8 +71,8 @@ async fn whatever_comes_is_answered_with_a_problem() {
         (b"GARBAGE\r\n\r\n".to_vec(), 400, "no request"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 400, "no request"),
         (format!("GET / HTTP/1.1\r\n{many}\r\n").into_bytes(), 431, "100 lines"),
-        (format!("GET / HTTP/1.1\r\na: {long}\r\n\r\n").into_bytes(), 431, "32768 bytes"),
-        (format!("GET /{long} HTTP/1.1\r\n\r\n").into_bytes(), 431, "32768 bytes"),
+        (format!("GET / HTTP/1.1\r\na: {long}\r\n\r\n").into_bytes(), 431, "16384 bytes"),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n").into_bytes(), 431, "16384 bytes"),
         (b"GET / HTTP/1.1\r\nHost: loc".to_vec(), 408, "head of the request"),
         (format!("GET / HTTP/1.1\r\nHost: evil.example\r\n{close}\r\n").into_bytes(), 421, "http.hosts"),
         (format!("GET / HTTP/1.1\r\nHost: localhost\r\n{close}\r\n").into_bytes(), 401, "http.read_token"),
