@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Kept for state, outputs, Kafka and outgoing requests, or a half where there are few.
 const OTHERS: u64 = 1024;
-/// Connections of HTTP that are worth their memory: 1 KB each while they are silent, some 20 KB in a request.
+/// Connections of HTTP that are worth their memory: some 6 KB each while they are silent, 20 KB in a request.
 const CONNECTIONS: u64 = 12_288;
 
 /// Raises the limit of open files as far as it goes; how many of them connections of HTTP may take.
