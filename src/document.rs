@@ -25,8 +25,22 @@ pub struct Document {
     pub label: Option<String>,
     /// The embedding that came with the document, of length 1, if any.
     pub embedding: Option<Vec<f32>>,
+    /// Optional fields that hold nothing usable; the document counts without them.
+    pub left_out: Vec<LeftOut>,
     /// Where it stands in its source.
     pub position: Position,
+}
+
+/// An optional field of a document that holds nothing usable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("field `{field}` is {found}, not {expected}")]
+pub struct LeftOut {
+    /// The configured name of the field.
+    pub field: String,
+    /// What stands there.
+    pub found: &'static str,
+    /// What may stand there.
+    pub expected: &'static str,
 }
 
 /// Input that cannot be processed, kept as it was.

@@ -222,6 +222,7 @@ mod tests {
             timestamp_ms: None,
             label: None,
             embedding: None,
+            left_out: Vec::new(),
             position: position(offset),
         };
         let corpus = Batch {

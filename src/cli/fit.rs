@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{bail, ensure};
 use clap::Args;
 
+use crate::cli::faults::Faults;
 use crate::cli::progress::Bars;
 use crate::cli::{Settings, arguments, block_on, print_json, topics};
 use crate::config::Config;
@@ -68,6 +69,7 @@ impl Fit {
         store.commit(&Change::default(), &outputs.lengths(), false)?;
         let corpus = block_on(read(&config, embedder.dim()))?;
         not_empty(&corpus, &self.file)?;
+        let faults = Faults::of(&corpus);
         let seeds = daemon::seeds(&config.seeds, &embedder)?;
         let judge = daemon::judge(&config, embedder);
         let mut fitted = fit(corpus, &judge, &config.parameters, config.bounds, seeds, &bars)?;
@@ -78,7 +80,11 @@ impl Fit {
         checkpoint.merge(&outputs.deliver(records(&fitted))?);
         // All at once: half of a fit is none.
         store.commit(&fitted.change, &checkpoint, false)?;
-        report(&fitted, settings, started)?;
+        report(&fitted, &faults, settings, started)?;
+        faults.fields().for_each(|fault| bars.warn(&fault));
+        if let Some(refused) = faults.most_refused() {
+            bail!(refused);
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -140,14 +146,15 @@ fn records(fitted: &Fitted) -> Records {
     }
 }
 
-fn report(fitted: &Fitted, settings: &Settings, started: Instant) -> anyhow::Result<()> {
+fn report(fitted: &Fitted, faults: &Faults, settings: &Settings, started: Instant) -> anyhow::Result<()> {
     let record = TopicsRecord::new(&fitted.model, &fitted.state.overview());
     let seconds = started.elapsed().as_secs_f64();
     if settings.json {
         let stages: serde_json::Map<_, _> =
             fitted.stages.iter().map(|(stage, seconds)| (stage.clone(), (*seconds).into())).collect();
         return print_json(&serde_json::json!({
-            "model": record, "rejected": fitted.rejections.len(), "stages": stages, "seconds": seconds,
+            "model": record, "rejected": fitted.rejections.len(), "left_out": faults.fields_json(),
+            "stages": stages, "seconds": seconds,
         }));
     }
     let stages: Vec<String> =

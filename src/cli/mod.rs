@@ -11,6 +11,7 @@ mod evaluate;
 mod exit;
 mod explain;
 mod export;
+mod faults;
 mod find;
 mod fit;
 mod hierarchy;

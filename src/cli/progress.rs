@@ -1,5 +1,6 @@
 //! A progress bar for each stage, on stderr.
 
+use std::io::Write;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ impl Bars {
             let line = ProgressBar::new_spinner();
             line.set_style(style("{msg}"));
             line.abandon_with_message(one_line(text));
+        }
+    }
+
+    /// Says what a person must know, where there is no terminal too.
+    pub(super) fn warn(&self, text: &str) {
+        if self.shown {
+            writeln!(std::io::stderr(), "{}", one_line(text)).ok();
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) struct Source {
     batch_documents: usize,
     max_wait_ms: u64,
     max_document_bytes: u64,
+    time_format: String,
     fields: Fields,
 }
 
@@ -57,6 +58,7 @@ impl Source {
             },
             format: self.format,
             fields: self.fields,
+            time_format: self.time_format,
             follow: self.follow,
             speed: self.speed,
             max_document_bytes: self.max_document_bytes,

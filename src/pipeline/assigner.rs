@@ -133,6 +133,7 @@ impl Judge {
         };
         let Batch { documents, mut rejections, checkpoint } = batch;
         telemetry.batch_embedded(documents.len(), made.counts, started.elapsed());
+        telemetry.fields_left_out(&documents);
         if let Some(error) = made.divided.take() {
             telemetry.batch_divided(&error);
         }

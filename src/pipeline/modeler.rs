@@ -221,7 +221,7 @@ impl<P: ModelerPort> Modeler<P> {
         let dead_letters = operator::dead_letters(&rejections);
         self.commit(&change, Records { assignments, dead_letters, ..Records::default() })?;
         self.telemetry.documents_assigned(assigned, outliers);
-        self.telemetry.documents_rejected(&rejections);
+        self.telemetry.documents_rejected(assigned + outliers, &rejections);
         let received = received.unwrap_or(started);
         self.telemetry.batch_committed(started.elapsed(), assigned + outliers, received);
         self.publish_counts();

@@ -209,6 +209,7 @@ mod tests {
             timestamp_ms: None,
             label: None,
             embedding: None,
+            left_out: Vec::new(),
             position: Position { partition: Partition::new("p"), offset: row as u64 },
         };
         ((0..n).map(document).collect(), UnitRows::normalise(rows).unwrap())

@@ -12,8 +12,9 @@ use tracing::{debug, error, info, warn};
 
 use super::metrics::{Family, Metrics};
 use super::obstacle::Obstacles;
+use super::refused::Refused;
 use super::window::Window;
-use crate::document::Rejection;
+use crate::document::{Document, Rejection};
 use crate::embed::{self, Counts};
 use crate::model::state::Totals;
 
@@ -29,6 +30,7 @@ const LABELS: &str = "labels";
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     window: Arc<Mutex<Window>>,
+    refused: Arc<Mutex<Refused>>,
     /// What keeps documents waiting now.
     obstacles: Arc<Obstacles>,
     /// What is in the way of everything else.
@@ -67,6 +69,7 @@ impl Telemetry {
         Ok(Self {
             metrics: Arc::new(Metrics::new()?),
             window: Arc::default(),
+            refused: Arc::default(),
             obstacles: Arc::default(),
             nuisances: Arc::default(),
             source: Arc::default(),
@@ -195,9 +198,31 @@ impl Telemetry {
         }
     }
 
-    /// Input was refused; it is in the dead letters.
-    pub fn documents_rejected(&self, rejections: &[Rejection]) {
+    /// Optional fields held nothing usable, and their documents go on without them.
+    pub fn fields_left_out(&self, documents: &[Document]) {
+        for document in documents {
+            for fault in &document.left_out {
+                let counter = self.metrics.fields_left_out.with_label_values(&[&fault.field]);
+                counter.inc();
+                let (document, position) = (&document.id, &document.position);
+                match counter.get() {
+                    1 => warn!(%document, %position, "{fault}; the document counts without it, and so will others"),
+                    _ => debug!(%document, %position, "{fault}"),
+                }
+            }
+        }
+    }
+
+    /// Input was refused beside the documents that were `taken`; it is in the dead letters.
+    pub fn documents_rejected(&self, taken: usize, rejections: &[Rejection]) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = refused.share_after(taken, rejections.len());
+        drop(refused);
         let Some(first) = rejections.first() else { return };
+        if let Some(share) = most {
+            let (percent, reason) = ((share * 100.0).round(), first.reason.in_words());
+            error!(percent, reason, "most of the last 1,000 lines were refused; see `source.fields` and `source.format`");
+        }
         self.metrics.documents.with_label_values(&["rejected"]).inc_by(rejections.len() as u64);
         for rejection in rejections {
             self.metrics.dead_letters.with_label_values(&[rejection.reason.code()]).inc();

@@ -85,6 +85,8 @@ pub(super) struct Metrics {
     pub label_requests: IntCounterVec,
     /// `reason`: `document::Reason::code`.
     pub dead_letters: IntCounterVec,
+    /// `field`: the configured names.
+    pub fields_left_out: IntCounterVec,
 }
 
 /// Documents without a topic.
@@ -287,6 +289,11 @@ impl Metrics {
                 "dead_letters_total",
                 "Lines or messages that were refused, by reason",
                 "reason",
+            )?,
+            fields_left_out: made.counters(
+                "fields_left_out_total",
+                "Optional fields that held nothing usable, by field; their documents count without them",
+                "field",
             )?,
             registry: registry.clone(),
         };

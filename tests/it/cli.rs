@@ -69,6 +69,38 @@ fn refused(home: &Home, arguments: &[&str], status: i32, why: &str) {
 }
 
 #[test]
+fn fit_lists_the_fields_that_it_left_out_and_fails_where_most_lines_are_refused() {
+    let mut lines: Vec<Value> = documents(400).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines[3]["timestamp"] = "18.05.2021".into();
+    lines[5]["timestamp"] = "19.05.2021".into();
+    lines[5]["title"] = 5.into();
+    let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let home = Home::new(&text(&lines));
+    let fit = |folder: &str, more: &[&str]| {
+        let first = ["fit", "documents.jsonl", "--min-cluster-size", "30", "--state", folder];
+        home.run(&[&first[..], more].concat())
+    };
+    let output = fit("one", &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let first = lines[3]["id"].as_str().unwrap();
+    let time = format!("2 documents count without a field, the first of them `{first}`: field `timestamp` is a string");
+    assert!(said.contains(&time) && said.contains("set `source.time_format`"), "{said}");
+    assert!(said.contains("1 documents count without a field"), "{said}");
+    let all = fit("two", &["--json", "--set", "source.time_format=%d.%m.%Y"]);
+    let all: Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(all["left_out"].as_array().unwrap().len(), 1, "{}", all["left_out"]);
+    assert_eq!(all["left_out"][0]["field"], "title");
+
+    fs_err::write(home.path("documents.jsonl"), text(&lines) + &"no json\n".repeat(401)).unwrap();
+    let output = fit("three", &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("401 of 801 lines are refused, the first because: not a json object"), "{said}");
+    assert!(!home.table(&["topics", "--set", "state.directory=three"]).is_empty(), "it is fitted all the same");
+}
+
+#[test]
 fn every_mistake_is_told_once_with_a_way_out_and_its_own_status() {
     let home = Home::new("");
     let hostile = "\u{1b}[2J\u{202e}7";

@@ -2,12 +2,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::checkpoint::{Partition, Position};
-use crate::document::Reason;
+use crate::document::{LeftOut, Reason};
 use crate::telemetry::Heard;
 
 fn rejection(reason: Reason) -> Rejection {
     let position = Position { partition: Partition::new("p"), offset: 1 };
     Rejection { position, reason, bytes: Vec::new() }
+}
+
+fn document() -> Document {
+    Document {
+        id: "a".into(),
+        text: "t".into(),
+        timestamp_ms: None,
+        label: None,
+        embedding: None,
+        left_out: vec![LeftOut { field: "label".into(), found: "a boolean", expected: "a string" }],
+        position: Position { partition: Partition::new("p"), offset: 1 },
+    }
 }
 
 /// Everything that can happen, twice.
@@ -39,10 +51,11 @@ fn busy() -> Telemetry {
         telemetry.tombstones_read(1, 2);
         telemetry.batch_assigned(took);
         telemetry.documents_assigned(3, 1);
-        telemetry.documents_rejected(&[
-            rejection(Reason::EmptyText),
-            rejection(Reason::DuplicateId { id: "x".into() }),
-        ]);
+        telemetry.fields_left_out(&[document()]);
+        telemetry.documents_rejected(
+            4,
+            &[rejection(Reason::EmptyText), rejection(Reason::DuplicateId { id: "x".into() })],
+        );
         telemetry.config_reloaded(&["log.level".to_owned()]);
         telemetry.config_refused(&"broken");
         telemetry.loop_failed("notifier", "the disk is full", took);
@@ -82,6 +95,7 @@ fn what_happened_is_counted() {
         r#"topicd_documents_total{outcome="outlier"} 2"#,
         r#"topicd_documents_total{outcome="rejected"} 4"#,
         r#"topicd_dead_letters_total{reason="empty_text"} 2"#,
+        r#"topicd_fields_left_out_total{field="label"} 2"#,
         r#"topicd_embed_seconds_bucket{le="0.025"} 2"#,
         "topicd_embed_truncated_documents_total 2",
         r#"topicd_embed_cache_texts_total{result="hit"} 2"#,
@@ -154,7 +168,8 @@ fn labels_do_not_grow_with_the_stream() {
         |telemetry: &Telemetry| telemetry.render().lines().filter(|l| l.starts_with("topicd_")).count();
     let before = series(&telemetry);
     for i in 0..500 {
-        telemetry.documents_rejected(&[rejection(Reason::DuplicateId { id: i.to_string().into() })]);
+        telemetry.documents_rejected(0, &[rejection(Reason::DuplicateId { id: i.to_string().into() })]);
+        telemetry.fields_left_out(&[document()]);
         telemetry.event_emitted("topic.created", &format!("topic {i}"));
         telemetry.refit_failed(&format!("reason {i}"));
         telemetry.webhook_gave_up(i, "refused");
@@ -169,6 +184,16 @@ fn the_outlier_share_is_that_of_the_last_documents() {
     assert_eq!(window.share_after(0, 500), Some(1.0));
     assert_eq!(window.share_after(500, 0), Some(0.5));
     assert_eq!(window.share_after(500, 0), Some(0.0), "the first 500 have left");
+}
+
+#[test]
+fn that_most_lines_are_refused_is_said_once_until_it_is_better() {
+    let mut refused = Refused::default();
+    assert_eq!(refused.share_after(0, 999), None, "too few to judge");
+    assert_eq!(refused.share_after(0, 1), Some(1.0));
+    assert_eq!(refused.share_after(0, 5000), None, "said before");
+    assert_eq!(refused.share_after(500, 500), None, "half of them is not most");
+    assert_eq!(refused.share_after(400, 600), Some(0.6));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::time;
 use crate::checkpoint::Position;
-use crate::document::{Document, MOST_ID_BYTES, Reason, Rejection};
+use crate::document::{Document, LeftOut, MOST_ID_BYTES, Reason, Rejection};
 
 /// How many bytes of a line that is too long are kept with its rejection.
 pub(super) const KEPT_BYTES: usize = 4096;
@@ -36,7 +36,7 @@ pub struct Fields {
     pub text: String,
     /// A title, put before the text unless the text starts with it.
     pub title: String,
-    /// RFC 3339, a date, or a number of seconds or ms since 1970.
+    /// A time in one of many notations, or a number since 1970 in s, ms, µs or ns.
     pub timestamp: String,
     /// An array of numbers.
     pub embedding: String,
@@ -68,12 +68,15 @@ pub struct Parser {
     pub max_document_bytes: u64,
     /// How many numbers an embedding must have; `None` takes any.
     pub dimension: Option<usize>,
+    /// A notation of time that is tried before all others, as `strptime` has them; none if empty.
+    pub time_format: String,
 }
 
 impl Parser {
     /// Reads one line without its line end.
     ///
-    /// A JSON field that is `null` counts as missing, unless it is the text. Fields with other names are ignored;
+    /// A JSON field that is `null` counts as missing, and an optional one that holds nothing usable is left out: the
+    /// document says so. A title alone is a document if the text is empty. Fields with other names are ignored;
     /// of two fields with the same name the last counts. The bare tokens `NaN`, `Infinity` and `-Infinity`, which
     /// are not JSON but which Python's `json` writes, are read as `null`. Where the input has no id, one is made
     /// from the position (`news.jsonl@5120`), so that it is the same each time the file is read.
@@ -117,6 +120,7 @@ impl Parser {
                 timestamp_ms: None,
                 label: None,
                 embedding: None,
+                left_out: Vec::new(),
                 position: position.clone(),
             },
         };
@@ -141,28 +145,43 @@ impl Parser {
             _ => None,
         };
         let Fields { id, text, title, timestamp, embedding, labels } = &self.fields;
+        let mut left_out = Vec::new();
+        let heading = usable(field(title).map(|value| value.into_text("a string", title)), &mut left_out);
+        let heading = heading.unwrap_or_default();
         let body = match lookup(&object, text).map(Value::of) {
             None => return Err(Reason::NoText { field: text.clone() }),
-            Some(Value::Text(body)) if body.trim().is_empty() => return Err(Reason::EmptyText),
             Some(Value::Text(body)) => body,
-            Some(other) => return Err(other.instead_of("a string", text)),
+            Some(Value::Null) if !heading.trim().is_empty() => String::new(),
+            Some(other) => return Err(other.instead_of("a string", text).into()),
         };
-        let heading = field(title).map(|value| value.into_text("a string", title)).transpose()?;
+        if heading.trim().is_empty() && body.trim().is_empty() {
+            return Err(Reason::EmptyText);
+        }
+        let own_id = usable(field(id).map(|value| value.into_id(id)), &mut left_out).flatten();
+        let time = field(timestamp).map(|value| value.into_ms(&self.time_format, timestamp));
+        let label = field(labels).map(|value| value.into_label(labels));
         Ok(Document {
-            id: match field(id) {
-                Some(Value::Number(number)) => Arc::from(number),
-                Some(Value::Text(name)) if !name.is_empty() => Arc::from(name),
-                Some(Value::Text(_)) | None => named,
-                Some(other) => return Err(other.instead_of("a string or a number", id)),
-            },
-            text: titled(heading.as_deref().unwrap_or_default(), &body),
-            timestamp_ms: field(timestamp).map(|value| value.into_ms(timestamp)).transpose()?,
-            label: field(labels).map(|value| value.into_label(labels)).transpose()?.flatten(),
+            id: own_id.unwrap_or(named),
+            text: titled(&heading, &body),
+            timestamp_ms: usable(time, &mut left_out).flatten(),
+            label: usable(label, &mut left_out).flatten(),
             embedding: field(embedding)
                 .map(|value| value.into_unit(self.dimension, embedding))
                 .transpose()?,
+            left_out,
             position: position.clone(),
         })
+    }
+}
+
+/// The value of an optional field; one that is not usable goes to `left_out`.
+fn usable<T>(value: Option<Result<T, LeftOut>>, left_out: &mut Vec<LeftOut>) -> Option<T> {
+    value?.map_err(|fault| left_out.push(fault)).ok()
+}
+
+impl From<LeftOut> for Reason {
+    fn from(LeftOut { field, found, expected }: LeftOut) -> Self {
+        Self::WrongType { field, found, expected }
     }
 }
 
@@ -219,6 +238,7 @@ enum Value<'a> {
     Text(String),
     Number(&'a str),
     Array(&'a str),
+    Object(&'a str),
     Other(&'static str),
 }
 
@@ -232,50 +252,63 @@ impl<'a> Value<'a> {
                 serde_json::from_str(json).map_or(Self::Other("a string with a lone surrogate"), Self::Text)
             }
             Some(b'[') => Self::Array(json),
-            Some(b'{') => Self::Other("an object"),
+            Some(b'{') => Self::Object(json),
             Some(b't' | b'f') => Self::Other("a boolean"),
             _ => Self::Number(json),
         }
     }
 
-    fn instead_of(&self, expected: &'static str, field: &str) -> Reason {
+    fn instead_of(&self, expected: &'static str, field: &str) -> LeftOut {
         let found = match self {
             Self::Null => "null",
             Self::Text(_) => "a string",
             Self::Number(_) => "a number",
             Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
             Self::Other(found) => found,
         };
-        Reason::WrongType { field: field.to_owned(), found, expected }
+        LeftOut { field: field.to_owned(), found, expected }
     }
 
-    fn into_text(self, expected: &'static str, field: &str) -> Result<String, Reason> {
+    fn into_text(self, expected: &'static str, field: &str) -> Result<String, LeftOut> {
         match self {
             Self::Text(text) => Ok(text),
             other => Err(other.instead_of(expected, field)),
         }
     }
 
-    fn into_ms(self, field: &str) -> Result<i64, Reason> {
-        let expected = "an RFC 3339 time, a date, or seconds or ms since 1970";
+    /// `None` if it is empty.
+    fn into_id(self, field: &str) -> Result<Option<Arc<str>>, LeftOut> {
+        match self {
+            Self::Number(number) => Ok(Some(Arc::from(number))),
+            Self::Text(name) => Ok(Some(name).filter(|name| !name.is_empty()).map(Arc::from)),
+            other => Err(other.instead_of("a string or a number", field)),
+        }
+    }
+
+    /// `None` if it is empty.
+    fn into_ms(self, format: &str, field: &str) -> Result<Option<i64>, LeftOut> {
+        let expected = "a time; if all have this notation, set `source.time_format` to it, such as \"%d.%m.%Y\"";
         let (ms, found) = match &self {
-            Self::Text(text) => (time::from_text(text), "a string that is no time"),
-            Self::Number(number) => {
-                (number.parse().ok().and_then(time::from_number), "a number beyond the year 9999")
-            }
+            Self::Text(text) if text.trim().is_empty() => return Ok(None),
+            Self::Text(text) => (time::read(text, format), "a string that is no time"),
+            Self::Number(number) => (time::read(number, format), "a number that is no time"),
+            Self::Object(json) => (dated(json), "an object that is no time"),
             other => return Err(other.instead_of(expected, field)),
         };
-        ms.ok_or_else(|| Reason::WrongType { field: field.to_owned(), found, expected })
+        ms.map(Some).ok_or_else(|| LeftOut { field: field.to_owned(), found, expected })
     }
 
     /// The first label; `None` if the array is empty.
-    fn into_label(self, field: &str) -> Result<Option<String>, Reason> {
+    fn into_label(self, field: &str) -> Result<Option<String>, LeftOut> {
         let expected = "a string or an array of strings";
         match self {
             Self::Text(label) => Ok(Some(label)),
             Self::Number(number) => Ok(Some(number.to_owned())),
-            Self::Array(json) => match elements(json).first() {
-                Some(first) => Value::of(first).into_text(expected, field).map(Some),
+            Self::Array(json) => match elements(json).first().map(|first| Value::of(first)) {
+                Some(Self::Text(label)) => Ok(Some(label)),
+                Some(Self::Number(number)) => Ok(Some(number.to_owned())),
+                Some(other) => Err(other.instead_of(expected, field)),
                 None => Ok(None),
             },
             other => Err(other.instead_of(expected, field)),
@@ -285,7 +318,7 @@ impl<'a> Value<'a> {
     /// The embedding, scaled to length 1; the length is summed in f64, so no f32 overflows it.
     fn into_unit(self, dimension: Option<usize>, field: &str) -> Result<Vec<f32>, Reason> {
         let Self::Array(json) = self else {
-            return Err(self.instead_of("an array of numbers", field));
+            return Err(self.instead_of("an array of numbers", field).into());
         };
         let elements = elements(json);
         if let Some(expected) = dimension.filter(|expected| *expected != elements.len()) {
@@ -300,7 +333,7 @@ impl<'a> Value<'a> {
                     Ok(finite) if finite.is_finite() => numbers.push(finite),
                     _ => return Err(unusable(format!("number {index} is {number}, too large for 32 bits"))),
                 },
-                other => return Err(other.instead_of("a number", &format!("{field}[{index}]"))),
+                other => return Err(other.instead_of("a number", &format!("{field}[{index}]")).into()),
             }
         }
         let length = numbers.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -316,11 +349,28 @@ fn elements(json: &str) -> Vec<&RawValue> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
+/// The time in MongoDB's extended JSON: `{"$date": …}` with a string or ms since 1970, these in `{"$numberLong": "…"}` too.
+fn dated(json: &str) -> Option<i64> {
+    let object: Object<'_> = serde_json::from_str(json).ok()?;
+    match Value::of(object.get("$date")?) {
+        Value::Text(text) => time::read(&text, ""),
+        Value::Number(ms) => ms.parse().ok(),
+        Value::Object(json) => {
+            let object: Object<'_> = serde_json::from_str(json).ok()?;
+            Value::of(object.get("$numberLong")?).into_text("", "").ok()?.parse().ok()
+        }
+        _ => None,
+    }
+}
+
 /// `title`, a full stop where it has no end, and `text`; `text` alone if it starts with the title already.
 fn titled(title: &str, text: &str) -> String {
     let (title, text) = (title.trim(), text.trim());
     if text.starts_with(title) {
         return text.to_owned();
+    }
+    if text.is_empty() {
+        return title.to_owned();
     }
     let stop = if title.ends_with(['.', '!', '?', '…', ':', '。', '！', '？']) { "" } else { "." };
     format!("{title}{stop} {text}")

@@ -16,6 +16,7 @@ use super::places::{self, Places};
 use super::reader::{Bytes, Reader};
 use super::seen::Seen;
 use super::sink::{Item, Sink};
+use super::time;
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
 
@@ -38,6 +39,8 @@ pub struct Params {
     pub format: Format,
     /// The names of a JSON object's fields.
     pub fields: Fields,
+    /// A notation of time that is tried before all others, as `strptime` has them; none if empty.
+    pub time_format: String,
     /// Whether to wait at the file's end for more. A last line without its end is then not taken until it has one.
     pub follow: bool,
     /// Documents a second; 0 is as fast as they are taken.
@@ -58,6 +61,7 @@ impl Default for Params {
             input: Input::File(PathBuf::new()),
             format: Format::Json,
             fields: Fields::default(),
+            time_format: String::new(),
             follow: false,
             speed: 0.0,
             max_document_bytes: 1 << 20,
@@ -105,6 +109,10 @@ impl Params {
         }
         if self.fields.text.is_empty() {
             return refuse("fields.text", "empty".into(), "the name of the field that holds the text");
+        }
+        if let Some(mistake) = time::mistake(&self.time_format) {
+            let value = format!("{:?} ({mistake})", self.time_format);
+            return refuse("time_format", value, "a notation of `strptime`, such as \"%d.%m.%Y %H:%M\"");
         }
         if !(self.speed.is_finite() && self.speed >= 0.0) {
             return refuse("speed", self.speed.to_string(), "0 or a positive number of documents a second");
@@ -203,8 +211,8 @@ impl Source {
         bytes: Bytes,
     ) -> Result<Self, Error> {
         let path = bytes.path().to_owned();
-        let Params { format, fields, max_document_bytes, .. } = params;
-        let parser = Parser { format, fields, max_document_bytes, dimension };
+        let Params { format, fields, max_document_bytes, time_format, .. } = params;
+        let parser = Parser { format, fields, max_document_bytes, dimension, time_format };
         let (filled, items) = mpsc::channel(params.batch_documents);
         let (stop, stopped) = std::sync::mpsc::sync_channel(0);
         let sink = Sink { places: Places(recorded.clone()), parser, seen, items: filled };

@@ -99,6 +99,7 @@ impl Assigner {
             fields: source.fields.clone(),
             max_document_bytes: source.max_document_bytes,
             dimension: Some(dimension),
+            time_format: source.time_format.clone(),
         };
         let receiving = Receiving::new(clients, consumer.clone(), told, epoch.clone(), parser, read);
         let (stop, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());

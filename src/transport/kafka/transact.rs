@@ -203,7 +203,7 @@ impl Transactor {
             drop(readings);
             let telemetry = &self.clients.telemetry;
             telemetry.documents_assigned(open.assigned, open.outliers);
-            telemetry.documents_rejected(&open.rejections);
+            telemetry.documents_rejected(open.assigned + open.outliers, &open.rejections);
             telemetry.tombstones_read(open.ignored, open.erasures.len());
             telemetry.batch_committed(started.elapsed(), open.assigned + open.outliers, open.received);
         }

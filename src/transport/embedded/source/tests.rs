@@ -383,6 +383,7 @@ fn wrong_parameters_are_refused() {
     assert!(matches!(open(Params::default(), &Checkpoint::new()), Err(Error::NoInput)));
     for (params, key) in [
         (Params { follow: true, ..good.clone() }, "follow"),
+        (Params { time_format: "%d.%".into(), ..good.clone() }, "time_format"),
         (Params { speed: -1.0, ..good.clone() }, "speed"),
         (Params { speed: f64::NAN, ..good.clone() }, "speed"),
         (Params { max_document_bytes: 10, ..good.clone() }, "max_document_bytes"),
