@@ -39,7 +39,9 @@ impl Faults {
         let Self { documents, refused, why, .. } = self;
         let lines = documents + refused;
         (refused > documents).then(|| {
-            format!("{refused} of {lines} lines are refused, the first because: {why}; see dead-letters.jsonl")
+            format!(
+                "{refused} of {lines} lines are refused, the first because: {why}; see dead-letters.jsonl"
+            )
         })
     }
 
@@ -53,7 +55,8 @@ impl Faults {
     /// The same for programs.
     pub(super) fn fields_json(&self) -> Vec<serde_json::Value> {
         let json = |(fault, Documents { number, first }): (&LeftOut, &Documents)| {
-            serde_json::json!({ "field": fault.field, "documents": number, "first": first, "detail": fault.to_string() })
+            let detail = fault.to_string();
+            serde_json::json!({ "field": fault.field, "documents": number, "first": first, "detail": detail })
         };
         self.left_out.iter().map(json).collect()
     }

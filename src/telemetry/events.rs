@@ -206,7 +206,9 @@ impl Telemetry {
                 counter.inc();
                 let (document, position) = (&document.id, &document.position);
                 match counter.get() {
-                    1 => warn!(%document, %position, "{fault}; the document counts without it, and so will others"),
+                    1 => {
+                        warn!(%document, %position, "{fault}; the document counts without it, and so will others")
+                    }
                     _ => debug!(%document, %position, "{fault}"),
                 }
             }
@@ -221,7 +223,10 @@ impl Telemetry {
         let Some(first) = rejections.first() else { return };
         if let Some(share) = most {
             let (percent, reason) = ((share * 100.0).round(), first.reason.in_words());
-            error!(percent, reason, "most of the last 1,000 lines were refused; see `source.fields` and `source.format`");
+            error!(
+                percent,
+                reason, "most of the last 1,000 lines were refused; see `source.fields` and `source.format`"
+            );
         }
         self.metrics.documents.with_label_values(&["rejected"]).inc_by(rejections.len() as u64);
         for rejection in rejections {

@@ -70,7 +70,8 @@ fn refused(home: &Home, arguments: &[&str], status: i32, why: &str) {
 
 #[test]
 fn fit_lists_the_fields_that_it_left_out_and_fails_where_most_lines_are_refused() {
-    let mut lines: Vec<Value> = documents(400).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut lines: Vec<Value> =
+        documents(400).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     lines[3]["timestamp"] = "18.05.2021".into();
     lines[5]["timestamp"] = "19.05.2021".into();
     lines[5]["title"] = 5.into();
@@ -84,7 +85,9 @@ fn fit_lists_the_fields_that_it_left_out_and_fails_where_most_lines_are_refused(
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let first = lines[3]["id"].as_str().unwrap();
-    let time = format!("2 documents count without a field, the first of them `{first}`: field `timestamp` is a string");
+    let time = format!(
+        "2 documents count without a field, the first of them `{first}`: field `timestamp` is a string"
+    );
     assert!(said.contains(&time) && said.contains("set `source.time_format`"), "{said}");
     assert!(said.contains("1 documents count without a field"), "{said}");
     let all = fit("two", &["--json", "--set", "source.time_format=%d.%m.%Y"]);
@@ -97,7 +100,10 @@ fn fit_lists_the_fields_that_it_left_out_and_fails_where_most_lines_are_refused(
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("401 of 801 lines are refused, the first because: not a json object"), "{said}");
-    assert!(!home.table(&["topics", "--set", "state.directory=three"]).is_empty(), "it is fitted all the same");
+    assert!(
+        !home.table(&["topics", "--set", "state.directory=three"]).is_empty(),
+        "it is fitted all the same"
+    );
 }
 
 #[test]

@@ -288,7 +288,8 @@ impl<'a> Value<'a> {
 
     /// `None` if it is empty.
     fn into_ms(self, format: &str, field: &str) -> Result<Option<i64>, LeftOut> {
-        let expected = "a time; if all have this notation, set `source.time_format` to it, such as \"%d.%m.%Y\"";
+        let expected =
+            "a time; if all have this notation, set `source.time_format` to it, such as \"%d.%m.%Y\"";
         let (ms, found) = match &self {
             Self::Text(text) if text.trim().is_empty() => return Ok(None),
             Self::Text(text) => (time::read(text, format), "a string that is no time"),

@@ -35,7 +35,9 @@ pub(super) fn read(text: &str, format: &str) -> Option<i64> {
 
 /// Why `format` can read no time, if so.
 pub(super) fn mistake(format: &str) -> Option<String> {
-    strtime::format(format, &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC)).err().map(|error| error.to_string())
+    strtime::format(format, &Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC))
+        .err()
+        .map(|error| error.to_string())
 }
 
 fn since_1970(number: f64) -> Option<i64> {
@@ -142,9 +144,24 @@ mod tests {
     #[test]
     fn refuses_what_is_no_time() {
         for text in [
-            "", "yesterday", "2017-13-01", "2017-02-30", "05/01/2017", "18.05.2021", "0000-00-00", "0", "-1", "45000",
-            "1e300", "-1e300", "inf", "NaN", "99999999999999999999999", "2017-01-05T10:00:00[Atlantis/City]",
-            "2017-01-05T10:00:00+99:00", "true",
+            "",
+            "yesterday",
+            "2017-13-01",
+            "2017-02-30",
+            "05/01/2017",
+            "18.05.2021",
+            "0000-00-00",
+            "0",
+            "-1",
+            "45000",
+            "1e300",
+            "-1e300",
+            "inf",
+            "NaN",
+            "99999999999999999999999",
+            "2017-01-05T10:00:00[Atlantis/City]",
+            "2017-01-05T10:00:00+99:00",
+            "true",
         ] {
             assert_eq!(read(text, ""), None, "{text}");
         }

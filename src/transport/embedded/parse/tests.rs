@@ -85,9 +85,14 @@ fn a_title_is_put_before_a_text_that_lacks_it() {
 
 #[test]
 fn a_label_is_a_string_or_the_first_of_some() {
-    for (label, expected) in
-        [(r#""a""#, Some("a")), (r#"["b", "c"]"#, Some("b")), ("[7]", Some("7")), ("[]", None), ("null", None), ("3", Some("3"))]
-    {
+    for (label, expected) in [
+        (r#""a""#, Some("a")),
+        (r#"["b", "c"]"#, Some("b")),
+        ("[7]", Some("7")),
+        ("[]", None),
+        ("null", None),
+        ("3", Some("3")),
+    ] {
         assert_eq!(
             parse(&format!(r#"{{"text": "t", "label": {label}}}"#)).unwrap().label.as_deref(),
             expected

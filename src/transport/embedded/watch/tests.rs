@@ -72,7 +72,8 @@ fn reader(path: &Path, recorded: &Checkpoint) -> (Watch, Sink, mpsc::Receiver<It
     let parser = Parser {
         format: Format::Json,
         fields: Fields::default(),
-        max_document_bytes: 1 << 20, time_format: String::new(),
+        max_document_bytes: 1 << 20,
+        time_format: String::new(),
         dimension: None,
     };
     let sink = Sink { places: Places(recorded.clone()), parser, seen: Seen::new(0), items: sender };
