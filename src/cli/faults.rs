@@ -48,7 +48,7 @@ impl Faults {
     /// A line for each fault of a field.
     pub(super) fn fields(&self) -> impl Iterator<Item = String> {
         self.left_out.iter().map(|(fault, Documents { number, first })| {
-            format!("{number} documents count without a field, the first of them `{first}`: {fault}")
+            format!("left out {number} ×, first in document `{first}`: {fault}")
         })
     }
 

@@ -202,14 +202,13 @@ impl Telemetry {
     pub fn fields_left_out(&self, documents: &[Document]) {
         for document in documents {
             for fault in &document.left_out {
-                let counter = self.metrics.fields_left_out.with_label_values(&[&fault.field]);
+                let counter = self.metrics.faults.fields_left_out.with_label_values(&[&fault.field]);
                 counter.inc();
                 let (document, position) = (&document.id, &document.position);
-                match counter.get() {
-                    1 => {
-                        warn!(%document, %position, "{fault}; the document counts without it, and so will others")
-                    }
-                    _ => debug!(%document, %position, "{fault}"),
+                if counter.get() == 1 {
+                    warn!(%document, %position, "a field is left out, the first of its name: {fault}");
+                } else {
+                    debug!(%document, %position, "a field is left out: {fault}");
                 }
             }
         }
@@ -230,7 +229,7 @@ impl Telemetry {
         }
         self.metrics.documents.with_label_values(&["rejected"]).inc_by(rejections.len() as u64);
         for rejection in rejections {
-            self.metrics.dead_letters.with_label_values(&[rejection.reason.code()]).inc();
+            self.metrics.faults.dead_letters.with_label_values(&[rejection.reason.code()]).inc();
             debug!(position = %rejection.position, reason = rejection.reason.in_words(), "document rejected");
         }
         let (documents, position, reason) = (rejections.len(), &first.position, first.reason.in_words());

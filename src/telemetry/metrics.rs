@@ -83,10 +83,32 @@ pub(super) struct Metrics {
     pub webhook: WebhookMetrics,
     /// `result`: `answered`, `failed` and asked again, `gave_up`.
     pub label_requests: IntCounterVec,
+    pub faults: FaultMetrics,
+}
+
+/// What is wrong with the input.
+pub(super) struct FaultMetrics {
     /// `reason`: `document::Reason::code`.
     pub dead_letters: IntCounterVec,
     /// `field`: the configured names.
     pub fields_left_out: IntCounterVec,
+}
+
+impl FaultMetrics {
+    fn new(made: &Maker<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            dead_letters: made.counters(
+                "dead_letters_total",
+                "Lines or messages that were refused, by reason",
+                "reason",
+            )?,
+            fields_left_out: made.counters(
+                "fields_left_out_total",
+                "Optional fields that held nothing usable, by field; their documents count without them",
+                "field",
+            )?,
+        })
+    }
 }
 
 /// Documents without a topic.
@@ -285,16 +307,7 @@ impl Metrics {
                 "label_requests_total",
                 "Requests for labels: answered, failed and asked again, or gave_up for a topic that gets none",
             )?,
-            dead_letters: made.counters(
-                "dead_letters_total",
-                "Lines or messages that were refused, by reason",
-                "reason",
-            )?,
-            fields_left_out: made.counters(
-                "fields_left_out_total",
-                "Optional fields that held nothing usable, by field; their documents count without them",
-                "field",
-            )?,
+            faults: FaultMetrics::new(&made)?,
             registry: registry.clone(),
         };
         metrics.start(&made)?;

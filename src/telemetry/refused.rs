@@ -3,8 +3,8 @@
 /// How many of the lines that came since the last judgement were refused.
 #[derive(Default)]
 pub(super) struct Refused {
-    lines: usize,
-    refused: usize,
+    all: usize,
+    lost: usize,
     /// The last judgement was that most of them were.
     most: bool,
 }
@@ -15,12 +15,12 @@ impl Refused {
 
     /// Takes more lines in. The share that was refused, if it is most of the last 1,000 lines and was not before.
     pub(super) fn share_after(&mut self, taken: usize, refused: usize) -> Option<f64> {
-        self.lines += taken + refused;
-        self.refused += refused;
-        if self.lines < Self::LINES {
+        self.all += taken + refused;
+        self.lost += refused;
+        if self.all < Self::LINES {
             return None;
         }
-        let share = self.refused as f64 / self.lines as f64;
+        let share = self.lost as f64 / self.all as f64;
         let before = self.most;
         *self = Self { most: share > 0.5, ..Self::default() };
         (self.most && !before).then_some(share)

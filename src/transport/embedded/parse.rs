@@ -350,7 +350,7 @@ fn elements(json: &str) -> Vec<&RawValue> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
-/// The time in MongoDB's extended JSON: `{"$date": …}` with a string or ms since 1970, these in `{"$numberLong": "…"}` too.
+/// The time in the extended JSON of `MongoDB`: `{"$date": …}` with a string or ms since 1970, these in `{"$numberLong": "…"}` too.
 fn dated(json: &str) -> Option<i64> {
     let object: Object<'_> = serde_json::from_str(json).ok()?;
     match Value::of(object.get("$date")?) {

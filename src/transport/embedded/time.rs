@@ -15,9 +15,18 @@ const FIRST_US: f64 = 1e14;
 const FIRST_NS: f64 = 1e17;
 const BEYOND: f64 = 1e20;
 
-/// Notations that are no standards: of `date`, of Twitter, with a space before the zone, with slashes, months, years.
-const FORMATS: [&str; 6] =
-    ["%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S %z %Y", "%Y-%m-%d %H:%M:%S%.f %z", "%Y/%m/%d", "%Y-%m", "%Y"];
+/// Notations that are no standards: of `date`, of Twitter, with a space before the zone, with slashes, months, years, in English.
+const FORMATS: [&str; 9] = [
+    "%a %b %d %H:%M:%S %Y",
+    "%a %b %d %H:%M:%S %z %Y",
+    "%Y-%m-%d %H:%M:%S%.f %z",
+    "%Y/%m/%d",
+    "%Y-%m",
+    "%Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d %B %Y",
+];
 
 /// Reads a time by `format` if that is not empty and fits, or else in any notation that cannot be mistaken for another:
 /// RFC 9557, RFC 3339, RFC 2822, ISO 8601, [`FORMATS`], and numbers since 1970 in s, ms, µs or ns, told apart by size.
@@ -120,7 +129,9 @@ mod tests {
         ] {
             assert_eq!(read(text, ""), Some(1_483_610_400_000), "{text}");
         }
-        for text in ["2017-01-05", "20170105", "2017/01/05"] {
+        for text in
+            ["2017-01-05", "20170105", "2017/01/05", "Jan 5, 2017", "January 05, 2017", "5 January 2017"]
+        {
             assert_eq!(read(text, ""), Some(1_483_574_400_000), "{text}");
         }
         assert_eq!(read("2021-05", ""), read("2021-05-01", ""));
