@@ -77,6 +77,16 @@ pub enum Error {
         /// The process that has it, if it is known.
         holder: Option<u32>,
     },
+    /// Another state writes to the output folder, though not now.
+    #[error(
+        "outputs `{}` belong to another state; set `output.directory` to another folder, or `state.directory` to the state \
+         that wrote them",
+        directory.display()
+    )]
+    OutputForeign {
+        /// The folder.
+        directory: PathBuf,
+    },
     /// An output file holds something, but the state knows nothing of it.
     #[error(
         "`{}` holds {found} bytes from another run, of which the state knows nothing; \

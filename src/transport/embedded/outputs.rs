@@ -147,13 +147,14 @@ impl Outputs {
     /// Takes the folder, which is created, opens the files in it and cuts each to the length that `recorded` has for it.
     ///
     /// # Errors
-    /// Another process has the folder; or a file holds something while nothing is recorded. Nothing is made or cut then.
-    /// Or a file cannot be opened.
+    /// Another process has the folder; or it belongs to another state; or a file holds something while nothing is recorded.
+    /// Nothing is made or cut then. Or a file cannot be opened.
     pub fn open(params: &OutputParams, recorded: &Checkpoint, telemetry: &Telemetry) -> Result<Self, Error> {
         let directory = &params.directory;
         lock::look(directory)?;
         refuse_unknown(directory, recorded)?;
-        let lock = Lock::take(directory)?;
+        let lock =
+            Lock::take(directory, recorded.knows(&owner_key()).then(|| recorded.position(&owner_key())))?;
         // Whoever had the folder until now may have written.
         refuse_unknown(directory, recorded)?;
         let open = OutputFile::ALL
@@ -186,7 +187,7 @@ impl Outputs {
     /// The same, `now` after the start of 1970.
     fn deliver_at(&mut self, records: Records, now: Duration) -> Result<Checkpoint, Error> {
         if !self.lock.holds() {
-            self.lock = Lock::take(&self.params.directory)?;
+            self.lock = Lock::take(&self.params.directory, Some(self.lock.owner()))?;
         }
         let topics = records.topics.into_iter().chain(records.ended).collect();
         let all = [records.assignments, topics, records.events, records.dead_letters];
@@ -200,11 +201,17 @@ impl Outputs {
     /// The segment of each output, and the length up to which it is on the disk.
     pub fn lengths(&self) -> Checkpoint {
         let mut lengths = Checkpoint::new();
+        lengths.advance(owner_key(), self.lock.owner());
         for output in &self.open {
             output.record(&mut lengths);
         }
         lengths
     }
+}
+
+/// A random number that the state and the folder of its outputs share.
+fn owner_key() -> Partition {
+    Partition::new("output/owner")
 }
 
 /// Refuses files of which nothing is recorded.

@@ -1,4 +1,4 @@
-//! One process at a time writes to a folder of results.
+//! One state writes to a folder of results, and one process at a time.
 
 use std::fs::TryLockError;
 use std::io::{ErrorKind, Write as _};
@@ -11,7 +11,8 @@ use fs_err::{File, OpenOptions};
 use super::is_at;
 use crate::transport::embedded::Error;
 
-/// The file that is locked. It stays when the lock is given back: whoever removed it could remove another one's.
+/// The file that is locked. It holds the number of the process that has the lock, and the owner's. It stays when the lock is
+/// given back: whoever removed it could remove another one's.
 const NAME: &str = ".lock";
 
 /// The right to write to a folder; given back when it is dropped, or the process dies.
@@ -19,14 +20,17 @@ const NAME: &str = ".lock";
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
+    owner: u64,
 }
 
 impl Lock {
-    /// Takes `directory`, which is made if it is not there.
+    /// Takes `directory`, which is made if it is not there, for the state whose outputs have the number `owner`. A state that
+    /// has no outputs yet gets a new number.
     ///
     /// # Errors
-    /// [`Error::OutputLocked`] if another process has it; [`Error::Write`] if it cannot be made or written.
-    pub(super) fn take(directory: &Path) -> Result<Self, Error> {
+    /// [`Error::OutputLocked`] if another process has it; [`Error::OutputForeign`] if another state wrote it;
+    /// [`Error::Write`] if it cannot be made or written.
+    pub(super) fn take(directory: &Path, owner: Option<u64>) -> Result<Self, Error> {
         let path = directory.join(NAME);
         let cannot_write = |source| Error::Write { path: path.clone(), source };
         // For this user alone: documents stand in the files.
@@ -37,9 +41,19 @@ impl Lock {
         let options = options.create(true).truncate(false).read(true).write(true).mode(0o600);
         let mut file = options.open(&path).map_err(cannot_write)?;
         lock(&file, directory)?;
-        // Only a message rests on it, so a full disk may refuse it.
-        drop(file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())));
-        Ok(Self { path, file })
+        // A start that was killed before its first commit leaves a number that no state knows.
+        if owner.is_some_and(|owner| read(directory).is_some_and(|(_, found)| found != owner)) {
+            return Err(Error::OutputForeign { directory: directory.to_owned() });
+        }
+        let owner = owner.unwrap_or_else(rand::random);
+        let content = format!("{} {owner:016x}", std::process::id());
+        file.set_len(0).and_then(|()| file.write_all(content.as_bytes())).map_err(cannot_write)?;
+        Ok(Self { path, file, owner })
+    }
+
+    /// The number of the state's outputs.
+    pub(super) fn owner(&self) -> u64 {
+        self.owner
     }
 
     /// False if the folder or the lock's file was moved or removed: then another process can take what stands there now.
@@ -65,9 +79,16 @@ fn lock(file: &File, directory: &Path) -> Result<(), Error> {
     match file.file().try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
-            let holder = fs_err::read_to_string(file.path()).ok().and_then(|pid| pid.parse().ok());
+            let holder = read(directory).map(|(holder, _)| holder);
             Err(Error::OutputLocked { directory: directory.to_owned(), holder })
         }
         Err(TryLockError::Error(source)) => Err(Error::Write { path: file.path().to_owned(), source }),
     }
+}
+
+/// The process that took `directory` last, and the owner.
+fn read(directory: &Path) -> Option<(u32, u64)> {
+    let content = fs_err::read_to_string(directory.join(NAME)).ok()?;
+    let (holder, owner) = content.split_once(' ')?;
+    Some((holder.parse().ok()?, u64::from_str_radix(owner, 16).ok()?))
 }

@@ -184,7 +184,7 @@ fn a_folder_has_one_writer() {
     }
     // Whoever takes the folder's place has it.
     fs_err::rename(&directory, home.path().join("old")).unwrap();
-    let other = open(&directory, &Checkpoint::new()).unwrap();
+    let other = open(&directory, &committed).unwrap();
     let error = outputs.deliver(assignments(&["1"])).unwrap_err();
     assert!(matches!(error, Error::OutputLocked { .. }), "{error}");
     drop(other);
@@ -192,6 +192,25 @@ fn a_folder_has_one_writer() {
     assert!(matches!(open(&directory, &committed).err().unwrap(), Error::OutputLocked { .. }));
     drop(outputs);
     Outputs::look(&directory).unwrap();
+}
+
+#[test]
+fn a_folder_belongs_to_one_state() {
+    let home = tempfile::tempdir().unwrap();
+    let [mine, others] = ["mine", "others"].map(|name| home.path().join(name));
+    let committed = open(&mine, &Checkpoint::new()).unwrap().deliver(assignments(&["1"])).unwrap();
+    open(&others, &Checkpoint::new()).unwrap().deliver(assignments(&["1", "2"])).unwrap();
+    let error = open(&others, &committed).err().unwrap();
+    assert!(matches!(error, Error::OutputForeign { .. }), "{error}");
+    assert_eq!(content(&others, OutputFile::Assignments), "1\n2\n", "nothing was cut");
+    // A folder in another place, with or without the lock's file, is still this state's.
+    fs_err::rename(&mine, home.path().join("moved")).unwrap();
+    open(&home.path().join("moved"), &committed).unwrap();
+    fs_err::remove_file(home.path().join("moved/.lock")).unwrap();
+    open(&home.path().join("moved"), &committed).unwrap();
+    // A start that was killed before its first commit, and starts again.
+    drop(open(&home.path().join("new"), &Checkpoint::new()).unwrap());
+    open(&home.path().join("new"), &Checkpoint::new()).unwrap();
 }
 
 #[test]
