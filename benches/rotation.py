@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """How much disk a long stream of small documents takes while its outputs rotate, and whether every record is there.
 
-    benches/rotation.py TOPICD [DOCUMENTS [FOLDER]]
+    benches/rotation.py TOPICD [DOCUMENTS [OUTPUTS]]
 
-Prints the largest sizes of outputs and state, in MB, for every tenth of the stream. Each closed segment of assignments is
-read and taken away, as a program that packs them would do; at the end each document was told once.
+OUTPUTS may be a folder on a small disk. Prints the largest sizes of outputs and state, in MB, for every tenth of the stream.
+Each closed segment of assignments is read and taken away, as a program that packs them would do; at the end each document
+was told once.
 """
 import json
 import pathlib
@@ -63,11 +64,12 @@ def feed(stream, count):
 def main():
     topicd = sys.argv[1]
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 200_000
-    folder = pathlib.Path(sys.argv[3] if len(sys.argv) > 3 else tempfile.mkdtemp())
+    folder = pathlib.Path(tempfile.mkdtemp())
+    outputs = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else folder / "output"
     arguments = [topicd, "run", "--exit-at-end"]
     for setting in [
         f"embed.model={MODEL}", "source.type=stdin", "source.batch_documents=256", "http.listen=127.0.0.1:0",
-        f"state.directory={folder}/state", f"output.directory={folder}/output",
+        f"state.directory={folder}/state", f"output.directory={outputs}",
         f"output.segment_bytes={SEGMENT_BYTES}", f"output.keep={KEEP}", "refit.every_documents=100000",
     ]:
         arguments += ["--set", setting]
@@ -75,11 +77,11 @@ def main():
     daemon = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=open(folder / "log", "w"))
     feeder = threading.Thread(target=feed, args=(daemon.stdin, count), daemon=True)
     feeder.start()
-    packer, largest, tenth = Packer(folder / "output", count), [0.0, 0.0], 1
+    packer, largest, tenth = Packer(outputs, count), [0.0, 0.0], 1
     while daemon.poll() is None:
         time.sleep(.1)
         packer.take()
-        largest = [max(most, size(folder / name)) for most, name in zip(largest, ("output", "state"))]
+        largest = [max(most, size(place)) for most, place in zip(largest, (outputs, folder / "state"))]
         if sum(packer.told) >= count * tenth / 10:
             print(f"{tenth * 10:3} %  output {largest[0]:6.1f}  state {largest[1]:6.1f}  {time.monotonic() - started:6.0f} s")
             largest, tenth = [0.0, 0.0], tenth + 1

@@ -148,7 +148,8 @@ impl State {
         let model = draft.model(version, self.sampling_after(told.documents))?.with_vote(fitted.vote);
         draft.place_newcomers(&model, rules.assign);
         let mut next = draft.next;
-        let (revisions, born) = (std::mem::take(&mut next.revisions), std::mem::take(&mut next.born));
+        let revisions: Vec<_> = std::mem::take(&mut next.revisions).into_values().collect();
+        let born = std::mem::take(&mut next.born);
         let portraits: BTreeMap<TopicId, Portrait> =
             self.topics.keys().map(|id| (*id, self.portrait(*id))).collect();
         let mut change = Change::default();
@@ -235,7 +236,7 @@ impl State {
         draft.place_newcomers(&model, judging);
         draft.unite_copies();
         let mut next = draft.next;
-        let revisions = std::mem::take(&mut next.revisions);
+        let revisions = std::mem::take(&mut next.revisions).into_values().collect();
         let suspicions = self.suspicions.clone();
         self.enact(change, totals, next, suspicions);
         Ok(revisions)

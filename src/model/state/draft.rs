@@ -49,7 +49,8 @@ pub(super) struct Next {
     pub(super) redirects: BTreeMap<TopicId, TopicId>,
     pub(super) ended: BTreeMap<TopicId, Ended>,
     pub(super) standings: BTreeMap<Sequence, Standing>,
-    pub(super) revisions: Vec<Revision>,
+    /// The next record of each document that has another topic than its last record says.
+    pub(super) revisions: BTreeMap<Sequence, Revision>,
     pub(super) born: Vec<TopicId>,
 }
 
@@ -67,7 +68,7 @@ impl<'a> Draft<'a> {
             redirects: state.redirects.clone(),
             ended,
             standings: standings.collect(),
-            revisions: Vec::new(),
+            revisions: BTreeMap::new(),
             born: Vec::new(),
         };
         Self { state, next }
@@ -103,10 +104,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Moves a kept document to `topic`, with its share of sums and counts; its next record says so.
+    /// Moves a kept document to `topic`, with its share of sums and counts; its next record says so. However often it moves,
+    /// it gets one record, and none if its last one says `topic` already.
     pub(super) fn move_to(&mut self, sequence: Sequence, topic: Option<TopicId>) {
         let topic = topic.filter(|id| self.next.topics.contains_key(id));
-        let (Some((kept, _)), Some(standing)) =
+        let (Some((kept, first)), Some(standing)) =
             (self.state.held.get(sequence), self.next.standings.get_mut(&sequence))
         else {
             return;
@@ -118,16 +120,22 @@ impl<'a> Draft<'a> {
         }
         standing.topic = topic;
         standing.recorded = topic;
-        standing.revision = standing.revision.saturating_add(1);
-        self.next.revisions.push(Revision {
-            id: kept.id.clone(),
-            position: kept.position.clone(),
-            topic,
-            before: before.topic,
-            embedding: kept.embedding.clone(),
-            revision: standing.revision,
-            settled: false,
-        });
+        if topic == first.recorded {
+            standing.revision = first.revision;
+            self.next.revisions.remove(&sequence);
+        } else {
+            standing.revision = first.revision.saturating_add(1);
+            let revision = Revision {
+                id: kept.id.clone(),
+                position: kept.position.clone(),
+                topic,
+                before: first.topic,
+                embedding: kept.embedding.clone(),
+                revision: standing.revision,
+                settled: false,
+            };
+            self.next.revisions.insert(sequence, revision);
+        }
         self.take_out(kept, before);
         self.put_in(kept, topic);
     }

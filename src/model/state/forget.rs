@@ -105,7 +105,7 @@ impl State {
         draft.publish(rules.keywords);
         let model = draft.model(totals.version, self.sampling())?;
         let mut next = draft.next;
-        let revisions = std::mem::take(&mut next.revisions);
+        let revisions = std::mem::take(&mut next.revisions).into_values().collect();
         let mut change = Change::default();
         let suspicions = self.suspicions.clone();
         self.enact(&mut change, totals, next, suspicions);

@@ -67,7 +67,7 @@ impl State {
             draft.place_newcomers(&model, rules.assign);
         }
         let mut next = draft.next;
-        let revisions = std::mem::take(&mut next.revisions);
+        let revisions = std::mem::take(&mut next.revisions).into_values().collect();
         let mut change = Change::default();
         let suspicions = self.suspicions.clone();
         self.enact(&mut change, totals, next, suspicions);
