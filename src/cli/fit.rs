@@ -94,6 +94,7 @@ pub(super) fn source_settings(settings: &Settings, file: &Path) -> Vec<String> {
     let mut set = settings.set.clone();
     set.push("source.type=file".to_owned());
     set.push(format!("source.path={}", file.display()));
+    set.push("source.paths=[]".to_owned());
     set.push("source.follow=false".to_owned());
     set.push("source.speed=0.0".to_owned());
     set

@@ -154,6 +154,8 @@ pub(super) fn check(
     })
 }
 
+const OUTPUTS: [embedded::OutputFile; 4] = embedded::OutputFile::ALL;
+
 /// What stands where something else has its place.
 fn apart(
     given: &[Given],
@@ -178,11 +180,18 @@ fn apart(
             " but must be another folder than `state.directory`",
         ));
     }
-    let embedded::Input::File(path) = &source.params().input else { return None };
+    let input = &source.params().input;
+    let embedded::Input::File(path) = input else {
+        let output = std::path::absolute(&output.directory).unwrap_or_else(|_| output.directory.clone());
+        let written =
+            OUTPUTS.iter().map(|file| output.join(file.segment(1))).find(|path| input.takes(path))?;
+        let message = " but topicd writes that file; name other paths, or another `output.directory`";
+        return Some(mistake("source.paths", &written, message));
+    };
     let file = whole(path);
     let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let is_written = file.parent() == Some(&folder)
-        && embedded::OutputFile::ALL.iter().any(|output| output.number_of(name).is_some());
+    let is_written =
+        file.parent() == Some(&folder) && OUTPUTS.iter().any(|output| output.number_of(name).is_some());
     is_written.then(|| {
         mistake(
             "source.path",

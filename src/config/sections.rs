@@ -21,6 +21,7 @@ use crate::{embed, notify};
 pub(super) struct Source {
     r#type: SourceType,
     path: PathBuf,
+    paths: Vec<PathBuf>,
     format: Format,
     follow: bool,
     speed: f64,
@@ -52,6 +53,10 @@ impl Source {
     pub(super) fn into_params(self) -> embedded::Params {
         embedded::Params {
             input: match self.r#type {
+                SourceType::File if !self.paths.is_empty() => {
+                    let path = Some(self.path).filter(|path| !path.as_os_str().is_empty());
+                    Input::Files(path.into_iter().chain(self.paths).collect())
+                }
                 SourceType::File if self.path.as_os_str() == "-" => Input::Stdin,
                 SourceType::File | SourceType::Kafka => Input::File(self.path),
                 SourceType::Stdin => Input::Stdin,

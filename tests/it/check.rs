@@ -61,6 +61,7 @@ fn what_run_refuses_is_found_and_nothing_is_touched() {
         (&[&format!("http.listen={address}")], "set `http.listen` to another address"),
         (&["output.directory=topicd-data/state"], "must be another folder than `state.directory`"),
         (&["source.path=topicd-data/output/events.jsonl"], "topicd writes that file"),
+        (&["source.paths=[\"topicd-data/*/*.jsonl\"]"], "topicd writes that file"),
     ] {
         let (found, status) = said(&home, &["check"], settings);
         assert!(found.contains(why) && matches!(status, Some(1 | 2)), "{settings:?}: {status:?} {found}");

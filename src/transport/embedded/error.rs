@@ -21,6 +21,20 @@ pub enum Error {
     /// No file is named, and standard input is not asked for.
     #[error("`source.path` is empty; set it to the file to read, or `source.type` to \"stdin\"")]
     NoInput,
+    /// No file is there, and none is waited for.
+    #[error("no file is at `{}`; mend `source.paths`, or set `source.follow` to wait for one", pattern.display())]
+    NoFiles {
+        /// The first of the paths.
+        pattern: PathBuf,
+    },
+    /// A pattern of files cannot be read.
+    #[error("`source.paths` has `{}`, which is no pattern; write `[*]` for a `*` in a name", pattern.display())]
+    Pattern {
+        /// The pattern.
+        pattern: PathBuf,
+        /// What is wrong with it.
+        source: glob::PatternError,
+    },
     /// The source cannot be opened or read.
     #[error("cannot read `{}`; check that it is a file, that you may read it, and that it is complete", path.display())]
     Read {

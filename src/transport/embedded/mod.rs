@@ -10,6 +10,7 @@ mod file;
 mod lines;
 mod outputs;
 mod parse;
+mod paths;
 mod places;
 mod ports;
 mod reader;

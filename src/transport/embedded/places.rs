@@ -32,13 +32,18 @@ impl Place {
 
 impl Places {
     /// Where reading goes on in a file that was read before, the furthest place of several; `None` if it was not.
+    /// Places that are `taken` are those of other files.
     ///
     /// # Errors
     /// [`Error::Read`].
-    pub(super) fn find(&self, file: &Regular) -> Result<Option<Place>, Error> {
+    pub(super) fn find(
+        &self,
+        file: &Regular,
+        taken: impl Fn(&Partition) -> bool,
+    ) -> Result<Option<Place>, Error> {
         let mut known: Vec<_> = self.0.iter().filter(|(name, _)| is_named(name, file.fingerprint)).collect();
         known.sort_by_key(|(_, position)| std::cmp::Reverse(*position));
-        for (partition, position) in known {
+        for (partition, position) in known.into_iter().filter(|(partition, _)| !taken(partition)) {
             let Some(rest) = file.rest(position)? else { continue };
             if self.0.position(&before(partition)) == hash(&rest.before) {
                 return Ok(Some(Place { partition: partition.clone(), position, rest }));

@@ -10,6 +10,7 @@ use fs_err::File;
 use super::error::Error;
 use super::file::{self, Regular};
 use super::lines::Lines;
+use super::paths::Paths;
 use super::sink::{End, Sink};
 use super::watch::Watch;
 use crate::checkpoint::Partition;
@@ -26,30 +27,40 @@ pub(super) struct Reader {
 pub(super) enum Bytes {
     /// They cannot be read twice; they count from the recorded position of this partition on.
     Stream { path: PathBuf, bytes: Box<dyn Read + Send> },
-    /// Whatever file stands at this path.
-    File(PathBuf),
+    /// Whatever files stand at these paths.
+    Files(Paths),
 }
 
 impl Bytes {
-    /// What stands at `path`. With `wait` nothing need stand there yet.
-    pub(super) fn at(path: &Path, wait: bool) -> Result<Self, Error> {
-        let cannot_read = |source| Error::Read { path: path.to_owned(), source };
-        match fs_err::metadata(path) {
-            Err(e) if wait && e.kind() == io::ErrorKind::NotFound => return Ok(Self::File(path.to_owned())),
-            Err(source) => return Err(cannot_read(source)),
-            Ok(metadata) if metadata.is_dir() => return Err(cannot_read(io::ErrorKind::IsADirectory.into())),
-            Ok(metadata) if metadata.is_file() => drop(Regular::open(path, true)?),
-            Ok(_) => {
-                let bytes = Box::new(Later { path: path.to_owned(), file: None });
-                return Ok(Self::Stream { path: path.to_owned(), bytes });
+    /// What stands at `paths`. With `wait` nothing need stand there yet.
+    pub(super) fn at(paths: Paths, wait: bool) -> Result<Self, Error> {
+        let files = paths.list();
+        if files.is_empty() && !wait {
+            return Err(Error::NoFiles { pattern: paths.name() });
+        }
+        for path in files {
+            let cannot_read = |source| Error::Read { path: path.clone(), source };
+            match fs_err::metadata(&path) {
+                Err(e) if wait && e.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(cannot_read(source)),
+                Ok(metadata) if metadata.is_dir() => {
+                    return Err(cannot_read(io::ErrorKind::IsADirectory.into()));
+                }
+                Ok(metadata) if metadata.is_file() => drop(Regular::open(&path, true)?),
+                Ok(_) => {
+                    let bytes = Box::new(Later { path: path.clone(), file: None });
+                    return Ok(Self::Stream { path, bytes });
+                }
             }
         }
-        Ok(Self::File(path.to_owned()))
+        Ok(Self::Files(paths))
     }
 
-    pub(super) fn path(&self) -> &Path {
-        let (Self::Stream { path, .. } | Self::File(path)) = self;
-        path
+    pub(super) fn path(&self) -> PathBuf {
+        match self {
+            Self::Stream { path, .. } => path.clone(),
+            Self::Files(paths) => paths.name(),
+        }
     }
 }
 
@@ -77,7 +88,7 @@ impl Reader {
     pub(super) fn run(mut self, bytes: Bytes) -> Result<(), Error> {
         let ended = match bytes {
             Bytes::Stream { path, bytes } => self.stream(&path, bytes),
-            Bytes::File(path) => self.file(path),
+            Bytes::Files(paths) => self.files(paths),
         };
         match ended {
             Err(End::Failed(error)) => Err(error),
@@ -100,8 +111,8 @@ impl Reader {
         }
     }
 
-    fn file(&mut self, path: PathBuf) -> Result<(), End> {
-        let mut watch = Watch::new(path, self.follow);
+    fn files(&mut self, paths: Paths) -> Result<(), End> {
+        let mut watch = Watch::new(paths, self.follow);
         let mut wait = FIRST_WAIT;
         loop {
             let news = watch.poll(&mut self.sink)?;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::error::Error;
 use super::file::Regular;
 use super::parse::{Fields, Format, Parser};
+use super::paths::Paths;
 use super::places::{self, Places};
 use super::reader::{Bytes, Reader};
 use super::seen::Seen;
@@ -28,6 +29,25 @@ pub enum Input {
     Stdin,
     /// A file with one document a line; unpacked if it is packed with gzip or zstd.
     File(PathBuf),
+    /// Likewise the files at several paths, of which each is a file, a folder or a pattern such as `logs/**/*.jsonl`; in
+    /// the order of the paths, and of the names at each. Followed, more of them may come.
+    Files(Vec<PathBuf>),
+}
+
+impl Input {
+    /// True if what is written to `path` would be read.
+    pub fn takes(&self, path: &Path) -> bool {
+        self.paths().ok().flatten().is_some_and(|paths| paths.take(path))
+    }
+
+    /// Where the files are; none for standard input.
+    fn paths(&self) -> Result<Option<Paths>, Error> {
+        match self {
+            Self::Stdin => Ok(None),
+            Self::File(path) => Paths::one(path).map(Some),
+            Self::Files(patterns) => Paths::patterns(patterns).map(Some),
+        }
+    }
 }
 
 /// What to read and how.
@@ -132,7 +152,10 @@ impl Params {
 
 /// Reads documents in source order from where the last run was committed.
 pub struct Source {
+    /// For messages.
     path: PathBuf,
+    /// Where the files are, if they are files.
+    paths: Option<Paths>,
     /// What comes before the batch under way in this run.
     before: Checkpoint,
     /// How far each file is committed.
@@ -168,12 +191,12 @@ impl Source {
         recorded: &Checkpoint,
         seen: Seen,
     ) -> Result<Self, Error> {
-        let path = match &params.0.input {
-            Input::Stdin => return Self::stream(params, dimension, recorded, seen, std::io::stdin()),
-            Input::File(path) => from_the_root(path)?,
+        let Some(paths) = params.0.input.paths()? else {
+            return Self::stream(params, dimension, recorded, seen, std::io::stdin());
         };
-        let known = Places(recorded.clone()).know(&path);
-        let bytes = Bytes::at(&path, params.0.follow && known)?;
+        let known = Places(recorded.clone()).know(&paths.name());
+        let wait = params.0.follow && (known || matches!(paths, Paths::Patterns(_)));
+        let bytes = Bytes::at(paths, wait)?;
         Self::start(params, dimension, recorded, seen, bytes)
     }
 
@@ -182,10 +205,9 @@ impl Source {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn look(params: &Checked) -> Result<(), Error> {
-        match &params.0.input {
-            Input::Stdin => Ok(()),
-            Input::File(path) => Bytes::at(&from_the_root(path)?, false).map(drop),
-        }
+        let Some(paths) = params.0.input.paths()? else { return Ok(()) };
+        let wait = params.0.follow && matches!(paths, Paths::Patterns(_));
+        Bytes::at(paths, wait).map(drop)
     }
 
     /// Reads `bytes` as if they were standard input.
@@ -210,7 +232,11 @@ impl Source {
         seen: Seen,
         bytes: Bytes,
     ) -> Result<Self, Error> {
-        let path = bytes.path().to_owned();
+        let path = bytes.path();
+        let paths = match &bytes {
+            Bytes::Stream { .. } => None,
+            Bytes::Files(paths) => Some(paths.clone()),
+        };
         let Params { format, fields, max_document_bytes, time_format, .. } = params;
         let parser = Parser { format, fields, max_document_bytes, dimension, time_format };
         let (filled, items) = mpsc::channel(params.batch_documents);
@@ -223,6 +249,7 @@ impl Source {
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         Ok(Self {
             path,
+            paths,
             before: Checkpoint::new(),
             done: Arc::new(Mutex::new(recorded.clone())),
             batch_documents: params.batch_documents,
@@ -287,7 +314,7 @@ impl Source {
 
     /// How much of the file is not committed, for those who ask while it is read.
     pub fn lag(&self) -> Lag {
-        Lag { path: self.path.clone(), done: self.done.clone() }
+        Lag { paths: self.paths.clone(), done: self.done.clone() }
     }
 
     /// Where whoever commits writes down how far that is.
@@ -305,36 +332,33 @@ impl Source {
     }
 }
 
-fn from_the_root(path: &Path) -> Result<PathBuf, Error> {
-    if path.as_os_str().is_empty() {
-        return Err(Error::NoInput);
-    }
-    std::path::absolute(path).map_err(|source| Error::Read { path: path.to_owned(), source })
-}
-
-/// What waits in a file.
+/// What waits in the files.
 #[derive(Debug, Clone)]
 pub struct Lag {
-    path: PathBuf,
+    /// None where nobody knows.
+    paths: Option<Paths>,
     done: Arc<Mutex<Checkpoint>>,
 }
 
 impl Lag {
-    /// Of the file that `params` name, of which as much is committed as `recorded` says; none for standard input.
+    /// Of the files that `params` name, of which as much is committed as `recorded` says; none for standard input.
     pub fn of(Checked(params): &Checked, recorded: &Checkpoint) -> Option<Self> {
-        let Input::File(path) = &params.input else { return None };
-        let path = std::path::absolute(path).ok()?;
-        Some(Self { path, done: Arc::new(Mutex::new(recorded.clone())) })
+        let paths = params.input.paths().ok()??;
+        Some(Self { paths: Some(paths), done: Arc::new(Mutex::new(recorded.clone())) })
     }
 
-    /// Bytes of the file behind what is committed; `None` where nobody knows: a pipe, a packed file.
+    /// Bytes of the files behind what is committed; `None` where nobody knows: a pipe, nothing but packed files.
     pub fn bytes(&self) -> Option<u64> {
-        fs_err::metadata(&self.path).ok().filter(std::fs::Metadata::is_file)?;
-        let Some(file) = Regular::open(&self.path, true).ok()? else { return Some(0) };
-        let length = file.length()?;
         let done = Places(self.done.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        let place = done.find(&file).ok()?;
-        Some(length - place.map_or(0, |place| place.position))
+        let files = self.paths.as_ref()?.list().into_iter();
+        let unread = files.filter_map(|path| {
+            fs_err::metadata(&path).ok().filter(std::fs::Metadata::is_file)?;
+            let Some(file) = Regular::open(&path, true).ok()? else { return Some(0) };
+            let length = file.length()?;
+            let place = done.find(&file, |_| false).ok()?;
+            Some(length - place.map_or(0, |place| place.position))
+        });
+        unread.reduce(|a, b| a + b)
     }
 }
 

@@ -1,5 +1,6 @@
-//! The files that stand, or stood, at one path.
+//! The files that stand, or stood, at the source's paths.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
@@ -7,40 +8,46 @@ use std::path::{Path, PathBuf};
 use super::error::Error;
 use super::file::Regular;
 use super::lines::Lines;
+use super::paths::Paths;
 use super::places::{self, Place};
 use super::sink::{End, Sink};
 use crate::checkpoint::Partition;
 
-/// After this many polls that find nothing, nobody writes to a file any more that was put away.
-const QUIET_POLLS: u8 = 2;
+/// After this many polls that find nothing, some 4 s, nobody writes to a file any more that was put away.
+const QUIET_POLLS: u8 = 20;
 
-/// Reads whatever stands at a path, and what is unread of the files that stood there before.
+/// Reads whatever stands at the paths, and what is unread of the files that stood there before.
 pub(super) struct Watch {
-    path: PathBuf,
+    paths: Paths,
     /// Lines may still be appended.
     follow: bool,
     /// The files that are read, in the order in which they came.
     open: Vec<Open>,
-    /// Whether files beside the path may hold something unread: at the start, and after a file was truncated.
-    look_beside: bool,
+    /// Paths beside which nothing is unread: they were looked at, and no file was truncated there since.
+    looked_beside: BTreeSet<PathBuf>,
 }
 
 struct Open {
     file: Regular,
+    /// Where it stood, or beside which path it lies.
+    home: PathBuf,
     partition: Partition,
     lines: Lines<Box<dyn BufRead + Send>>,
     /// How many polls found nothing new since it was put away.
     quiet: u8,
 }
 
+/// A path, and the file that stands there.
+type Standing = (PathBuf, Option<Metadata>);
+
 impl Watch {
-    pub(super) fn new(path: PathBuf, follow: bool) -> Self {
-        Self { path, follow, open: Vec::new(), look_beside: true }
+    pub(super) fn new(paths: Paths, follow: bool) -> Self {
+        Self { paths, follow, open: Vec::new(), looked_beside: BTreeSet::new() }
     }
 
     /// Hands on every new line. True if there was something new.
     ///
-    /// A file that was renamed or removed is read until another one stands at the path and two polls find nothing new.
+    /// A file that was renamed or removed is read until another one stands at its path and polls find nothing new.
     /// What was truncated or written anew is read from its start, after the copy of it that lies beside.
     pub(super) fn poll(&mut self, sink: &mut Sink) -> Result<bool, End> {
         self.forget_rewritten()?;
@@ -50,16 +57,22 @@ impl Watch {
             open.quiet = if more { 0 } else { open.quiet.saturating_add(1) };
             news |= more;
         }
-        let Some(standing) = standing(&self.path)? else {
-            return Ok(self.read_beside(sink, None)? || news);
-        };
-        if !self.open.iter().any(|open| open.file.is(&standing)) {
-            news |= self.arrive(sink)?;
+        let standing = self.standing()?;
+        for (path, metadata) in &standing {
+            news |= match metadata {
+                None => self.read_beside(sink, path, None, &standing)?,
+                Some(metadata) if self.open.iter().any(|open| open.file.is(metadata)) => false,
+                Some(_) => self.arrive(sink, path, &standing)?,
+            };
         }
-        if self.open.iter().any(|open| open.file.is(&standing)) {
-            self.put_away(sink, &standing)?;
-        }
+        self.put_away(sink, &standing)?;
         Ok(news)
+    }
+
+    /// What stands at each path now.
+    fn standing(&self) -> Result<Vec<Standing>, Error> {
+        let paths = self.paths.list().into_iter();
+        paths.map(|path| standing(&path).map(|metadata| (path, metadata))).collect()
     }
 
     /// Closes what does not hold any more what was read of it.
@@ -68,21 +81,23 @@ impl Watch {
             let Open { file, lines, .. } = &self.open[index];
             if file.rewritten(lines.position(), lines.before())? {
                 tracing::warn!(path = %file.path.display(), "the file was truncated: it is read from its start");
-                self.open.remove(index);
-                self.look_beside = true;
+                self.looked_beside.remove(&self.open.remove(index).home);
             }
         }
         Ok(())
     }
 
-    /// Reads what stands at the path now, if it has a line. True if there was something in it.
-    fn arrive(&mut self, sink: &mut Sink) -> Result<bool, End> {
-        let file = match Regular::open(&self.path, !self.follow) {
+    /// Reads what came to stand at `path`, if it has a line. True if there was something in it.
+    fn arrive(&mut self, sink: &mut Sink, path: &Path, standing: &[Standing]) -> Result<bool, End> {
+        let file = match Regular::open(path, !self.follow) {
             Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
             opened => opened?,
         };
-        let place = file.as_ref().map(|file| sink.places.find(file)).transpose()?.flatten();
-        let news = self.read_beside(sink, place.as_ref().map(|place| &place.partition))?;
+        let taken = |partition: &Partition| {
+            self.open.iter().any(|open| open.partition == *partition && open.stands(standing))
+        };
+        let place = file.as_ref().map(|file| sink.places.find(file, taken)).transpose()?.flatten();
+        let news = self.read_beside(sink, path, place.as_ref().map(|place| &place.partition), standing)?;
         let Some(file) = file else { return Ok(news) };
         let place = match place {
             Some(place) => place,
@@ -90,28 +105,35 @@ impl Watch {
         };
         // A copy that took the place of a file goes on where that was left.
         self.open.retain(|open| open.partition != place.partition);
-        Ok(self.read(sink, file, place)? || news)
+        Ok(self.read(sink, path, file, place)? || news)
     }
 
-    /// Reads what is unread of the files that stood at the path and now lie beside it; not of `own`, which goes on in
+    /// Reads what is unread of the files that stood at `path` and now lie beside it; not of `own`, which goes on in
     /// the file that stands there now.
-    fn read_beside(&mut self, sink: &mut Sink, own: Option<&Partition>) -> Result<bool, End> {
-        if !std::mem::take(&mut self.look_beside) {
+    fn read_beside(
+        &mut self,
+        sink: &mut Sink,
+        path: &Path,
+        own: Option<&Partition>,
+        standing: &[Standing],
+    ) -> Result<bool, End> {
+        if !self.looked_beside.insert(path.to_owned()) || !sink.places.know(path) {
             return Ok(false);
         }
         let mut unread = Vec::new();
         let mut all_read = false;
-        for file in Regular::beside(&self.path).into_iter().rev() {
+        for file in Regular::beside(path).into_iter().rev() {
+            let is_read_itself = standing.iter().flat_map(|(_, found)| found).any(|found| file.is(found));
             // Older files were read before newer ones, and to unpack them all would take long.
-            if all_read && !file.grows() {
+            if is_read_itself || all_read && !file.grows() {
                 continue;
             }
-            let found = sink.places.find(&file).ok().flatten();
-            let Some(mut place) = found.filter(|place| own != Some(&place.partition)) else { continue };
-            match place.at_end() {
-                Ok(true) => all_read = true,
-                Ok(false) => unread.push(file),
-                Err(source) => {
+            let found = sink.places.find(&file, |partition| own == Some(partition)).ok().flatten();
+            match found.map(|mut place| place.at_end()) {
+                None => {}
+                Some(Ok(true)) => all_read = true,
+                Some(Ok(false)) => unread.push(file),
+                Some(Err(source)) => {
                     tracing::warn!(path = %file.path.display(), %source, "what is unread of the file cannot be read");
                 }
             }
@@ -120,20 +142,18 @@ impl Watch {
         for file in unread.into_iter().rev() {
             // Copies of one file: the next goes on where the one before ends.
             let open = |partition: &Partition| self.open.iter().any(|open| open.partition == *partition);
-            let Some(place) = sink.places.find(&file)?.filter(|place| !open(&place.partition)) else {
-                continue;
-            };
+            let Some(place) = sink.places.find(&file, open)? else { continue };
             tracing::info!(path = %file.path.display(), from = place.position, "the file was put away: its rest is read");
-            news |= self.read(sink, file, place)?;
+            news |= self.read(sink, path, file, place)?;
         }
         Ok(news)
     }
 
     /// Reads a file from its place on, and goes on with it in the next polls if it is followed.
-    fn read(&mut self, sink: &mut Sink, file: Regular, place: Place) -> Result<bool, End> {
+    fn read(&mut self, sink: &mut Sink, home: &Path, file: Regular, place: Place) -> Result<bool, End> {
         let Place { partition, position, rest } = place;
         let lines = Lines::new(rest.bytes, rest.before, position, sink.parser.max_document_bytes);
-        let mut open = Open { file, partition, lines, quiet: 0 };
+        let mut open = Open { file, home: home.to_owned(), partition, lines, quiet: 0 };
         let news = open.read(sink)?;
         if self.follow {
             self.open.push(open);
@@ -143,24 +163,31 @@ impl Watch {
         Ok(news)
     }
 
-    /// Ends the files that do not stand at the path any more, and that nobody writes to.
-    fn put_away(&mut self, sink: &mut Sink, standing: &Metadata) -> Result<(), End> {
+    /// Ends the files that stand nowhere any more, and that nobody writes to.
+    fn put_away(&mut self, sink: &mut Sink, standing: &[Standing]) -> Result<(), End> {
         for mut open in std::mem::take(&mut self.open) {
-            if open.file.is(standing) {
+            if open.stands(standing) {
                 open.quiet = 0;
             }
-            if open.quiet < QUIET_POLLS {
+            // Its writer may not have made another one yet.
+            let awaited = standing.iter().any(|(path, found)| *path == open.home && found.is_none());
+            if awaited || open.quiet < QUIET_POLLS {
                 self.open.push(open);
                 continue;
             }
+            tracing::info!(path = %open.home.display(), "the file was put away, and is read to its end");
             open.end(sink, true)?;
-            tracing::info!(path = %self.path.display(), "another file stands at the path, and the one before is read to its end");
         }
         Ok(())
     }
 }
 
 impl Open {
+    /// True if it stands at one of the paths.
+    fn stands(&self, standing: &[Standing]) -> bool {
+        standing.iter().flat_map(|(_, found)| found).any(|found| self.file.is(found))
+    }
+
     /// Hands on every line that has its end. True if there was something new.
     fn read(&mut self, sink: &mut Sink) -> Result<bool, End> {
         let Self { file, partition, lines, .. } = self;

@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -225,6 +226,41 @@ async fn what_was_rotated_while_nobody_read_is_read_first() {
             assert_eq!(next(&mut source, 5).await, ["c", "d", "e", "f", "g"]);
         }
     }
+}
+
+#[tokio::test]
+async fn several_files_are_read_by_path_and_name_and_more_as_they_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in [
+        "logs/b/x.jsonl",
+        "logs/a/x.jsonl",
+        "whole/2.jsonl",
+        "whole/1.jsonl",
+        "whole/.hidden",
+        "logs/a/x.txt",
+    ] {
+        fs_err::create_dir_all(at(name).parent().unwrap()).unwrap();
+        write(&at(name), line(name).as_bytes());
+    }
+    let input = Input::Files(vec![at("whole"), at("logs/**/*.jsonl"), at("whole/1.jsonl"), at("a[1].jsonl")]);
+    let all = Params { input, ..params(&at("")) };
+    let (ids, _, done) = drain(&mut open(all.clone(), &Checkpoint::new()).unwrap()).await;
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    assert_eq!(ids, ["whole/1.jsonl", "whole/2.jsonl", "logs/a/x.jsonl", "logs/b/x.jsonl", "a[1].jsonl"]);
+
+    let mut source = open(Params { follow: true, ..all.clone() }, &done).unwrap();
+    write(&at("whole/3.jsonl"), line("new").as_bytes());
+    assert_eq!(next(&mut source, 1).await, ["new"]);
+    append(&at("logs/a/x.jsonl"), line("more").as_bytes());
+    assert_eq!(next(&mut source, 1).await, ["more"]);
+    assert_eq!(source.lag().bytes(), Some((line("new") + &line("more")).len() as u64));
+
+    let nothing = Params { input: Input::Files(vec![at("none/*")]), ..all.clone() };
+    assert!(matches!(open(nothing.clone(), &done), Err(Error::NoFiles { .. })));
+    assert!(open(Params { follow: true, ..nothing }, &done).is_ok(), "they may come");
+    let broken = Params { input: Input::Files(vec![at("a***")]), ..all };
+    assert!(matches!(open(broken, &done), Err(Error::Pattern { .. })));
 }
 
 #[tokio::test]

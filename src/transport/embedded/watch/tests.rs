@@ -51,6 +51,7 @@ struct Written {
 /// A path, its writer and its reader.
 struct Stage {
     path: PathBuf,
+    paths: Paths,
     at_path: Option<Written>,
     /// By the number in its name.
     beside: BTreeMap<u32, Written>,
@@ -67,7 +68,7 @@ struct Stage {
     stood: BTreeMap<u32, u32>,
 }
 
-fn reader(path: &Path, recorded: &Checkpoint) -> (Watch, Sink, mpsc::Receiver<Item>) {
+fn reader(paths: &Paths, recorded: &Checkpoint) -> (Watch, Sink, mpsc::Receiver<Item>) {
     let (sender, items) = mpsc::channel(10_000);
     let parser = Parser {
         format: Format::Json,
@@ -77,7 +78,7 @@ fn reader(path: &Path, recorded: &Checkpoint) -> (Watch, Sink, mpsc::Receiver<It
         dimension: None,
     };
     let sink = Sink { places: Places(recorded.clone()), parser, seen: Seen::new(0), items: sender };
-    (Watch::new(path.to_owned(), true), sink, items)
+    (Watch::new(paths.clone(), true), sink, items)
 }
 
 fn append(path: &Path, text: &str) {
@@ -86,11 +87,14 @@ fn append(path: &Path, text: &str) {
 }
 
 impl Stage {
-    /// Its lines are numbered from `first` on.
-    fn new(path: PathBuf, first: u32) -> Self {
-        let (watch, sink, items) = reader(&path, &Checkpoint::new());
+    /// Its lines are numbered from `first` on. With `all` the files beside the path are read in their own right.
+    fn new(path: PathBuf, all: bool, first: u32) -> Self {
+        let pattern = PathBuf::from(format!("{}*", path.display()));
+        let paths = if all { Paths::patterns(&[pattern]) } else { Paths::one(&path) }.unwrap();
+        let (watch, sink, items) = reader(&paths, &Checkpoint::new());
         Self {
             path,
+            paths,
             at_path: None,
             beside: BTreeMap::new(),
             old: false,
@@ -227,7 +231,7 @@ impl Stage {
         for file in self.at_path.iter_mut().chain(self.beside.values_mut()) {
             file.known = file.committed;
         }
-        (self.watch, self.sink, self.items) = reader(&self.path, &self.committed);
+        (self.watch, self.sink, self.items) = reader(&self.paths, &self.committed);
     }
 
     fn check(&self, steps: &[(usize, Step)]) {
@@ -267,8 +271,8 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         // The names of the first's rotated files begin as the second's do.
-        let names = [("a.jsonl", 0), ("ab.jsonl", 1000), ("b.jsonl", 2000)];
-        let mut paths = names.map(|(name, first)| Stage::new(folder.path().join(name), first));
+        let names = [("a.jsonl", false, 0), ("ab.jsonl", false, 1000), ("b.jsonl", true, 2000)];
+        let mut paths = names.map(|(name, all, first)| Stage::new(folder.path().join(name), all, first));
         for (path, step) in &steps {
             paths[*path].take(*step);
         }
