@@ -1,6 +1,6 @@
 //! Which files are read.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::error::Error;
 
@@ -41,8 +41,9 @@ impl Paths {
         let mut known = std::collections::HashSet::new();
         for pattern in patterns {
             // What cannot be listed is not there; a file that cannot be read says so itself.
-            let found = glob::glob_with(&of_files(pattern), VISIBLE).into_iter().flatten().flatten();
-            files.extend(found.filter(|path| path.is_file() && known.insert(path.clone())));
+            let found = glob::glob_with(&of_files(pattern), IN_FOLDERS).into_iter().flatten().flatten();
+            let visible = found.filter(|path| path.is_file() && !is_hidden(path, pattern));
+            files.extend(visible.filter(|path| known.insert(path.clone())));
         }
         files
     }
@@ -54,7 +55,7 @@ impl Paths {
             Self::Patterns(patterns) => patterns
                 .iter()
                 .filter_map(|pattern| glob::Pattern::new(&of_files(pattern)).ok())
-                .any(|pattern| pattern.matches_path_with(path, VISIBLE)),
+                .any(|pattern| pattern.matches_path_with(path, IN_FOLDERS)),
         }
     }
 
@@ -67,12 +68,18 @@ impl Paths {
     }
 }
 
-/// A `*` takes no hidden files, and nothing of other folders.
-const VISIBLE: glob::MatchOptions = glob::MatchOptions {
+/// A `*` takes nothing of other folders. That dots are literal cannot be asked for: it panics at names that are not UTF-8.
+const IN_FOLDERS: glob::MatchOptions = glob::MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
-    require_literal_leading_dot: true,
+    require_literal_leading_dot: false,
 };
+
+/// True if a name in `path` begins with a dot that does not stand in `pattern`.
+fn is_hidden(path: &Path, pattern: &Path) -> bool {
+    let hidden = |name: &Component<'_>| name.as_os_str().as_encoded_bytes().starts_with(b".");
+    path.components().any(|name| hidden(&name) && pattern.components().all(|own| own != name))
+}
 
 /// `pattern` as a pattern of files: what is there by this name is no pattern itself.
 fn of_files(pattern: &Path) -> String {

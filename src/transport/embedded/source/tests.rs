@@ -239,6 +239,8 @@ async fn several_files_are_read_by_path_and_name_and_more_as_they_come() {
         "whole/1.jsonl",
         "whole/.hidden",
         "logs/a/x.txt",
+        "logs/.old/x.jsonl",
+        "a[1].jsonl",
     ] {
         fs_err::create_dir_all(at(name).parent().unwrap()).unwrap();
         write(&at(name), line(name).as_bytes());
