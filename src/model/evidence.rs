@@ -160,21 +160,24 @@ impl Outcome {
     /// Adds what this batch teaches to what earlier ones taught.
     pub fn teach(&self, evidence: &mut Evidence, sampling: Sampling) {
         evidence.rejected += self.rejections.len() as u64;
-        for judged in &self.judged {
-            let topic = judged.assignment.topic;
-            let id = &judged.document.id;
-            evidence.ids.push(xxhash_rust::xxh3::xxh3_128(id.as_bytes()));
-            let learned = evidence.learned.entry(topic).or_default();
-            learned.sums.add(&judged.embedding);
-            learned.words.merge(&judged.words);
-            if topic.is_none() || sampling.takes(id) {
-                evidence.kept.push((judged.keep(), topic));
-            }
-        }
+        self.judged.iter().for_each(|judged| judged.teach(evidence, sampling));
     }
 }
 
 impl Judged {
+    /// Adds what this document teaches to what earlier ones taught.
+    pub fn teach(&self, evidence: &mut Evidence, sampling: Sampling) {
+        let topic = self.assignment.topic;
+        let id = &self.document.id;
+        evidence.ids.push(xxhash_rust::xxh3::xxh3_128(id.as_bytes()));
+        let learned = evidence.learned.entry(topic).or_default();
+        learned.sums.add(&self.embedding);
+        learned.words.merge(&self.words);
+        if topic.is_none() || sampling.takes(id) {
+            evidence.kept.push((self.keep(), topic));
+        }
+    }
+
     fn keep(&self) -> Kept {
         Kept {
             id: self.document.id.clone(),

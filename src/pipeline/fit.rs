@@ -1,7 +1,7 @@
 //! The batch job: a whole corpus at once, the notebook's way, through the same state as the stream.
 //!
-//! Every document is absorbed as an outlier into a state without bounds, one refit runs over all of them, and what
-//! the bounds don't allow leaves. The result is a state that `topicd run` goes on from.
+//! Every document is absorbed as an outlier into a state without bounds, in the order of time, one refit runs over all
+//! of them, and what the bounds don't allow leaves. The result is a state that `topicd run` goes on from.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::cluster::watch::{Cancelled, Watch};
 use crate::document::{Batch, Document, Rejection};
 use crate::kernel::unit::UnitRows;
 use crate::model::assign::Assignment;
-use crate::model::evidence::{Judged, Outcome};
+use crate::model::evidence::{Evidence, Judged};
 use crate::model::refit::run;
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
@@ -89,8 +89,7 @@ pub fn fit(
     let planted = state.plant(seeds, parameters.rules(), now_ms())?;
     let model = std::sync::Arc::new(state.model()?);
     zero_shot(&mut judged, &model);
-    let outcome = Outcome { model, judged, rejections, checkpoint, received: std::time::Instant::now() };
-    let absorbed = state.absorb(outcome.evidence(Sampling::ALL), now_ms());
+    let absorbed = absorb(&mut state, &judged, rejections.len(), bounds.window);
     let started = Instant::now();
     let fitted =
         run::run(&select(&state, n, Trigger::Request), &parameters.refit, &parameters.assign, watch)?;
@@ -109,7 +108,6 @@ pub fn fit(
     let Adoption { change, revisions, model } = adoption;
     let cut = state.bound(bounds);
     stages.push(("keywords".to_owned(), started.elapsed().as_secs_f64()));
-    judged = outcome.judged;
     let topics: std::collections::HashMap<_, _> =
         revisions.iter().map(|revision| (revision.id.clone(), revision.topic)).collect();
     for document in &mut judged {
@@ -126,11 +124,11 @@ pub fn fit(
     }
     Ok(Fitted {
         state,
-        change: Change::all(planted.map(|planted| planted.change).into_iter().chain([absorbed, change, cut])),
+        change: Change::all(planted.map(|planted| planted.change).into_iter().chain(absorbed).chain([change, cut])),
         model,
-        checkpoint: outcome.checkpoint,
+        checkpoint,
         judged,
-        rejections: outcome.rejections,
+        rejections,
         stages,
     })
 }
@@ -154,6 +152,30 @@ fn zero_shot(judged: &mut [Judged], model: &TopicModel) {
     for document in judged {
         document.assignment.topic = model.seeds.near(&document.embedding);
     }
+}
+
+/// Absorbs a corpus as a stream would have brought it, window by window: so the histories tell when its documents were
+/// written. A document without a time follows the one before it in the source. O(n log n).
+fn absorb(state: &mut State, corpus: &[Judged], rejected: usize, window: u64) -> Vec<Change> {
+    let mut written = i64::MIN;
+    let mut in_time: Vec<(i64, &Judged)> = (corpus.iter())
+        .map(|judged| {
+            written = judged.document.timestamp_ms.unwrap_or(written);
+            (written, judged)
+        })
+        .collect();
+    in_time.sort_by_key(|(written, _)| *written);
+    // All of a batch counts in the window of its end, which is the next one where it fills its own.
+    let (first, others) = in_time.split_at(in_time.len().min(window as usize - 1));
+    let mut rejected = rejected as u64;
+    let batches = std::iter::once(first).chain(others.chunks(window as usize));
+    batches
+        .map(|batch| {
+            let mut evidence = Evidence { rejected: std::mem::take(&mut rejected), ..Evidence::default() };
+            batch.iter().for_each(|(_, judged)| judged.teach(&mut evidence, Sampling::ALL));
+            state.absorb(evidence, now_ms())
+        })
+        .collect()
 }
 
 /// Embeds documents slice by slice; nobody has judged them yet.

@@ -186,6 +186,35 @@ fn the_state_tells_of_itself() {
     assert_eq!(json(&home, &["refits"])[0]["after"], 1);
 }
 
+/// The newest document stands first in the file, and two subjects were written about before the two others.
+#[test]
+fn a_fit_tells_when_its_documents_were_written() {
+    let dated = |(number, line): (usize, &str)| {
+        let mut document: Value = serde_json::from_str(line).unwrap();
+        let later = if number % 4 < 2 { 0 } else { 1000 };
+        document["timestamp"] = (1_600_000_000 + later - number as u64).into();
+        format!("{document}\n")
+    };
+    let home = Home::new(&documents(400).lines().enumerate().map(dated).collect::<String>());
+    let home = home.set("state.window_documents=50");
+    home.good(&["fit", "documents.jsonl", "--min-cluster-size", "30"]);
+    let over_time = json(&home, &["over-time"]);
+    let topics = over_time["topics"].as_array().unwrap();
+    let mut trends = BTreeMap::new();
+    for topic in topics {
+        let counts: Vec<u64> =
+            topic["documents"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).collect();
+        let (before, after) = counts.split_at(4);
+        let (before, after) = (before.iter().sum::<u64>(), after.iter().sum::<u64>());
+        // A document on the border may count on either side.
+        assert!(before.min(after) <= 1, "{topic}");
+        trends.insert(before < after, topic["trend"].clone());
+    }
+    assert!(trends[&false] == "fading" && trends[&true] != "fading", "{over_time}");
+    // The assignments are in the order of the file.
+    assert_eq!(home.records("assignments.jsonl")[0]["id"], "d0");
+}
+
 #[test]
 fn a_daemon_carries_out_orders_and_they_survive_its_death() {
     let home = Home::new(&documents(400)).set("refit.first_documents=200").set("refit.min_cluster_size=30");
