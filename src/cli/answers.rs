@@ -10,6 +10,7 @@ use crate::cli::Settings;
 use crate::cli::running::Running;
 use crate::config::Config;
 use crate::embed::Embedder;
+use crate::model::documents::{Page, Wanted};
 use crate::model::explain::{Explanation, Subject, explain};
 use crate::model::hierarchy::{Node, hierarchy};
 use crate::model::operate::{Action, Refusal};
@@ -135,6 +136,20 @@ impl<'a> Answers<'a> {
                         .extend(serde_json::from_value::<Vec<AssignedRecord>>(answer["assigned"].take())?);
                 }
                 Ok(assigned)
+            }
+        }
+    }
+
+    pub(super) fn documents(&self, wanted: &Wanted) -> anyhow::Result<Page> {
+        match self {
+            Self::State(here) => Ok(here.state.documents(wanted)?),
+            Self::Daemon(running) => {
+                let (page, limit) = (wanted.page.to_string(), wanted.limit.to_string());
+                let topic = wanted.topic.map(|id| id.to_string());
+                let mut query = vec![("q", &*wanted.q), ("page", &page), ("limit", &limit)];
+                query.extend(wanted.nearest.then_some(("nearest", "true")));
+                query.extend(topic.as_deref().map(|id| ("topic", id)));
+                running.got("v1/documents", &query, None)
             }
         }
     }

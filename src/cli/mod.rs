@@ -7,6 +7,7 @@ mod check;
 mod compare;
 mod completions;
 mod demo;
+mod documents;
 mod evaluate;
 mod exit;
 mod explain;
@@ -96,6 +97,7 @@ enum Command {
     Topic(topics::Topic),
     Find(find::Find),
     Assign(assign::Assign),
+    Documents(documents::Documents),
     Explain(explain::Explain),
     Hierarchy(hierarchy::Hierarchy),
     OverTime(hierarchy::OverTime),
@@ -151,6 +153,7 @@ impl Cli {
             Command::Topic(command) => command.run(&self.settings),
             Command::Find(command) => command.run(&self.settings),
             Command::Assign(command) => command.run(&self.settings),
+            Command::Documents(command) => command.run(&self.settings),
             Command::Explain(command) => command.run(&self.settings),
             Command::Hierarchy(command) => command.run(&self.settings),
             Command::OverTime(command) => command.run(&self.settings),

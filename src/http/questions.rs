@@ -15,6 +15,7 @@ use crate::embed::Embedder;
 use crate::http::Sources;
 use crate::http::api::{Answer, all, ask};
 use crate::http::problem::Failure;
+use crate::model::documents::{self, Wanted};
 use crate::model::explain::{Subject, explain};
 use crate::model::operate::{Action, Refusal};
 use crate::model::topic::TopicId;
@@ -138,6 +139,18 @@ fn written(json: Bytes) -> Response {
 
 pub(super) async fn export(State(sources): State<Sources>) -> Result<Response, Failure> {
     sources.desk.look(&sources, |state, _| Json(Export::of(state)).into_response()).await
+}
+
+pub(super) async fn documents(
+    State(sources): State<Sources>,
+    Query(wanted): Query<Wanted>,
+) -> Answer<documents::Page> {
+    let page = sources.desk.look(&sources, move |state, _| state.documents(&wanted)).await?;
+    let refused = |error: documents::Error| match error {
+        documents::Error::Topic(refusal) => Failure(StatusCode::NOT_FOUND, refusal.to_string()),
+        documents::Error::Nearest => Failure(StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    page.map(Json).map_err(refused)
 }
 
 #[derive(Deserialize)]

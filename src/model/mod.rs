@@ -3,7 +3,7 @@
 //! - [`topic`]: a topic and its id. [`version`]: the immutable set of topics that is in force.
 //! - [`assign`]: the vote of near members that gives a document its topic.
 //! - [`evidence`]: what a batch of assigned documents teaches the one owner of the state.
-//! - [`explain`]: why a document has its topic. [`hierarchy`]: which topics are near to each other. [`trend`]: where a
+//! - [`documents`]: the documents that are kept, page by page. [`explain`]: why a document has its topic. [`hierarchy`]: which topics are near to each other. [`trend`]: where a
 //!   topic's history leads. [`over_time`]: every topic's.
 //! - [`state`]: what only the modeler changes, one [`state::change::Change`] at a time.
 //! - [`refit`]: when to fit anew, on which documents, and how new clusters become topics that keep their ids.
@@ -11,6 +11,7 @@
 //! - [`event`]: what people are told. [`operate`]: what people may do.
 
 pub mod assign;
+pub mod documents;
 pub mod event;
 pub mod evidence;
 pub mod explain;

@@ -124,7 +124,9 @@ pub fn fit(
     }
     Ok(Fitted {
         state,
-        change: Change::all(planted.map(|planted| planted.change).into_iter().chain(absorbed).chain([change, cut])),
+        change: Change::all(
+            planted.map(|planted| planted.change).into_iter().chain(absorbed).chain([change, cut]),
+        ),
         model,
         checkpoint,
         judged,

@@ -174,6 +174,7 @@ fn nothing_in_a_document_reaches_the_terminal_as_an_order() {
         &["diff"],
         &["refits"],
         &["refits", "1"],
+        &["documents", "--topic", "0"],
         &["explain", "d\u{1b}[2J\t7"],
         &["topics", "--json"],
     ] {

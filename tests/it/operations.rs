@@ -186,6 +186,68 @@ fn the_state_tells_of_itself() {
     assert_eq!(json(&home, &["refits"])[0]["after"], 1);
 }
 
+#[test]
+fn the_documents_of_a_topic_are_listed_page_by_page() {
+    let home = fitted();
+    let (topic, size) = sizes(&home)[0];
+    let topic = topic.to_string();
+    let listed = |arguments: &[&str]| json(&home, &[&["documents"], arguments].concat());
+    let column = |page: &Value, name: &str| -> Vec<Value> {
+        page["documents"].as_array().unwrap().iter().map(|document| document[name].clone()).collect()
+    };
+
+    let all = listed(&["--topic", &topic, "-n", "1000"]);
+    assert!(all["size"] == size && all["kept"] == size && all["found"] == size, "{all}");
+    assert!(column(&all, "topic").iter().all(|id| id.to_string() == topic));
+    let ids = column(&all, "id");
+    let pages: Vec<Value> = ["1", "2"]
+        .iter()
+        .flat_map(|page| column(&listed(&["--topic", &topic, "-n", "30", "--page", page]), "id"))
+        .collect();
+    assert_eq!(pages, ids[..60]);
+
+    // The first word of the first text, and a part of another: only texts with both.
+    let text = column(&all, "text")[0].as_str().unwrap().to_uppercase();
+    let words: Vec<&str> = text.split(' ').collect();
+    let query = format!("{} {}", words[0], &words[3][..3]);
+    let with = listed(&["--topic", &topic, "--query", &query, "-n", "1000"]);
+    let texts = column(&with, "text");
+    let expected = column(&all, "text").into_iter().filter(|text| {
+        let text = text.as_str().unwrap().to_uppercase();
+        query.split(' ').all(|word| text.contains(word))
+    });
+    assert_eq!(texts, expected.collect::<Vec<_>>());
+    assert!(with["found"] == texts.len() && !texts.is_empty(), "{with}");
+
+    let nearest = column(&listed(&["--topic", &topic, "--nearest"]), "similarity");
+    let nearest: Vec<f64> = nearest.iter().map(|one| one.as_f64().unwrap()).collect();
+    assert!(nearest.is_sorted_by(|one, next| one >= next) && nearest[0] > 0.5, "{nearest:?}");
+    let outliers = listed(&["--topic", "-1"]);
+    assert_eq!(
+        outliers["size"],
+        listed(&[])["size"].as_u64().unwrap() - sizes(&home).iter().map(|(_, size)| size).sum::<u64>()
+    );
+    assert!(column(&outliers, "topic").iter().all(|id| *id == -1), "{outliers}");
+    refused(&home, &["documents", "--topic", "99"], "no topic `99`");
+    refused(&home, &["documents", "--nearest"], "--topic");
+    refused(&home, &["documents", "-n", "1001"], "at most 1000");
+    refused(&home, &["documents", "--topic", "-1", "--nearest"], "leave out --nearest");
+
+    // A daemon gives the same answers.
+    let daemon = home.start();
+    let asked = |query: &str| daemon.json(&format!("/api/v1/documents?{query}"));
+    assert_eq!(asked(&format!("topic={topic}&limit=1000")), Some(all));
+    assert!(asked("nearest=true").is_none() && asked("topic=99").is_none() && asked("tipic=1").is_none());
+    let address = format!("http.listen={}", daemon.base.trim_start_matches("http://"));
+    let output = home
+        .command(&["documents", "--topic", &topic, "--nearest"])
+        .args(["--set", &address])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && told.lines().count() == 21, "{told}");
+}
+
 /// The newest document stands first in the file, and two subjects were written about before the two others.
 #[test]
 fn a_fit_tells_when_its_documents_were_written() {
