@@ -3,8 +3,9 @@
 //! - [`topic`]: a topic and its id. [`version`]: the immutable set of topics that is in force.
 //! - [`assign`]: the vote of near members that gives a document its topic.
 //! - [`evidence`]: what a batch of assigned documents teaches the one owner of the state.
-//! - [`documents`]: the documents that are kept, page by page. [`explain`]: why a document has its topic. [`hierarchy`]: which topics are near to each other. [`trend`]: where a
-//!   topic's history leads. [`over_time`]: every topic's.
+//! - [`documents`]: the documents that are kept, page by page. [`explain`]: why a document has its topic.
+//! - [`hierarchy`]: which topics are near to each other. [`trend`]: where a topic's history leads. [`over_time`]: every
+//!   topic's.
 //! - [`state`]: what only the modeler changes, one [`state::change::Change`] at a time.
 //! - [`refit`]: when to fit anew, on which documents, and how new clusters become topics that keep their ids.
 //! - [`seed`]: topics that are there before the stream.
