@@ -27,7 +27,6 @@ use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::record::version::{ArchivedRecord, OperatedRecord, VersionRecord};
 use crate::store::{self, Store};
 use crate::telemetry::Telemetry;
-use crate::transport::Records;
 use crate::transport::command::Operated;
 use crate::transport::embedded::Outputs;
 
@@ -335,9 +334,7 @@ impl Here<'_> {
         let mut outputs = Outputs::open(&self.config.output, &checkpoint, &Telemetry::new()?)?;
         let rules = self.config.parameters.rules();
         let operation = self.state.operate(action, rules, crate::pipeline::now_ms())?;
-        let events = operator::events(&operation.change);
-        let records = Records { events, ..operator::records(&operation) };
-        checkpoint.merge(&outputs.deliver(records)?);
+        checkpoint.merge(&outputs.deliver(operator::records(&operation))?);
         self.store.commit(&operation.change, &checkpoint, self.config.webhook.is_some())?;
         if self.store.is_marked()? {
             let directory = self.config.state.directory.clone();

@@ -17,6 +17,7 @@ use crate::model::state::Bounds;
 use crate::model::state::describe::Wanted;
 use crate::pipeline::modeler::Parameters;
 use crate::telemetry::logs;
+use crate::transport::embedded::OutputFile;
 use crate::transport::{brokers, embedded};
 use crate::{embed, keywords, label, model, notify};
 
@@ -154,8 +155,6 @@ pub(super) fn check(
     })
 }
 
-const OUTPUTS: [embedded::OutputFile; 4] = embedded::OutputFile::ALL;
-
 /// What stands where something else has its place.
 fn apart(
     given: &[Given],
@@ -184,14 +183,14 @@ fn apart(
     let embedded::Input::File(path) = input else {
         let output = std::path::absolute(&output.directory).unwrap_or_else(|_| output.directory.clone());
         let written =
-            OUTPUTS.iter().map(|file| output.join(file.segment(1))).find(|path| input.takes(path))?;
+            OutputFile::ALL.iter().map(|file| output.join(file.segment(1))).find(|path| input.takes(path))?;
         let message = " but topicd writes that file; name other paths, or another `output.directory`";
         return Some(mistake("source.paths", &written, message));
     };
     let file = whole(path);
     let name = file.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let is_written =
-        file.parent() == Some(&folder) && OUTPUTS.iter().any(|output| output.number_of(name).is_some());
+    let is_written = file.parent() == Some(&folder)
+        && OutputFile::ALL.iter().any(|output| output.number_of(name).is_some());
     is_written.then(|| {
         mistake(
             "source.path",

@@ -31,7 +31,6 @@ use crate::store::announcement::{self, Announcement};
 use crate::store::{self, Identity, Store};
 use crate::telemetry::Telemetry;
 use crate::telemetry::logs::Log;
-use crate::transport::Records;
 use crate::transport::command::{self, Command};
 use crate::transport::embedded::{self, Lag, Outputs, Seen, Source, ports};
 #[cfg(feature = "kafka")]
@@ -420,9 +419,7 @@ fn open(
 fn plant(config: &Config, seeds: &[Seed], opened: &mut Opened) -> Result<(), Error> {
     let planted = opened.state.plant(seeds.to_vec(), config.parameters.rules(), pipeline::now_ms())?;
     let Some(operation) = planted else { return Ok(()) };
-    let events = operator::events(&operation.change);
-    let records = Records { events, ..operator::records(&operation) };
-    opened.checkpoint.merge(&opened.outputs.deliver(records)?);
+    opened.checkpoint.merge(&opened.outputs.deliver(operator::records(&operation))?);
     opened.store.commit(&operation.change, &opened.checkpoint, config.webhook.is_some())?;
     Ok(())
 }

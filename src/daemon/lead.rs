@@ -216,7 +216,6 @@ impl Lead {
             return Ok(());
         };
         let mut records = operator::records(&operation);
-        records.events = operator::events(&operation.change);
         records.version = Some(Version::of(state, Arc::new(operation.model)));
         port.deliver(records)?;
         let writes = store.prepare(&operation.change, checkpoint, self.config.webhook.is_some())?;

@@ -17,7 +17,7 @@ use crate::model::topic::TopicId;
 pub const MOST: usize = 1000;
 
 /// Which documents are wanted, and in which order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wanted {
     /// A topic's id; −1 for the outliers; if none, of all.

@@ -13,7 +13,7 @@ use crate::record::topic::{EndedRecord, TopicRecord};
 use crate::transport::Records;
 use crate::transport::command::Operated;
 
-/// The records of `operation`, but for its events, which [`events`] makes.
+/// The records of `operation`.
 pub fn records(operation: &Operation) -> Records {
     let model = &operation.model;
     let revised = revised(&operation.revisions, model);
@@ -22,6 +22,7 @@ pub fn records(operation: &Operation) -> Records {
         assignments: revised.chain(settled(&operation.change, model)).chain(tombstones).collect(),
         topics: topics(model),
         ended: ended(&operation.change, model),
+        events: events(&operation.change),
         ..Records::default()
     }
 }

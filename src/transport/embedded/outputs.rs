@@ -3,6 +3,7 @@
 mod lock;
 mod segments;
 
+use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -228,16 +229,19 @@ fn refuse_unknown(directory: &Path, recorded: &Checkpoint) -> Result<(), Error> 
     Ok(())
 }
 
+/// What stands at `path` now, if anything does.
+fn standing(path: &Path) -> Result<Option<Metadata>, Error> {
+    match fs_err::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some).map_err(|source| Error::Write { path: path.to_owned(), source }),
+    }
+}
+
 /// Whether `file` is the one that stands at `path` now.
 fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
-    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-    let cannot_write = |source| Error::Write { path: path.to_owned(), source };
-    let held = file.metadata().map(identity).map_err(cannot_write)?;
-    match fs_err::metadata(path) {
-        Ok(metadata) => Ok(identity(metadata) == held),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(cannot_write(source)),
-    }
+    let held = file.metadata().map_err(|source| Error::Write { path: path.to_owned(), source })?;
+    let there = standing(path)?;
+    Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())))
 }
 
 #[cfg(test)]

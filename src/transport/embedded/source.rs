@@ -117,15 +117,8 @@ impl Params {
     /// [`Error::Parameter`] for the first that is wrong.
     pub fn check(self) -> Result<Checked, Error> {
         let refuse = |key, value: String, must| Err(Error::Parameter { key, value, must });
-        match &self.input {
-            Input::Stdin if self.follow => {
-                return refuse(
-                    "follow",
-                    "true".into(),
-                    "false for stdin, which ends when its writer closes it",
-                );
-            }
-            _ => {}
+        if self.follow && self.input == Input::Stdin {
+            return refuse("follow", "true".into(), "false for stdin, which ends when its writer closes it");
         }
         if self.fields.text.is_empty() {
             return refuse("fields.text", "empty".into(), "the name of the field that holds the text");

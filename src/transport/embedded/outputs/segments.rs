@@ -7,7 +7,7 @@ use std::time::Duration;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use fs_err::{File, OpenOptions};
 
-use super::{OutputFile, OutputParams, Place, is_at};
+use super::{OutputFile, OutputParams, Place, is_at, standing};
 use crate::checkpoint::Checkpoint;
 use crate::record::Keyed;
 use crate::telemetry::Telemetry;
@@ -219,11 +219,7 @@ fn write(file: &mut File, records: &[Keyed]) -> std::io::Result<()> {
 
 /// Bytes in the file at `path`, if there is one.
 fn length_of(path: &Path) -> Result<Option<u64>, Error> {
-    match fs_err::metadata(path) {
-        Ok(metadata) => Ok(Some(metadata.len())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Write { path: path.to_owned(), source }),
-    }
+    Ok(standing(path)?.map(|metadata| metadata.len()))
 }
 
 /// Without this a power cut could forget the files' names.

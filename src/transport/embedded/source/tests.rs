@@ -62,7 +62,7 @@ fn write(path: &Path, bytes: &[u8]) {
 }
 
 fn append(path: &Path, bytes: &[u8]) {
-    fs_err::OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+    fs_err::OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(bytes).unwrap();
 }
 
 /// `n` documents `d0 …` with blank lines, CRLF and a byte order mark among them, the last without an end.
@@ -289,13 +289,7 @@ async fn a_last_line_without_its_end_is_one_document_or_none() {
     let mut ids = Vec::new();
     // Half a document waits; a whole one is taken, and its end is no line.
     for part in [line("a") + &b[..9], b[9..].to_owned() + c.trim_end(), "\n".to_owned() + &line("d")] {
-        fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .write_all(part.as_bytes())
-            .unwrap();
+        append(&path, part.as_bytes());
         let (more, rejected, after) = drain(&mut open(params(&path), &done).unwrap()).await;
         assert_eq!(rejected, []);
         done.merge(&after);
@@ -305,13 +299,7 @@ async fn a_last_line_without_its_end_is_one_document_or_none() {
 
     let (path, mut done, mut texts) = (folder.path().join("plain.txt"), Checkpoint::new(), Vec::new());
     for part in ["one\ntwo and ro", "ckets\nthree\n"] {
-        fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .write_all(part.as_bytes())
-            .unwrap();
+        append(&path, part.as_bytes());
         let mut source = open(Params { format: Format::Lines, ..params(&path) }, &done).unwrap();
         let batch = receive(&mut source).await.unwrap();
         done.merge(&batch.checkpoint);
