@@ -27,8 +27,19 @@ pub struct Document {
     pub embedding: Option<Vec<f32>>,
     /// Optional fields that hold nothing usable; the document counts without them.
     pub left_out: Vec<LeftOut>,
-    /// Where it stands in its source.
+    /// Where it stands in its source; of one that was refused and is tried again, where it stood first.
     pub position: Position,
+    /// What it was read from; empty once nothing can refuse it any more.
+    pub original: Original,
+}
+
+/// Input as it came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Original {
+    /// All its bytes, without the line's end; the start of them if the line is too long.
+    pub bytes: Vec<u8>,
+    /// How often it was refused before.
+    pub refusals: u32,
 }
 
 /// An optional field of a document that holds nothing usable.
@@ -50,14 +61,14 @@ pub struct Rejection {
     pub position: Position,
     /// Why it was refused.
     pub reason: Reason,
-    /// The original bytes, without the line's end; the start of them if the line is too long.
-    pub bytes: Vec<u8>,
+    /// What was refused.
+    pub original: Original,
 }
 
 impl Rejection {
     /// How many bytes the original has, all of them.
     pub fn length(&self) -> u64 {
-        if let Reason::TooLong { bytes, .. } = self.reason { bytes } else { self.bytes.len() as u64 }
+        if let Reason::TooLong { bytes, .. } = self.reason { bytes } else { self.original.bytes.len() as u64 }
     }
 }
 

@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::{Partition, Position};
-    use crate::document::{Reason, Rejection};
+    use crate::document::{Original, Reason, Rejection};
 
     #[test]
     fn a_refused_line_takes_its_row_with_it() {
@@ -224,13 +224,14 @@ mod tests {
             embedding: None,
             left_out: Vec::new(),
             position: position(offset),
+            original: Original::default(),
         };
         let corpus = Batch {
             documents: vec![document(0), document(20)],
             rejections: vec![Rejection {
                 position: position(10),
                 reason: Reason::DuplicateId { id: "0".into() },
-                bytes: Vec::new(),
+                original: Original::default(),
             }],
             checkpoint: crate::checkpoint::Checkpoint::new(),
         };

@@ -23,6 +23,7 @@ mod operate;
 mod progress;
 mod reembed;
 mod refits;
+mod retry;
 mod run;
 mod running;
 mod setup;
@@ -93,6 +94,7 @@ enum Command {
     Demo(demo::Demo),
     Run(run::Run),
     Fit(fit::Fit),
+    Retry(retry::Retry),
     Topics(topics::Topics),
     Topic(topics::Topic),
     Find(find::Find),
@@ -126,11 +128,13 @@ enum Command {
 impl Command {
     /// True if no daemon has a part in it.
     fn asks_nobody(&self) -> bool {
-        use Command::{Check, Completions, Demo, Evaluate, Fit, Man, Model, Reembed, Run, Setup, State};
+        use Command::{
+            Check, Completions, Demo, Evaluate, Fit, Man, Model, Reembed, Retry, Run, Setup, State,
+        };
         match self {
             State(command) => !command.asks(),
-            Setup(_) | Demo(_) | Run(_) | Fit(_) | Evaluate(_) | Model(_) | Reembed(_) | Check(_)
-            | Completions(_) | Man(_) => true,
+            Setup(_) | Demo(_) | Run(_) | Fit(_) | Retry(_) | Evaluate(_) | Model(_) | Reembed(_)
+            | Check(_) | Completions(_) | Man(_) => true,
             _ => false,
         }
     }
@@ -149,6 +153,7 @@ impl Cli {
             Command::Demo(command) => command.run(&self.settings),
             Command::Run(command) => command.run(&self.settings),
             Command::Fit(command) => command.run(&self.settings),
+            Command::Retry(command) => command.run(&self.settings),
             Command::Topics(command) => command.run(&self.settings),
             Command::Topic(command) => command.run(&self.settings),
             Command::Find(command) => command.run(&self.settings),

@@ -1,6 +1,6 @@
 //! The embeddings of documents, given or made.
 
-use crate::document::{Document, Reason, Rejection};
+use crate::document::{Document, Original, Reason, Rejection};
 use crate::embed::{self, Each, Embedder, Embedding};
 
 /// Embeds those of `documents` that came without: their texts.
@@ -23,7 +23,7 @@ pub(super) fn beside(
 ) -> (Vec<Document>, Vec<Embedding>) {
     let mut made = made.of_text.into_iter();
     let mut good = (Vec::with_capacity(documents.len()), Vec::with_capacity(documents.len()));
-    for document in documents {
+    for mut document in documents {
         let embedding = match &document.embedding {
             Some(row) => Ok(Embedding { row: row.clone(), windows: Vec::new() }),
             None => match made.next() {
@@ -33,12 +33,13 @@ pub(super) fn beside(
         };
         match embedding {
             Ok(embedding) => {
+                document.original = Original::default();
                 good.0.push(document);
                 good.1.push(embedding);
             }
             Err(detail) => rejections.push(Rejection {
                 reason: Reason::Embedding { detail },
-                bytes: document.text.into_bytes(),
+                original: document.original,
                 position: document.position,
             }),
         }

@@ -219,6 +219,7 @@ mod tests {
             embedding: None,
             left_out: Vec::new(),
             position: Position { partition: Partition::new("p"), offset: row as u64 },
+            original: crate::document::Original::default(),
         };
         (0..n).map(document).collect()
     }

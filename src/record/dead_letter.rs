@@ -1,10 +1,11 @@
 //! Input that could not be processed, unchanged, with the reason.
 
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Position;
-use crate::document::Rejection;
+use crate::document::{Original, Rejection};
 
 /// One line of `dead-letters.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct DeadLetterRecord {
     /// How many bytes the original has, if only its start stands here.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cut_from_bytes: Option<u64>,
+    /// How often it was tried, if more than once.
+    #[serde(skip_serializing_if = "is_first", default = "first")]
+    pub tries: u32,
     /// The original bytes, if they are UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub original: Option<String>,
@@ -30,16 +34,39 @@ pub struct DeadLetterRecord {
 impl DeadLetterRecord {
     /// The record of `rejection`.
     pub fn new(rejection: &Rejection) -> Self {
-        let text = std::str::from_utf8(&rejection.bytes).ok().map(ToOwned::to_owned);
-        let encoded =
-            text.is_none().then(|| base64::engine::general_purpose::STANDARD.encode(&rejection.bytes));
+        let Original { bytes, refusals } = &rejection.original;
+        let text = std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
+        let encoded = text.is_none().then(|| STANDARD.encode(bytes));
         Self {
             reason: rejection.reason.code().to_owned(),
             detail: rejection.reason.in_words(),
             position: rejection.position.clone(),
-            cut_from_bytes: Some(rejection.length()).filter(|all| *all > rejection.bytes.len() as u64),
+            cut_from_bytes: Some(rejection.length()).filter(|all| *all > bytes.len() as u64),
+            tries: refusals + 1,
             original: text,
             original_base64: encoded,
         }
     }
+
+    /// The bytes that were refused.
+    ///
+    /// # Errors
+    /// `original_base64` is no base64.
+    pub fn original(&self) -> Result<Vec<u8>, base64::DecodeError> {
+        match (&self.original, &self.original_base64) {
+            (Some(text), _) => Ok(text.clone().into_bytes()),
+            (None, Some(encoded)) => STANDARD.decode(encoded),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
+}
+
+fn first() -> u32 {
+    1
+}
+
+// serde asks with a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_first(tries: &u32) -> bool {
+    *tries == first()
 }

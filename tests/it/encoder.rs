@@ -158,6 +158,7 @@ fn only_the_text_that_an_endpoint_never_takes_is_a_dead_letter() {
     let letters = home.records("dead-letters.jsonl");
     assert_eq!((letters.len(), &letters[0]["reason"]), (1, &json!("embedding_failed")), "{letters:?}");
     assert!(letters[0]["detail"].as_str().unwrap().contains("an unspeakable word"), "{letters:?}");
+    assert_eq!(letters[0]["original"], bad.to_string(), "the whole line, not its text alone");
 }
 
 #[test]

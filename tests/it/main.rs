@@ -22,6 +22,7 @@ mod prometheus;
 mod readme;
 mod reference;
 mod reload;
+mod retry;
 mod schemas;
 mod stopping;
 #[cfg(feature = "https")]

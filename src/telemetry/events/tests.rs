@@ -2,12 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::checkpoint::{Partition, Position};
-use crate::document::{LeftOut, Reason};
+use crate::document::{LeftOut, Original, Reason};
 use crate::telemetry::Heard;
 
 fn rejection(reason: Reason) -> Rejection {
     let position = Position { partition: Partition::new("p"), offset: 1 };
-    Rejection { position, reason, bytes: Vec::new() }
+    Rejection { position, reason, original: Original::default() }
 }
 
 fn document() -> Document {
@@ -19,6 +19,7 @@ fn document() -> Document {
         embedding: None,
         left_out: vec![LeftOut { field: "label".into(), found: "a boolean", expected: "a string" }],
         position: Position { partition: Partition::new("p"), offset: 1 },
+        original: Original::default(),
     }
 }
 

@@ -55,6 +55,16 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// A line is no dead letter.
+    #[error("line {line} of `{}` is no dead letter; name files that topicd wrote as `dead-letters.jsonl`", path.display())]
+    NotLetter {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// The thread that reads the source panicked.
     #[error("the reader of `{}` panicked; start again, it goes on from the last commit", path.display())]
     ReaderPanicked {

@@ -2,6 +2,7 @@
 //!
 //! - [`Parser`] turns one line into a [`Document`](crate::document::Document), or says why it is none;
 //! - [`Source`] reads lines from a recorded position on, in batches;
+//! - [`Letters`] are dead letters that are read again;
 //! - [`Seen`] remembers document ids, within a bound, to find duplicates;
 //! - [`Outputs`] appends results to files and cuts them back to what was committed.
 
@@ -14,6 +15,7 @@ mod paths;
 mod places;
 mod ports;
 mod reader;
+mod retry;
 mod seen;
 mod sink;
 mod source;
@@ -24,5 +26,6 @@ pub use error::Error;
 pub use outputs::{OutputFile, OutputParams, Outputs, Place};
 pub use parse::{Fields, Format, Parser};
 pub use ports::{Assigner, Modeler, ports};
+pub use retry::{Letters, retried};
 pub use seen::{Seen, hash};
 pub use source::{Checked, Input, Lag, Params, Source};

@@ -8,9 +8,10 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::time;
+use super::{retry, time};
 use crate::checkpoint::Position;
-use crate::document::{Document, LeftOut, MOST_ID_BYTES, Reason, Rejection};
+use crate::document::{Document, LeftOut, MOST_ID_BYTES, Original, Reason, Rejection};
+use crate::record::dead_letter::DeadLetterRecord;
 
 /// How many bytes of a line that is too long are kept with its rejection.
 pub(super) const KEPT_BYTES: usize = 4096;
@@ -79,13 +80,41 @@ impl Parser {
     /// document says so. A title alone is a document if the text is empty. Fields with other names are ignored;
     /// of two fields with the same name the last counts. The bare tokens `NaN`, `Infinity` and `-Infinity`, which
     /// are not JSON but which Python's `json` writes, are read as `null`. Where the input has no id, one is made
-    /// from the position (`news.jsonl@5120`), so that it is the same each time the file is read.
+    /// from the position (`news.jsonl@5120`), so that it is the same each time the file is read. A line that `topicd
+    /// retry` wrote is what it holds.
     ///
     /// # Errors
     /// A [`Rejection`] with the reason and the line's bytes (the first 4 KiB of them if the line is too long).
     pub fn parse(&self, line: &[u8], position: Position) -> Result<Document, Rejection> {
+        if let Some(letter) = retry::letter(line) {
+            return self.parse_again(letter, position);
+        }
         let named = made_id(&position);
         self.parse_as(line, position, named)
+    }
+
+    /// A dead letter that is tried again: what it holds, as if it were read where it stood first.
+    fn parse_again(&self, letter: DeadLetterRecord, here: Position) -> Result<Document, Rejection> {
+        let refusals = letter.tries;
+        let Ok(bytes) = letter.original() else {
+            let reason = Reason::NotJson { detail: "its `original_base64` is no base64".to_owned() };
+            return Err(Rejection {
+                position: here,
+                reason,
+                original: Original { bytes: Vec::new(), refusals },
+            });
+        };
+        let named = made_id(&letter.position);
+        match self.parse_as(&bytes, letter.position, named) {
+            Ok(mut document) => {
+                document.original.refusals = refusals;
+                Ok(document)
+            }
+            Err(mut rejection) => {
+                rejection.original.refusals = refusals;
+                Err(rejection)
+            }
+        }
     }
 
     /// Likewise, with `named` for an id where the input has none.
@@ -96,17 +125,18 @@ impl Parser {
         if line.len() as u64 > self.max_document_bytes {
             return Err(self.too_long(line, line.len() as u64, position));
         }
-        self.read(line, &position, named).map_err(|reason| Rejection {
-            position,
-            reason,
-            bytes: line.to_vec(),
-        })
+        let original = || Original { bytes: line.to_vec(), refusals: 0 };
+        match self.read(line, &position, named) {
+            Ok(document) => Ok(Document { original: original(), ..document }),
+            Err(reason) => Err(Rejection { position, reason, original: original() }),
+        }
     }
 
     /// The rejection of a line of `bytes` bytes of which only the start is known.
     pub(super) fn too_long(&self, start: &[u8], bytes: u64, position: Position) -> Rejection {
         let reason = Reason::TooLong { bytes, max: self.max_document_bytes };
-        Rejection { position, reason, bytes: start[..start.len().min(KEPT_BYTES)].to_vec() }
+        let bytes = start[..start.len().min(KEPT_BYTES)].to_vec();
+        Rejection { position, reason, original: Original { bytes, refusals: 0 } }
     }
 
     fn read(&self, line: &[u8], position: &Position, named: Arc<str>) -> Result<Document, Reason> {
@@ -122,6 +152,7 @@ impl Parser {
                 embedding: None,
                 left_out: Vec::new(),
                 position: position.clone(),
+                original: Original::default(),
             },
         };
         match document.id.len() {
@@ -170,6 +201,7 @@ impl Parser {
                 .transpose()?,
             left_out,
             position: position.clone(),
+            original: Original::default(),
         })
     }
 }

@@ -11,6 +11,7 @@ use super::error::Error;
 use super::file::{self, Regular};
 use super::lines::Lines;
 use super::paths::Paths;
+use super::retry;
 use super::sink::{End, Sink};
 use super::watch::Watch;
 use crate::checkpoint::Partition;
@@ -100,7 +101,8 @@ impl Reader {
         let partition = Partition::new(&path.to_string_lossy());
         let start = self.sink.places.0.position(&partition);
         let bytes = file::stream(path, bytes)?;
-        let mut lines = Lines::new(bytes, Vec::new(), start, self.sink.parser.max_document_bytes);
+        let mut lines =
+            Lines::new(bytes, Vec::new(), start, retry::most_bytes(self.sink.parser.max_document_bytes));
         let cannot_read = |source| Error::Read { path: path.to_owned(), source };
         while let Some(line) = lines.next_line().map_err(cannot_read)? {
             self.sink.send(&partition, line, lines.bytes(), None)?;

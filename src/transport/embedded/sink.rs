@@ -6,9 +6,10 @@ use super::error::Error;
 use super::lines::Line;
 use super::parse::Parser;
 use super::places::Places;
+use super::retry;
 use super::seen::Seen;
 use crate::checkpoint::{Partition, Position};
-use crate::document::{Document, Reason, Rejection};
+use crate::document::{Document, Original, Reason, Rejection};
 
 /// One line that was read, the file that it stands in, and the position after it.
 pub(super) struct Item {
@@ -53,7 +54,7 @@ impl Sink {
         before: Option<u64>,
     ) -> Result<(), End> {
         let Some(parsed) = self.parse(partition, line, bytes) else { return Ok(()) };
-        let parsed = parsed.and_then(|document| unseen(document, &mut self.seen, bytes));
+        let parsed = parsed.and_then(|document| unseen(document, &mut self.seen));
         let item = Item { parsed, partition: partition.clone(), end: line.end, before };
         self.items.blocking_send(item).map_err(|_closed| End::Stopped)
     }
@@ -66,7 +67,7 @@ impl Sink {
         bytes: &[u8],
     ) -> Option<Result<Document, Rejection>> {
         let position = Position { partition: partition.clone(), offset: line.start };
-        if line.length > self.parser.max_document_bytes {
+        if line.length > retry::most_bytes(self.parser.max_document_bytes) {
             return Some(Err(self.parser.too_long(bytes, line.length, position)));
         }
         (!bytes.trim_ascii().is_empty()).then(|| self.parser.parse(bytes, position))
@@ -74,10 +75,14 @@ impl Sink {
 }
 
 /// The document, if it is the first with its id.
-fn unseen(document: Document, seen: &mut Seen, bytes: &[u8]) -> Result<Document, Rejection> {
+fn unseen(mut document: Document, seen: &mut Seen) -> Result<Document, Rejection> {
     if seen.insert(&document.id) {
+        // Only an encoder may still refuse it.
+        if document.embedding.is_some() {
+            document.original = Original::default();
+        }
         return Ok(document);
     }
-    let Document { id, position, .. } = document;
-    Err(Rejection { reason: Reason::DuplicateId { id }, position, bytes: bytes.to_vec() })
+    let Document { id, position, original, .. } = document;
+    Err(Rejection { reason: Reason::DuplicateId { id }, position, original })
 }

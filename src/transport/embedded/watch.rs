@@ -10,6 +10,7 @@ use super::file::Regular;
 use super::lines::Lines;
 use super::paths::Paths;
 use super::places::{self, Place};
+use super::retry;
 use super::sink::{End, Sink};
 use crate::checkpoint::Partition;
 
@@ -152,7 +153,8 @@ impl Watch {
     /// Reads a file from its place on, and goes on with it in the next polls if it is followed.
     fn read(&mut self, sink: &mut Sink, home: &Path, file: Regular, place: Place) -> Result<bool, End> {
         let Place { partition, position, rest } = place;
-        let lines = Lines::new(rest.bytes, rest.before, position, sink.parser.max_document_bytes);
+        let lines =
+            Lines::new(rest.bytes, rest.before, position, retry::most_bytes(sink.parser.max_document_bytes));
         let mut open = Open { file, home: home.to_owned(), partition, lines, quiet: 0 };
         let news = open.read(sink)?;
         if self.follow {

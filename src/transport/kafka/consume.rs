@@ -24,7 +24,7 @@ use super::log::passes;
 use super::registry::Registry;
 use super::share::{Share, committed, list_of};
 use crate::checkpoint::{Partition, Position};
-use crate::document::{Document, MOST_ID_BYTES, Rejection};
+use crate::document::{Document, MOST_ID_BYTES, Original, Rejection};
 use crate::model::operate::Erasure;
 use crate::telemetry::Telemetry;
 use crate::transport::brokers::Tombstones;
@@ -224,18 +224,22 @@ impl Receiving {
         position: &Position,
         envelope: &Envelope,
     ) -> Result<Result<Document, Rejection>, Error> {
+        // A dead letter is the message as it came, whatever was read out of it.
+        let original = || Original { bytes: payload.to_vec(), refusals: 0 };
         if let Some(reason) = envelope.too_large() {
-            return Ok(Err(Rejection { position: position.clone(), reason, bytes: payload.to_vec() }));
+            return Ok(Err(Rejection { position: position.clone(), reason, original: original() }));
         }
         let Some(registry) = &mut self.registry else {
             return Ok(parse(&self.parser, payload, position, envelope));
         };
         let parsed = match registry.json(payload)? {
             Ok(json) => parse(&self.parser, &json, position, envelope),
-            Err(reason) => Err(Rejection { position: position.clone(), reason, bytes: Vec::new() }),
+            Err(reason) => Err(Rejection { position: position.clone(), reason, original: original() }),
         };
-        // A dead letter is the message as it came, whatever was read out of it.
-        Ok(parsed.map_err(|rejection| Rejection { bytes: payload.to_vec(), ..rejection }))
+        Ok(match parsed {
+            Ok(document) => Ok(Document { original: original(), ..document }),
+            Err(rejection) => Err(Rejection { original: original(), ..rejection }),
+        })
     }
 
     fn name(&mut self, message: &BorrowedMessage<'_>) -> (Place, Partition) {

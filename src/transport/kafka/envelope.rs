@@ -118,7 +118,8 @@ impl<'a> Letter<'a> {
             marks.push(("topicd.headers_left_out", format!("{}{bytes}", left_out.count())));
         }
         let room = LETTER_BYTES - carried.unwrap_or_default() - key.map_or(0, <[u8]>::len);
-        let value = &rejection.bytes[..rejection.bytes.len().min(room)];
+        let bytes = &rejection.original.bytes;
+        let value = &bytes[..bytes.len().min(room)];
         if (value.len() as u64) < rejection.length() {
             marks.push(("topicd.cut_from_bytes", rejection.length().to_string()));
         }
@@ -136,10 +137,12 @@ impl<'a> Letter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::Original;
 
     fn rejection(bytes: usize) -> Rejection {
         let position = Position { partition: Partition::new("documents/3"), offset: 17 };
-        Rejection { position, reason: Reason::EmptyText, bytes: vec![7; bytes] }
+        let original = Original { bytes: vec![7; bytes], refusals: 0 };
+        Rejection { position, reason: Reason::EmptyText, original }
     }
 
     fn envelope(key: usize, header: usize) -> Envelope {

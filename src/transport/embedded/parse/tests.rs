@@ -19,7 +19,7 @@ fn parser() -> Parser {
 
 fn parse(line: &str) -> Result<Document, Reason> {
     parser().parse(line.as_bytes(), position()).map_err(|rejection| {
-        assert_eq!(rejection.bytes, line.as_bytes(), "the original bytes are kept");
+        assert_eq!(rejection.original.bytes, line.as_bytes(), "the original bytes are kept");
         assert_eq!(rejection.position, position());
         rejection.reason
     })
@@ -37,6 +37,7 @@ fn reads_every_field() {
         embedding: Some(vec![0.0, 0.6, -0.8]),
         left_out: Vec::new(),
         position: position(),
+        original: Original { bytes: line.into(), refusals: 0 },
     };
     assert_eq!(parse(line), Ok(expected));
 }
@@ -213,7 +214,7 @@ fn what_is_no_utf8_is_refused_with_the_place() {
     let line = b"{\"text\": \"caf\xe9\"}";
     let rejection = parser().parse(line, position()).unwrap_err();
     assert_eq!(rejection.reason, Reason::NotUtf8 { at: 13 });
-    assert_eq!(rejection.bytes, line);
+    assert_eq!(rejection.original.bytes, line);
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn of_a_line_that_is_too_long_the_start_is_kept() {
     let line = format!(r#"{{"text": "{}"}}"#, "x".repeat(20_000));
     let rejection = parser().parse(line.as_bytes(), position()).unwrap_err();
     assert_eq!(rejection.reason, Reason::TooLong { bytes: 20_012, max: 10_000 });
-    assert_eq!(rejection.bytes, &line.as_bytes()[..KEPT_BYTES]);
+    assert_eq!(rejection.original.bytes, &line.as_bytes()[..KEPT_BYTES]);
 }
 
 #[test]

@@ -106,7 +106,7 @@ async fn a_line_of_fifty_megabytes_is_one_rejection() {
     let mut source = open(params(&path), &Checkpoint::new()).unwrap();
     let batch = receive(&mut source).await.unwrap();
     assert_eq!(batch.rejections[0].reason, Reason::TooLong { bytes: 50_000_012, max: 1 << 20 });
-    assert_eq!(batch.rejections[0].bytes.len(), 4096);
+    assert_eq!(batch.rejections[0].original.bytes.len(), 4096);
     let rest = if batch.documents.is_empty() { receive(&mut source).await.unwrap() } else { batch };
     assert_eq!(&*rest.documents[0].id, "b");
 }
