@@ -1,11 +1,15 @@
 //! A document on its way through the house, and what becomes of input that is none.
 
+mod field;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Position};
+
+pub use field::{Fields, MOST_FIELDS, MOST_VALUE_BYTES, MOST_VALUES, Value};
 
 /// Bytes of an id, at most: it stands in every record about its document, and records in Kafka are bounded.
 pub const MOST_ID_BYTES: usize = 4096;
@@ -25,6 +29,8 @@ pub struct Document {
     pub label: Option<String>,
     /// The embedding that came with the document, of length 1, if any.
     pub embedding: Option<Vec<f32>>,
+    /// Its other fields, as far as they are kept.
+    pub fields: Fields,
     /// Optional fields that hold nothing usable; the document counts without them.
     pub left_out: Vec<LeftOut>,
     /// Where it stands in its source; of one that was refused and is tried again, where it stood first.

@@ -14,7 +14,8 @@ use crate::model::documents::{Page, Wanted};
 use crate::model::explain::{Explanation, Subject, explain};
 use crate::model::hierarchy::{Node, hierarchy};
 use crate::model::operate::{Action, Refusal};
-use crate::model::over_time::OverTime;
+use crate::model::over_time::{ByTime, OverTime};
+use crate::model::profile::calendar::Unit;
 use crate::model::refit::report::Report;
 use crate::model::state::State;
 use crate::model::state::diff::Diff;
@@ -190,6 +191,13 @@ impl<'a> Answers<'a> {
         match self {
             Self::State(here) => Ok(here.state.over_time(&here.config.parameters.keywords)),
             Self::Daemon(running) => running.got("over-time", &[], None),
+        }
+    }
+
+    pub(super) fn by_time(&self, by: Unit) -> anyhow::Result<ByTime> {
+        match self {
+            Self::State(here) => Ok(here.state.by_time(by)),
+            Self::Daemon(running) => running.got("over-time", &[("by", by.name())], None),
         }
     }
 

@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::{Partition, Position};
-    use crate::document::{Original, Reason, Rejection};
+    use crate::document::{Fields, Original, Reason, Rejection};
 
     #[test]
     fn a_refused_line_takes_its_row_with_it() {
@@ -222,6 +222,7 @@ mod tests {
             timestamp_ms: None,
             label: None,
             embedding: None,
+            fields: Fields::default(),
             left_out: Vec::new(),
             position: position(offset),
             original: Original::default(),

@@ -8,7 +8,8 @@ use crate::cli::answers::Answers;
 use crate::cli::table::{Cell, Column, Table};
 use crate::cli::{Settings, arguments, print_json};
 use crate::model::hierarchy::Node;
-use crate::model::over_time::{Course, OverTime as Windows};
+use crate::model::over_time::{ByTime, Course, DocumentsByTime, OverTime as Windows};
+use crate::model::profile::calendar::Unit;
 use crate::visible::one_line;
 
 /// Windows of a line that draws a topic's course.
@@ -24,16 +25,20 @@ pub(super) struct Hierarchy {
     distance: f64,
 }
 
-/// Show each topic's documents per window of the stream, its trend, and how far it has drifted.
+/// Show each topic's documents per window of the stream, its trend, and how far it has drifted; or per hour, day, week,
+/// month or year, by the documents' own times.
 ///
 /// Drift is 1 − cosine of the topic's documents of the last windows to all of its documents: 0 where it stands still.
 ///
-/// Example: topicd over-time -n 10
+/// Example: topicd over-time -n 10 --by month
 #[derive(Debug, Args)]
 pub(super) struct OverTime {
     /// Show the largest so many topics; 0 for all
     #[arg(long, short = 'n', value_name = "N", default_value = "30", value_parser = arguments::limit, allow_negative_numbers = true)]
     limit: usize,
+    /// Count by the documents' own times, in UTC: hour, day, week, month or year
+    #[arg(long, value_name = "BIN")]
+    by: Option<Unit>,
 }
 
 impl Hierarchy {
@@ -90,7 +95,19 @@ fn draw(nodes: &[Node], apart: f64, table: &mut Table) {
 impl OverTime {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
-        let mut found = Answers::find(settings, &config)?.over_time()?;
+        let answers = Answers::find(settings, &config)?;
+        if let Some(by) = self.by {
+            let mut found = answers.by_time(by)?;
+            let all = found.topics.len();
+            found.topics.truncate(self.limit);
+            if settings.json {
+                print_json(&found)?;
+            } else {
+                calendar(&found, all).print()?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut found = answers.over_time()?;
         let all = found.topics.len();
         found.topics.truncate(self.limit);
         if settings.json {
@@ -100,6 +117,37 @@ impl OverTime {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The topics of `found`, of `all` that there are, and the outliers, by the calendar.
+fn calendar(found: &ByTime, all: usize) -> Table {
+    let fixed = [
+        Column::number("id"),
+        Column::text("name"),
+        Column::number("documents").where_room(),
+        Column::number("latest").on_terminal().where_room(),
+        Column::number("course").on_terminal(),
+        Column::number("earlier").in_pipe(),
+    ];
+    let bins = found.bins.iter().map(|bin| Column::number(bin.clone()).in_pipe());
+    let mut table = Table::new(fixed.into_iter().chain(bins).chain([Column::number("undated").where_room()]));
+    let mut row = |id: Cell, name: &str, counted: &DocumentsByTime| {
+        let DocumentsByTime { documents, earlier, undated } = counted;
+        let start = [id, Cell::of(name)];
+        table.row(start.into_iter().chain(counts(*earlier, documents)).chain([Cell::of(undated)]));
+    };
+    found.topics.iter().for_each(|topic| row(Cell::of(topic.id), &topic.name, &topic.counts));
+    row(Cell::of(""), "outliers", &found.outliers);
+    let span = match &found.bins[..] {
+        [] => "no document has a time".to_owned(),
+        [only] => format!("all of {only}"),
+        [first, .., last] => {
+            format!("{} by {}: {first} to {last}, in UTC", found.bins.len(), found.by.name())
+        }
+    };
+    let shown = found.topics.len();
+    let topics = if shown < all { format!("{shown} of {all} topics; ") } else { String::new() };
+    table.note(format!("{topics}{span}"))
 }
 
 /// The topics of `found`, of `all` that there are, and the outliers.

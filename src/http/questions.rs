@@ -18,6 +18,7 @@ use crate::http::problem::Failure;
 use crate::model::documents::{self, Wanted};
 use crate::model::explain::{Subject, explain};
 use crate::model::operate::{Action, Refusal};
+use crate::model::profile::calendar::Unit;
 use crate::model::topic::TopicId;
 use crate::record::answer;
 use crate::record::topic::TopicRecord;
@@ -128,8 +129,19 @@ pub(super) async fn tree(State(sources): State<Sources>) -> Result<Response, Fai
     sources.desk.hierarchy(&sources).await.map(written)
 }
 
-pub(super) async fn over_time(State(sources): State<Sources>) -> Result<Response, Failure> {
-    sources.desk.over_time(&sources).await.map(written)
+#[derive(Deserialize)]
+pub(super) struct Bins {
+    /// A bin of the calendar; if none, windows of the stream.
+    by: Option<Unit>,
+}
+
+pub(super) async fn over_time(
+    State(sources): State<Sources>,
+    Query(Bins { by }): Query<Bins>,
+) -> Result<Response, Failure> {
+    let Some(by) = by else { return sources.desk.over_time(&sources).await.map(written) };
+    let found = sources.desk.look(&sources, move |state, _| state.by_time(by)).await?;
+    Ok(Json(found).into_response())
 }
 
 /// JSON that stands already.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::Sequence;
+use crate::document::{Fields, Sequence};
 use crate::kernel::dot::dot;
 use crate::model::evidence::Kept;
 use crate::model::operate::Refusal;
@@ -60,6 +60,9 @@ pub struct Listed {
     pub similarity: Option<f32>,
     /// The start of its text.
     pub text: String,
+    /// Its kept fields; absent where there are none.
+    #[serde(skip_serializing_if = "Fields::is_empty", default)]
+    pub fields: Fields,
 }
 
 /// Why there is no page.
@@ -159,6 +162,7 @@ impl Found<'_> {
             timestamp_ms: self.kept.timestamp_ms,
             similarity: self.similarity,
             text: self.kept.text.clone(),
+            fields: self.kept.fields.clone(),
         }
     }
 }

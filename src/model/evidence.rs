@@ -7,9 +7,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Position};
-use crate::document::{Document, Rejection, start_of};
+use crate::document::{Document, Fields, Rejection, start_of};
 use crate::keywords::Bag;
 use crate::model::assign::Assignment;
+use crate::model::profile::Profile;
 use crate::model::topic::TopicId;
 use crate::model::version::{Sampling, TopicModel};
 
@@ -110,6 +111,8 @@ pub struct Learned {
     pub sums: Sums,
     /// Their words.
     pub words: Bag,
+    /// Their times and fields, with every value.
+    pub profile: Profile,
 }
 
 /// A document that the modeler keeps for a while, with all that a refit needs of it.
@@ -131,6 +134,8 @@ pub struct Kept {
     pub arrived: u64,
     /// Its place in the uniform sample: [`Sampling::priority`] of its id.
     pub priority: u64,
+    /// Its kept fields.
+    pub fields: Fields,
 }
 
 /// What the modeler learns from a batch: sums per topic, and the documents worth keeping.
@@ -173,6 +178,7 @@ impl Judged {
         let learned = evidence.learned.entry(topic).or_default();
         learned.sums.add(&self.embedding);
         learned.words.merge(&self.words);
+        learned.profile.add(self.document.timestamp_ms, &self.document.fields);
         if topic.is_none() || sampling.takes(id) {
             evidence.kept.push((self.keep(), topic));
         }
@@ -188,6 +194,7 @@ impl Judged {
             position: self.document.position.clone(),
             arrived: 0,
             priority: Sampling::priority(&self.document.id),
+            fields: self.document.fields.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! - [`topic`]: a topic and its id. [`version`]: the immutable set of topics that is in force.
 //! - [`assign`]: the vote of near members that gives a document its topic.
 //! - [`evidence`]: what a batch of assigned documents teaches the one owner of the state.
+//! - [`profile`]: when a topic's documents were written, and what their kept fields hold.
 //! - [`documents`]: the documents that are kept, page by page. [`explain`]: why a document has its topic.
 //! - [`hierarchy`]: which topics are near to each other. [`trend`]: where a topic's history leads. [`over_time`]: every
 //!   topic's.
@@ -19,6 +20,7 @@ pub mod explain;
 pub mod hierarchy;
 pub mod operate;
 pub mod over_time;
+pub mod profile;
 pub mod refit;
 pub mod seed;
 pub mod state;

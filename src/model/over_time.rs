@@ -1,11 +1,16 @@
-//! Topics over time: documents of each topic in each window of the stream, and the words that set a window apart.
+//! Topics over time: documents of each topic in each window of the stream, and the words that set a window apart; or by
+//! the times at which they were written.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::keywords::{self, Counts};
-use crate::model::state::State;
+use crate::model::evidence::Sums;
+use crate::model::profile::Profile;
+use crate::model::profile::calendar::{Reach, Unit};
+use crate::model::state::{Record, State};
 use crate::model::topic::TopicId;
 use crate::model::trend::{History, Signal};
 
@@ -49,7 +54,82 @@ pub struct Course {
     pub cohesion: f64,
 }
 
+/// Topics by the times at which their documents were written, which they say themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ByTime {
+    /// The length of a bin.
+    pub by: Unit,
+    /// The bins in which a document was written, oldest first, in UTC: `2021-05-18T13`, `2021-05-18`, `2021-W20`,
+    /// `2021-05` or `2021`.
+    pub bins: Vec<String>,
+    /// Topics, largest first.
+    pub topics: Vec<TopicByTime>,
+    /// Documents without a topic.
+    pub outliers: DocumentsByTime,
+}
+
+/// One topic by time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicByTime {
+    /// Its id.
+    pub id: TopicId,
+    /// Its name.
+    pub name: String,
+    /// Its documents.
+    #[serde(flatten)]
+    pub counts: DocumentsByTime,
+}
+
+/// Documents by time: together all that there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DocumentsByTime {
+    /// Documents in each bin.
+    pub documents: Vec<u64>,
+    /// Documents of long ago, whose times are known by longer bins only.
+    pub earlier: u64,
+    /// Documents without a time.
+    pub undated: u64,
+}
+
 impl State {
+    /// Topics by the calendar. What is long ago is known by longer bins only, for all topics alike: see
+    /// [`Calendar`](crate::model::profile::calendar::Calendar). O(topics × bins).
+    pub fn by_time(&self, by: Unit) -> ByTime {
+        let records = || self.topics().values().map(|record| (&record.sums, &record.profile));
+        let outliers = (self.outliers(), self.outlier_profile());
+        let profiles = || records().chain([outliers]).map(|(_, profile)| &profile.calendar);
+        let reach = profiles().fold(Reach::default(), |reach, calendar| reach.with(calendar.reach()));
+        let bins: BTreeSet<i32> =
+            profiles().flat_map(|calendar| calendar.bins(by, reach).documents.into_keys()).collect();
+        let counts = |sums: &Sums, profile: &Profile| {
+            let counted = profile.calendar.bins(by, reach);
+            DocumentsByTime {
+                documents: bins.iter().map(|bin| counted.documents.get(bin).copied().unwrap_or(0)).collect(),
+                earlier: counted.earlier,
+                undated: sums.documents.saturating_sub(profile.calendar.documents()),
+            }
+        };
+        let topics = self.largest().map(|(id, record)| TopicByTime {
+            id,
+            name: record.topic.name.clone(),
+            counts: counts(&record.sums, &record.profile),
+        });
+        ByTime {
+            by,
+            topics: topics.collect(),
+            outliers: counts(outliers.0, outliers.1),
+            bins: bins.iter().map(|bin| by.label(*bin)).collect(),
+        }
+    }
+
+    /// Topics, largest first.
+    fn largest(&self) -> impl Iterator<Item = (TopicId, &Record)> {
+        let mut topics: Vec<(TopicId, &Record)> =
+            self.topics().iter().map(|(id, record)| (*id, record)).collect();
+        topics.sort_by_key(|(id, record)| (Reverse(record.sums.documents), *id));
+        topics.into_iter()
+    }
+
     /// Topics over time. O(kept documents + topics × windows).
     pub fn over_time(&self, params: &keywords::Params) -> OverTime {
         let histories = self.topics().values().map(|record| &record.history);
@@ -59,13 +139,13 @@ impl State {
         let windows: Vec<u64> = (first..end).collect();
         let series = |history: &History| windows.iter().map(|window| history.count(*window)).collect();
         let mut words = self.words_by_window(params);
-        let mut topics: Vec<Course> = (self.topics().iter())
+        let topics: Vec<Course> = (self.largest())
             .map(|(id, record)| {
                 let documents: Vec<u64> = series(&record.history);
-                let mut words = words.remove(id).unwrap_or_default();
+                let mut words = words.remove(&id).unwrap_or_default();
                 let recent = record.history.recent().centroid().zip(record.sums.centroid());
                 Course {
-                    id: *id,
+                    id,
                     name: record.topic.name.clone(),
                     trend: record.history.signal(self.window_of(self.totals().documents)),
                     earlier: record.sums.documents.saturating_sub(documents.iter().sum()),
@@ -77,7 +157,6 @@ impl State {
                 }
             })
             .collect();
-        topics.sort_by_key(|topic| (std::cmp::Reverse(self.topics()[&topic.id].sums.documents), topic.id));
         OverTime {
             window_documents: self.bounds().window,
             outliers: series(self.outlier_history()),

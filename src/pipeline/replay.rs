@@ -209,6 +209,7 @@ mod tests {
             timestamp_ms: None,
             label: None,
             embedding: None,
+            fields: crate::document::Fields::default(),
             left_out: Vec::new(),
             position: Position { partition: Partition::new("p"), offset: row as u64 },
             original: crate::document::Original::default(),

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Position;
+use crate::document::Fields;
 use crate::kernel::dot::dot;
 use crate::model::evidence::Judged;
 use crate::model::state::adopt::Revision;
@@ -41,6 +42,9 @@ pub struct AssignmentRecord {
     /// The topic's id before; absent on arrival.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous: Option<i64>,
+    /// Its kept fields; absent where there are none.
+    #[serde(skip_serializing_if = "Fields::is_empty", default)]
+    pub fields: Fields,
     /// Where the document came from.
     #[serde(flatten)]
     pub position: Position,
@@ -77,6 +81,7 @@ impl AssignmentRecord {
             revision: 1,
             settled: false,
             previous: None,
+            fields: judged.document.fields.clone(),
             position: judged.document.position.clone(),
         }
     }
@@ -99,6 +104,7 @@ impl AssignmentRecord {
             revision: revision.revision,
             settled: revision.settled,
             previous: Some(TopicId::to_record(revision.before)),
+            fields: revision.fields.clone(),
             position: revision.position.clone(),
         }
     }

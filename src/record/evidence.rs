@@ -1,6 +1,8 @@
 //! What assigners teach the modeler, as it travels between processes: sums that add up, and the documents worth
 //! keeping. A large one is cut into several, each of which is evidence by itself.
 
+mod format_2;
+
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
@@ -8,7 +10,10 @@ use crate::document::MOST_ID_BYTES;
 use crate::keywords::Bag;
 use crate::model::evidence::{Evidence, Learned};
 use crate::model::operate::Erasure;
-use crate::record::packed::{Broken, pack, unpack};
+use crate::record::packed::{Broken, pack, pack_as, unpack, unpack_as};
+
+/// The version of a record of evidence: documents have times and fields since.
+const FORMAT: u8 = 3;
 
 /// One record of the evidence topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,7 +35,10 @@ impl EvidenceRecord {
             cut.grow(ID_BYTES * ids.len()).ids.extend(ids);
         }
         for (topic, learned) in evidence.learned {
-            let Learned { mut sums, words } = learned;
+            let Learned { mut sums, words, profile } = learned;
+            for profile in profile.cut(bytes) {
+                cut.grow(profile.size()).learned.entry(topic).or_default().profile.merge(&profile);
+            }
             for words in words.cut(bytes) {
                 let size = 8 * sums.sum.len() + size_of_words(&words);
                 let part = cut.grow(size).learned.entry(topic).or_default();
@@ -39,7 +47,8 @@ impl EvidenceRecord {
             }
         }
         for (kept, topic) in evidence.kept {
-            let texts = kept.id.len() + kept.text.len() + size_of_words(&kept.words);
+            let values = kept.fields.iter().map(|(name, value)| name.len() + value.size());
+            let texts = kept.id.len() + kept.text.len() + size_of_words(&kept.words) + values.sum::<usize>();
             cut.grow(4 * kept.embedding.len() + texts).kept.push((kept, topic));
         }
         let parts = cut.parts.into_iter();
@@ -51,12 +60,17 @@ impl EvidenceRecord {
 
     /// The record as bytes.
     pub fn encode(&self) -> Result<Vec<u8>, Broken> {
-        pack(self)
+        pack_as(FORMAT, self)
     }
 
-    /// The record that `bytes` are.
+    /// The record that `bytes` are, which a topicd of the format before may have written.
     pub fn decode(bytes: &[u8]) -> Result<Self, Broken> {
-        unpack(bytes)
+        match bytes.first() {
+            Some(&format_2::FORMAT) => {
+                Ok(unpack_as::<format_2::EvidenceRecord>(format_2::FORMAT, bytes)?.into())
+            }
+            _ => unpack_as(FORMAT, bytes),
+        }
     }
 }
 
@@ -128,6 +142,7 @@ mod tests {
 
     use super::*;
     use crate::checkpoint::{Partition, Position};
+    use crate::document::{Fields, Value};
     use crate::model::evidence::{Kept, Sums};
     use crate::model::topic::TopicId;
 
@@ -145,15 +160,19 @@ mod tests {
                 let position = Position { partition: Partition::new("d/0"), offset: number as u64 };
                 let (id, embedding) = (Arc::from(number.to_string()), Arc::from(embedding));
                 let words = learned.words.clone();
+                let mut fields = Fields::default();
+                fields.push("start".into(), Value::Text(text.chars().take(2).collect::<String>().into()));
+                learned.profile.add(Some(number as i64), &fields);
                 let kept = Kept {
                     id,
                     text,
                     embedding,
                     words,
-                    timestamp_ms: None,
+                    timestamp_ms: Some(number as i64),
                     position,
                     priority: 7,
                     arrived: 0,
+                    fields,
                 };
                 evidence.kept.push((kept, topic));
             }
@@ -166,6 +185,7 @@ mod tests {
             let known = sum.learned.entry(topic).or_default();
             known.sums.merge(&learned.sums);
             known.words.merge(&learned.words);
+            known.profile.merge(&learned.profile);
         }
         sum.kept.extend(part.kept);
         sum.ids.extend(part.ids);
@@ -223,6 +243,24 @@ mod tests {
                 part.evidence.learned.values().map(|learned| size_of_words(&learned.words)).sum();
             assert!(words + ID_BYTES * part.evidence.ids.len() <= 1300);
         }
+    }
+
+    #[test]
+    fn a_record_of_the_format_before_is_read_and_its_kept_documents_have_their_times() {
+        let position = || Position { partition: Partition::new("d/0"), offset: 3 };
+        let embedding: Arc<[f32]> = Arc::from([1.0, 0.0]);
+        let (topic, words) = (Some(TopicId(2)), Bag::default());
+        // As its fields stood one after the other.
+        let kept = ("id", "text", &embedding, &words, Some(7_200_000_i64), position(), 0_u64, 9_u64);
+        let sums = Sums { documents: 2, sum: vec![2.0, 0.0] };
+        let learned = [(topic, (&sums, &words))].into_iter().collect::<std::collections::BTreeMap<_, _>>();
+        let evidence = (learned, vec![(kept, topic)], vec![1_u128, 2], 0_u64);
+        let bytes = pack_as(2, &("encoder", evidence, Checkpoint::new())).unwrap();
+        let record = EvidenceRecord::decode(&bytes).unwrap();
+        let learned = &record.evidence.learned[&topic];
+        assert_eq!((&learned.sums, learned.profile.calendar.documents()), (&sums, 1));
+        let (kept, _) = &record.evidence.kept[0];
+        assert_eq!((&*kept.id, kept.timestamp_ms, kept.priority), ("id", Some(7_200_000), 9));
     }
 
     #[test]

@@ -244,7 +244,7 @@ fn member(embedding: &[f32]) -> Vec<u8> {
 fn embedding(bytes: &[u8]) -> Result<Arc<[f32]>, Broken> {
     let (format, bytes) = bytes.split_first().ok_or(Broken::Empty)?;
     if *format != MEMBER_FORMAT {
-        return Err(Broken::Format { found: *format });
+        return Err(Broken::Format { found: *format, expected: MEMBER_FORMAT });
     }
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {

@@ -6,7 +6,7 @@ use std::io::Read;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The version of everything that is packed.
+/// The version of everything that is packed, but for what has one of its own.
 const FORMAT: u8 = 2;
 /// Fast: these bytes are written once and read a few times.
 const LEVEL: i32 = 1;
@@ -20,10 +20,12 @@ pub enum Broken {
     #[error("it is empty")]
     Empty,
     /// Another version wrote it.
-    #[error("it has format {found}, this topicd reads {FORMAT}; upgrade every process")]
+    #[error("it has format {found}, this topicd reads {expected}; upgrade every process")]
     Format {
         /// The format found.
         found: u8,
+        /// The one that is read.
+        expected: u8,
     },
     /// It cannot be unpacked.
     #[error("it cannot be unpacked")]
@@ -49,17 +51,27 @@ pub enum Broken {
 
 /// `value`, packed.
 pub(super) fn pack(value: &impl Serialize) -> Result<Vec<u8>, Broken> {
+    pack_as(FORMAT, value)
+}
+
+/// The same in a format of its own.
+pub(super) fn pack_as(format: u8, value: &impl Serialize) -> Result<Vec<u8>, Broken> {
     let plain = postcard::to_stdvec(value)?;
-    let mut packed = vec![FORMAT];
+    let mut packed = vec![format];
     packed.extend(zstd::bulk::compress(&plain, LEVEL)?);
     Ok(packed)
 }
 
 /// What [`pack`] made.
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Broken> {
+    unpack_as(FORMAT, bytes)
+}
+
+/// What [`pack_as`] made of this format.
+pub(super) fn unpack_as<T: DeserializeOwned>(expected: u8, bytes: &[u8]) -> Result<T, Broken> {
     let (format, packed) = bytes.split_first().ok_or(Broken::Empty)?;
-    if *format != FORMAT {
-        return Err(Broken::Format { found: *format });
+    if *format != expected {
+        return Err(Broken::Format { found: *format, expected });
     }
     let mut plain = Vec::new();
     zstd::Decoder::new(packed)?.take(MOST_BYTES).read_to_end(&mut plain)?;

@@ -7,7 +7,7 @@ use crate::store::layout::{self, Kind};
 use crate::store::{Error, Store};
 
 /// Keys that stand once.
-const SINGLE: [&[u8]; 11] = [
+const SINGLE: [&[u8]; 12] = [
     layout::FORMAT_KEY,
     layout::MADE_BY,
     layout::SEAL,
@@ -17,6 +17,7 @@ const SINGLE: [&[u8]; 11] = [
     layout::TOTALS,
     layout::ERASE,
     layout::OUTLIERS,
+    layout::DICTIONARY,
     layout::REDIRECTS,
     layout::SUSPICIONS,
 ];

@@ -67,7 +67,10 @@ impl Store {
                 journal.into_iter().for_each(|journal| journal.push(op.clone()));
             }
             Op::Topic(record) => self.put(batch, &Kind::Topic.key(u64::from(record.topic.id.0)), record)?,
-            Op::Outliers(sums, history) => self.put(batch, layout::OUTLIERS, &(sums, history))?,
+            Op::Outliers(sums, history, profile) => {
+                self.put(batch, layout::OUTLIERS, &(sums, history, profile))?;
+            }
+            Op::Dictionary(dictionary) => self.put(batch, layout::DICTIONARY, dictionary)?,
             Op::Counts(counts) => self.put_chunks(batch, &self.ledger.encode(b"w", counts)?),
             Op::Fold => {}
             Op::EndTopic(id) => batch.remove(&Kind::Topic.key(u64::from(id.0))),

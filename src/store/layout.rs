@@ -5,8 +5,8 @@
 /// 2: topics that ended, archived versions, histories with sums, the topic that a document's record names. A store of
 /// format 1 was never released; it holds no document's arrival, which the histories rest on, so it is refused.
 /// 3: the vote that the version in force asks for. 4: the documents that voted for ended topics. 5: whether an operator
-/// ended them. None of formats 2 to 4 was released either. 6: the seal.
-pub const FORMAT: u32 = 6;
+/// ended them. None of formats 2 to 4 was released either. 6: the seal. 7: times and fields of documents, counted.
+pub const FORMAT: u32 = 7;
 
 /// → [`FORMAT`].
 pub const FORMAT_KEY: &[u8] = b"!format";
@@ -24,8 +24,10 @@ pub const CHECKPOINT: &[u8] = b"c";
 pub const TOTALS: &[u8] = b"n";
 /// Here if deleted bytes are to leave the files; see `compact`.
 pub const ERASE: &[u8] = b"!erase";
-/// → `Sums` and `History` of the outliers.
+/// → `Sums`, `History` and `Profile` of the outliers.
 pub const OUTLIERS: &[u8] = b"o";
+/// → the values of fields that are counted one by one.
+pub const DICTIONARY: &[u8] = b"v";
 /// → topics that ended and what they redirect to.
 pub const REDIRECTS: &[u8] = b"r";
 /// → merges and splits that were seen once.

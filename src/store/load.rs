@@ -40,7 +40,8 @@ impl Store {
     fn load_topics(&self, change: &mut Change) -> Result<(), Error> {
         self.each::<Record>(Kind::Topic, |_, record| change.ops.push(Op::Topic(Box::new(record))))?;
         let outliers = self.read(layout::OUTLIERS)?;
-        change.ops.extend(outliers.map(|(sums, history)| Op::Outliers(sums, history)));
+        change.ops.extend(outliers.map(|(sums, history, profile)| Op::Outliers(sums, history, profile)));
+        change.ops.extend(self.read(layout::DICTIONARY)?.map(Op::Dictionary));
         self.each::<Ended>(Kind::Ended, |_, ended| {
             change.ops.push(Op::Ended(ended.record.topic.id, Box::new(ended)));
         })?;

@@ -1,5 +1,7 @@
 //! States of earlier formats become states of this one when they are opened.
 
+mod profiles;
+
 use std::path::Path;
 
 use crate::record::state::Write;
@@ -17,6 +19,8 @@ const OLDEST: u32 = 5;
 const STEPS: [Step; (FORMAT - OLDEST) as usize] = [
     // 6: the tree is sealed, which every write does.
     |_| Ok(Vec::new()),
+    // 7: documents are counted by their times and fields.
+    profiles::add,
 ];
 
 /// The format of a tree, which this topicd can read; none for a tree without one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::checkpoint::{Checkpoint, Partition, Position};
+use crate::document::Fields;
 use crate::keywords::{self, Bag};
 use crate::model::evidence::{Evidence, Kept};
 use crate::model::operate::Action;
@@ -56,8 +57,10 @@ fn absorb(state: &mut State, numbers: std::ops::Range<u64>) -> Change {
             timestamp_ms: Some(number as i64),
             position: Position { partition: Partition::new("p"), offset: number },
             arrived: 0,
+            fields: Fields::default(),
         };
         let learned = evidence.learned.entry(None).or_default();
+        learned.profile.add(kept.timestamp_ms, &kept.fields);
         learned.sums.add(&kept.embedding);
         learned.words.merge(&kept.words);
         evidence.ids.push(xxhash_rust::xxh3::xxh3_128(kept.id.as_bytes()));

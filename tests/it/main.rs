@@ -13,6 +13,7 @@ mod deploy;
 mod describe;
 mod door;
 mod encoder;
+mod fields;
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;

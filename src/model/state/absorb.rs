@@ -70,7 +70,9 @@ impl State {
         let records: Vec<_> = self.topics.values().cloned().collect();
         records.into_iter().for_each(|record| self.step(change, Op::Topic(Box::new(record))));
         ended.into_iter().for_each(|(id, ended)| self.step(change, Op::Ended(id, Box::new(ended))));
-        self.step(change, Op::Outliers(self.outliers.clone(), self.outlier_history.clone()));
+        let (sums, history) = (self.outliers.clone(), self.outlier_history.clone());
+        self.step(change, Op::Outliers(sums, history, Box::new(self.outlier_profile.clone())));
+        self.step(change, Op::Dictionary(Arc::new(self.dictionary.clone())));
         self.step(change, Op::Counts(Arc::new(counts)));
         self.step(change, Op::Fold);
     }

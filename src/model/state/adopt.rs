@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::checkpoint::Position;
+use crate::document::Fields;
 use crate::keywords::{self, Keyword};
 use crate::model::assign;
 use crate::model::event::{Happened, Portrait};
@@ -39,6 +40,8 @@ pub struct Revision {
     pub revision: u16,
     /// No refit will look at it again.
     pub settled: bool,
+    /// Its kept fields.
+    pub fields: Fields,
 }
 
 impl Revision {
@@ -52,6 +55,7 @@ impl Revision {
             embedding: kept.embedding.clone(),
             revision: standing.revision.saturating_add(1),
             settled: true,
+            fields: kept.fields.clone(),
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::document::Sequence;
 use crate::keywords::Counts;
 use crate::model::event::Event;
 use crate::model::evidence::{Kept, Learned, Sums};
+use crate::model::profile::Profile;
+use crate::model::profile::dictionary::Dictionary;
 use crate::model::refit::report::Report;
 use crate::model::state::adopt::Revision;
 use crate::model::state::archive::Archive;
@@ -41,11 +43,11 @@ pub enum Op {
     },
     /// A topic is now this; replaces all that was known of it.
     Topic(Box<Record>),
-    /// The sums over the outliers are now these.
-    Outliers(Sums, History),
+    /// All that is counted of the outliers is now this.
+    Outliers(Sums, History, Box<Profile>),
     /// The words of every topic, and under none of the outliers, are now counted like this.
     Counts(Arc<Counts<Option<TopicId>>>),
-    /// Every topic, the outliers and the counts stand whole in this change; no earlier [`Op::Learn`] is needed.
+    /// Every topic, the outliers, the dictionary and the counts stand whole in this change; no earlier [`Op::Learn`] is needed.
     Fold,
     /// Documents come to a topic, or none does any more.
     Life(TopicId, Life),
@@ -85,6 +87,8 @@ pub enum Op {
     Reword(Box<Event>),
     /// A refit decided this.
     Refitted(Box<Report>),
+    /// The values that are counted one by one are now these.
+    Dictionary(Arc<Dictionary>),
 }
 
 impl Change {

@@ -10,6 +10,8 @@ use crate::kernel::unit::UnitRows;
 use crate::keywords::{self, Counts, Keyword, Ranking};
 use crate::model::assign::{self, assign};
 use crate::model::evidence::{Kept, Sums};
+use crate::model::profile::Profile;
+use crate::model::profile::dictionary::Dictionary;
 use crate::model::refit::coherence::coherence;
 use crate::model::refit::policy::Comparison;
 use crate::model::refit::reconcile::{Plan, Target};
@@ -44,6 +46,8 @@ pub(super) struct Next {
     pub(super) topics: BTreeMap<TopicId, Record>,
     pub(super) outliers: Sums,
     pub(super) outlier_history: History,
+    pub(super) outlier_profile: Profile,
+    pub(super) dictionary: Dictionary,
     pub(super) counts: Counts<Option<TopicId>>,
     pub(super) ranking: Ranking<Option<TopicId>>,
     pub(super) redirects: BTreeMap<TopicId, TopicId>,
@@ -63,6 +67,8 @@ impl<'a> Draft<'a> {
             topics: state.topics.clone(),
             outliers: state.outliers.clone(),
             outlier_history: state.outlier_history.clone(),
+            outlier_profile: state.outlier_profile.clone(),
+            dictionary: state.dictionary.clone(),
             counts,
             ranking: state.ranking.clone(),
             redirects: state.redirects.clone(),
@@ -133,6 +139,7 @@ impl<'a> Draft<'a> {
                 embedding: kept.embedding.clone(),
                 revision: standing.revision,
                 settled: false,
+                fields: kept.fields.clone(),
             };
             self.next.revisions.insert(sequence, revision);
         }
@@ -143,34 +150,49 @@ impl<'a> Draft<'a> {
     /// Takes a document out of all that is counted of its topic.
     pub(super) fn take_out(&mut self, kept: &Kept, standing: Standing) {
         let (window, sums) = (self.state.window_of(kept.arrived), Sums::of(&kept.embedding));
-        let weight = self.next.counts.weight(kept.arrived);
+        let (weight, profile) = (self.next.counts.weight(kept.arrived), self.profile_of(kept));
         for id in ended::chain(&self.next.ended, standing.recorded) {
             if let Some(ended) = self.next.ended.get_mut(&id) {
-                ended.remove(window, &sums, &kept.words, weight);
+                ended.remove(window, &sums, &profile, &kept.words, weight);
             }
         }
-        if let Some((all, history)) = self.ledger(standing.topic) {
+        if let Some((all, history, counted)) = self.ledger(standing.topic) {
             all.unmerge(&sums);
             history.remove(window, &sums);
+            counted.unmerge(&profile);
         }
         self.next.counts.remove(standing.topic, &kept.words, weight);
     }
 
     fn put_in(&mut self, kept: &Kept, topic: Option<TopicId>) {
         let (window, sums) = (self.state.window_of(kept.arrived), Sums::of(&kept.embedding));
-        if let Some((all, history)) = self.ledger(topic) {
+        let profile = self.profile_of(kept);
+        if let Some((all, history, counted)) = self.ledger(topic) {
             all.merge(&sums);
             history.add(window, &sums);
+            counted.merge(&profile);
         }
         self.next.counts.add_at(topic, &kept.words, kept.arrived);
     }
 
+    /// What a kept document adds to the times and fields that are counted.
+    fn profile_of(&self, kept: &Kept) -> Profile {
+        let mut profile = Profile::of(kept.timestamp_ms, &kept.fields);
+        self.next.dictionary.limit(&mut profile);
+        profile
+    }
+
     /// What is counted of `topic`.
-    pub(super) fn ledger(&mut self, topic: Option<TopicId>) -> Option<(&mut Sums, &mut History)> {
-        match topic {
-            None => Some((&mut self.next.outliers, &mut self.next.outlier_history)),
-            Some(id) => self.next.topics.get_mut(&id).map(|record| (&mut record.sums, &mut record.history)),
-        }
+    pub(super) fn ledger(
+        &mut self,
+        topic: Option<TopicId>,
+    ) -> Option<(&mut Sums, &mut History, &mut Profile)> {
+        let next = &mut self.next;
+        let Some(id) = topic else {
+            return Some((&mut next.outliers, &mut next.outlier_history, &mut next.outlier_profile));
+        };
+        let record = next.topics.get_mut(&id)?;
+        Some((&mut record.sums, &mut record.history, &mut record.profile))
     }
 
     /// Changes a topic that is there.

@@ -46,7 +46,8 @@ impl State {
         for (id, ended) in next.ended.into_iter().filter(|(_, ended)| kept(ended)) {
             self.step(change, Op::Ended(id, Box::new(ended)));
         }
-        self.step(change, Op::Outliers(next.outliers, next.outlier_history));
+        self.step(change, Op::Outliers(next.outliers, next.outlier_history, Box::new(next.outlier_profile)));
+        self.step(change, Op::Dictionary(Arc::new(next.dictionary)));
         self.step(change, Op::Counts(Arc::new(next.counts)));
         self.ranking = next.ranking;
         self.step(change, Op::Fold);

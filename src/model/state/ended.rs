@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::Sequence;
 use crate::keywords::Bag;
 use crate::model::evidence::Sums;
+use crate::model::profile::Profile;
 use crate::model::state::Record;
 use crate::model::topic::TopicId;
 
@@ -39,18 +40,20 @@ pub struct Ended {
 
 impl Ended {
     /// A document of it came.
-    pub(super) fn add(&mut self, window: u64, sums: &Sums, words: &Bag, weight: f64) {
+    pub(super) fn add(&mut self, window: u64, sums: &Sums, profile: &Profile, words: &Bag, weight: f64) {
         self.record.sums.merge(sums);
         self.record.history.add(window, sums);
+        self.record.profile.merge(profile);
         for (word, count) in words.iter() {
             *self.words.entry(word.to_owned()).or_insert(0.0) += f64::from(count) * weight;
         }
     }
 
     /// A document of it found another topic, or is forgotten.
-    pub(super) fn remove(&mut self, window: u64, sums: &Sums, words: &Bag, weight: f64) {
+    pub(super) fn remove(&mut self, window: u64, sums: &Sums, profile: &Profile, words: &Bag, weight: f64) {
         self.record.sums.unmerge(sums);
         self.record.history.remove(window, sums);
+        self.record.profile.unmerge(profile);
         words.iter().for_each(|(word, count)| self.take(word, f64::from(count) * weight));
     }
 
@@ -59,6 +62,7 @@ impl Ended {
         self.took.retain(|id| *id != other.record.topic.id && !other.took.contains(id));
         self.record.sums.unmerge(&other.record.sums);
         self.record.history.unmerge(&other.record.history);
+        self.record.profile.unmerge(&other.record.profile);
         other.words.iter().for_each(|(word, count)| self.take(word, *count));
     }
 
@@ -87,7 +91,7 @@ pub(super) fn fade(ended: &mut BTreeMap<TopicId, Ended>, factor: f64) {
 /// The ended topics that hold the documents recorded under `id`: itself, the one that took it in, and so on.
 ///
 /// A topic between two of them may have ended too long ago to be known; the one that took it in remembers its id.
-pub(super) fn chain(ended: &BTreeMap<TopicId, Ended>, id: Option<TopicId>) -> Vec<TopicId> {
+pub fn chain(ended: &BTreeMap<TopicId, Ended>, id: Option<TopicId>) -> Vec<TopicId> {
     let taker = |id: TopicId| {
         let takers = ended.iter().filter(|(_, topic)| topic.took.contains(&id));
         takers.min_by_key(|(_, topic)| topic.version).map(|(taker, _)| *taker)

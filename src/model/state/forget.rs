@@ -9,6 +9,7 @@ use crate::keywords::Keyword;
 use crate::model::event::{Event, Happened, Portrait};
 use crate::model::evidence::Kept;
 use crate::model::operate::{Erasure, Holding, Refusal};
+use crate::model::profile::Profile;
 use crate::model::state::State;
 use crate::model::state::adopt::Rules;
 use crate::model::state::change::{Change, Op, Standing};
@@ -191,6 +192,7 @@ impl Draft<'_> {
             self.take_out(kept, *standing);
             self.next.standings.remove(sequence);
         }
+        found.kept.iter().for_each(|(_, kept, _)| self.forget_values(kept));
         let counts = &self.next.counts;
         let words = found.kept.iter().flat_map(|(_, kept, _)| kept.words.iter());
         let lost: BTreeSet<String> =
@@ -208,6 +210,18 @@ impl Draft<'_> {
             live.into_iter().chain(ended).for_each(|record| record.topic.label = None);
         }
         name_all(self.next.topics.values_mut().map(|record| &mut record.topic));
+    }
+
+    /// Takes values that only `kept` had out of the dictionary.
+    fn forget_values(&mut self, kept: &Kept) {
+        for (field, facet) in Profile::of(None, &kept.fields).facets() {
+            for value in facet.values.keys() {
+                let topics = self.next.topics.values().map(|record| &record.profile);
+                if !topics.chain([&self.next.outlier_profile]).any(|profile| profile.has(field, value)) {
+                    self.next.dictionary.erase(field, value);
+                }
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod absorb;
 pub mod adopt;
 pub mod archive;
+mod bounds;
 pub mod change;
 mod copies;
 pub mod describe;
@@ -26,10 +27,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::Sequence;
 use crate::keywords::{Counts, Keyword, Ranking};
 use crate::model::event::Portrait;
 use crate::model::evidence::{Learned, Sums};
+use crate::model::profile::Profile;
+use crate::model::profile::dictionary::Dictionary;
 use crate::model::state::archive::Archive;
 use crate::model::state::change::{Change, Op};
 use crate::model::state::ended::Ended;
@@ -37,51 +39,14 @@ use crate::model::state::held::Held;
 use crate::model::state::overview::News;
 use crate::model::topic::{Life, Topic, TopicId};
 use crate::model::trend::History;
-use crate::model::version::{BrokenEntry, Entry, Sampling, TopicModel};
+use crate::model::version::{BrokenEntry, Entry, TopicModel};
+
+pub use bounds::Bounds;
 
 /// Events that the state remembers for those who ask later.
 const REMEMBERED_EVENTS: usize = 1000;
 /// Refit reports that the state remembers.
 const REMEMBERED_REPORTS: usize = 100;
-
-/// Bounds of what is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Documents in the uniform sample of the stream.
-    pub sample: usize,
-    /// Outliers that wait for a refit.
-    pub outliers: usize,
-    /// Documents that came since the last refit, for the next one to judge once more.
-    pub fresh: usize,
-    /// Documents kept for a topic that the sample represents with fewer.
-    pub anchors: usize,
-    /// Documents in a window of a topic's history.
-    pub window: u64,
-    /// Ids that are remembered to find duplicates.
-    pub seen: usize,
-    /// Different words that are counted.
-    pub vocabulary: usize,
-    /// Versions to which one can go back.
-    pub versions: usize,
-    /// Documents of the stream after which a word counts half; 0 for always whole.
-    pub half_life: u64,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self {
-            sample: 50_000,
-            outliers: 20_000,
-            fresh: 2500,
-            anchors: 40,
-            window: 500,
-            seen: 1_000_000,
-            vocabulary: 200_000,
-            versions: 10,
-            half_life: 0,
-        }
-    }
-}
 
 /// Counters of the whole stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -131,6 +96,8 @@ pub struct Record {
     pub described: u64,
     /// The window in which it was last said to be trending.
     pub trended: Option<u64>,
+    /// The times and fields of every document that it has now.
+    pub profile: Profile,
 }
 
 impl Record {
@@ -161,6 +128,7 @@ impl Record {
             announced: Vec::new(),
             described: 0,
             trended: None,
+            profile: Profile::default(),
         }
     }
 }
@@ -191,6 +159,8 @@ pub struct State {
     topics: BTreeMap<TopicId, Record>,
     outliers: Sums,
     outlier_history: History,
+    outlier_profile: Profile,
+    dictionary: Dictionary,
     counts: Counts<Option<TopicId>>,
     /// What the counts say, as of the version in force; not stored.
     ranking: Ranking<Option<TopicId>>,
@@ -215,6 +185,8 @@ impl State {
             topics: BTreeMap::new(),
             outliers: Sums::default(),
             outlier_history: History::default(),
+            outlier_profile: Profile::default(),
+            dictionary: Dictionary::default(),
             counts,
             ranking: Ranking::default(),
             redirects: BTreeMap::new(),
@@ -246,10 +218,12 @@ impl State {
             Op::Topic(record) => {
                 self.topics.insert(record.topic.id, (**record).clone());
             }
-            Op::Outliers(sums, history) => {
+            Op::Outliers(sums, history, profile) => {
                 self.outliers = sums.clone();
                 self.outlier_history = history.clone();
+                self.outlier_profile = (**profile).clone();
             }
+            Op::Dictionary(dictionary) => self.dictionary = (**dictionary).clone(),
             Op::Counts(counts) => {
                 self.counts = (**counts).clone();
                 self.counts.limit(self.bounds.vocabulary);
@@ -309,9 +283,11 @@ impl State {
         let shrunk = self.counts.keep_near(documents);
         ended::fade(&mut self.ended, shrunk);
         let weight = self.counts.weight(documents);
+        let mut profile = learned.profile.clone();
+        self.dictionary.admit(&mut profile);
         for id in ended::chain(&self.ended, recorded) {
             if let Some(ended) = self.ended.get_mut(&id) {
-                ended.add(window, &learned.sums, &learned.words, weight);
+                ended.add(window, &learned.sums, &profile, &learned.words, weight);
             }
         }
         let topic = recorded.and_then(|id| self.living(id));
@@ -320,10 +296,12 @@ impl State {
             None => {
                 self.outliers.merge(&learned.sums);
                 self.outlier_history.add(window, &learned.sums);
+                self.outlier_profile.merge(&profile);
             }
             Some(id) => self.edit(id, |record| {
                 record.sums.merge(&learned.sums);
                 record.history.add(window, &learned.sums);
+                record.profile.merge(&profile);
                 record.last_seen = documents;
             }),
         }
@@ -371,6 +349,11 @@ impl State {
         &self.outlier_history
     }
 
+    /// The times and fields of the outliers.
+    pub fn outlier_profile(&self) -> &Profile {
+        &self.outlier_profile
+    }
+
     /// Topics that ended and can still be brought back.
     pub fn ended(&self) -> &BTreeMap<TopicId, Ended> {
         &self.ended
@@ -411,32 +394,6 @@ impl State {
         &self.news
     }
 
-    /// Which documents are sampled from now on, for the uniform sample or as fresh ones.
-    pub fn sampling(&self) -> Sampling {
-        Sampling { bound: self.sample_bound().max(self.fresh_bound()) }
-    }
-
-    /// Likewise, for assigners from a refit on whose snapshot held `documents`. As many are expected until the next
-    /// one as since the last; with twice the share that would do, a stream that slows down to half of that still
-    /// fills the fresh documents.
-    pub(super) fn sampling_after(&self, documents: u64) -> Sampling {
-        let expected = documents.saturating_sub(self.totals.refitted_at).max(1);
-        let share = 2.0 * self.bounds.fresh as f64 / expected as f64;
-        // A float that is too large becomes the largest integer.
-        let fresh = (share * u64::MAX as f64) as u64;
-        Sampling { bound: self.sample_bound().max(fresh) }
-    }
-
-    /// The highest priority that enters the uniform sample.
-    fn sample_bound(&self) -> u64 {
-        bound(self.held.last_sampled(), self.held.sampled(), self.bounds.sample)
-    }
-
-    /// The highest priority that enters the fresh documents.
-    fn fresh_bound(&self) -> u64 {
-        bound(self.held.last_fresh(), self.held.fresh(), self.bounds.fresh)
-    }
-
     /// The version in force, as assigners use it. O(entries × d).
     pub fn model(&self) -> Result<TopicModel, BrokenEntry> {
         let entries: Vec<Entry> = (self.held.iter())
@@ -475,15 +432,6 @@ fn remember<T>(newest: &mut VecDeque<T>, one: T, most: usize) {
     newest.push_back(one);
     if newest.len() > most {
         newest.pop_front();
-    }
-}
-
-/// The highest priority that enters a bottom-k sample of at most `most` documents.
-fn bound(last: Option<(u64, Sequence)>, documents: usize, most: usize) -> u64 {
-    match last {
-        _ if most == 0 => 0,
-        Some((priority, _)) if documents >= most => priority,
-        _ => u64::MAX,
     }
 }
 

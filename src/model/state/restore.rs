@@ -15,9 +15,10 @@ impl Draft<'_> {
         let into = into.map(|id| self.next.redirects.get(&id).copied().unwrap_or(id));
         let words =
             self.next.counts.terms(Some(from)).map(|(term, count)| (term.to_owned(), count)).collect();
-        if let Some((sums, history)) = self.ledger(into) {
+        if let Some((sums, history, profile)) = self.ledger(into) {
             sums.merge(&record.sums);
             history.merge(&record.history);
+            profile.merge(&record.profile);
         }
         self.next.counts.merge_classes(Some(from), into);
         if let Some(taker) = into.and_then(|id| self.next.topics.get_mut(&id)) {
@@ -58,9 +59,10 @@ impl Draft<'_> {
             }
         }
         let holder = self.living(back.into);
-        if let Some((sums, history)) = self.ledger(holder) {
+        if let Some((sums, history, profile)) = self.ledger(holder) {
             sums.unmerge(&back.record.sums);
             history.unmerge(&back.record.history);
+            profile.unmerge(&back.record.profile);
         }
         if let Some(holder) = holder.and_then(|id| self.next.topics.get_mut(&id)) {
             let theirs = |seed: &Seed| back.record.topic.seeds.iter().any(|own| own.label == seed.label);

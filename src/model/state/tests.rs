@@ -7,6 +7,7 @@ use super::adopt::{Circumstances, Rules};
 use super::change::Op;
 use super::*;
 use crate::checkpoint::{Partition, Position};
+use crate::document::{Fields, Value};
 use crate::keywords::{self, Bag};
 use crate::model::event::Happened;
 use crate::model::evidence::{Evidence, Kept};
@@ -16,6 +17,7 @@ use crate::model::refit::report::Fate;
 use crate::model::refit::run::{Cluster, Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
+use crate::model::version::Sampling;
 use crate::model::{assign, refit};
 
 mod describe;
@@ -49,15 +51,19 @@ fn kept(number: u64, axis: usize) -> Kept {
     let mut words = Bag::default();
     words.add(&format!("word{}", axis % DIM), 2);
     words.add("all", 1);
+    let mut fields = Fields::default();
+    fields.push("parity".into(), Value::Text(["even", "odd"][number as usize % 2].into()));
+    fields.push("number".into(), Value::Number((number % 5) as f64));
     Kept {
         priority: Sampling::priority(&id),
         id,
         text: format!("text {number}"),
         embedding: embedding.into(),
         words,
-        timestamp_ms: None,
+        timestamp_ms: (!number.is_multiple_of(3)).then_some(number as i64 * 3_600_000),
         position: Position { partition: Partition::new("p"), offset: number },
         arrived: 0,
+        fields,
     }
 }
 
@@ -69,6 +75,7 @@ fn evidence(state: &State, documents: &[(u64, usize, Option<TopicId>)]) -> Evide
         let learned = evidence.learned.entry(*topic).or_default();
         learned.sums.add(&kept.embedding);
         learned.words.merge(&kept.words);
+        learned.profile.add(kept.timestamp_ms, &kept.fields);
         evidence.ids.push(xxhash_rust::xxh3::xxh3_128(kept.id.as_bytes()));
         if topic.is_none() || state.sampling().takes(&kept.id) {
             evidence.kept.push((kept, *topic));

@@ -68,7 +68,8 @@ impl State {
         let mut history = self.outlier_history.clone();
         history.count_only();
         change.ops.extend([
-            Op::Outliers(outliers, history),
+            Op::Outliers(outliers, history, Box::new(self.outlier_profile.clone())),
+            Op::Dictionary(Arc::new(self.dictionary.clone())),
             Op::Counts(Arc::new(self.counts.clone())),
             Op::Fold,
         ]);
@@ -119,6 +120,7 @@ mod tests {
             position: Position { partition: Partition::new("p"), offset: number },
             arrived: 0,
             priority: number,
+            fields: crate::document::Fields::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::damage::copy;
 use super::*;
+use crate::model::profile::calendar::{Bins, Reach, Unit};
 use crate::store::backup::{Contents, Writing, restore};
 
 /// Writes what `store` holds when the `at`-th piece of the backup has been read into a folder; `meanwhile` is done then.
@@ -106,6 +107,34 @@ fn a_state_of_the_format_before_becomes_one_of_this() {
             store.outbox().give_up(1, 7, String::new()).unwrap();
             given_up.push(1);
         }
+    }
+}
+
+#[test]
+fn a_state_of_format_6_counts_the_times_of_its_kept_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/format-6"), &path);
+    for _ in 0..2 {
+        let (store, _) = Store::open_existing(&path, 1000).unwrap();
+        assert_eq!(store.read::<u32>(layout::FORMAT_KEY).unwrap(), Some(layout::FORMAT));
+        let (mut state, _) = store.load(4, Bounds::default()).unwrap();
+        assert_eq!((state.totals().documents, state.totals().version, state.topics().len()), (90, 2, 6));
+        assert_eq!(store.faults(&state).unwrap(), Vec::<String>::new());
+        // Of three subjects each was written about in a month of its own, and all documents are kept.
+        let months: Vec<Bins> = (state.topics().values())
+            .map(|record| record.profile.calendar.bins(Unit::Month, Reach::default()))
+            .collect();
+        assert!(months.iter().all(|bins| bins.documents.len() == 1 && bins.earlier == 0), "{months:?}");
+        let sizes: Vec<u64> = state.topics().values().map(|record| record.sums.documents).collect();
+        let dated: Vec<u64> = months.iter().flat_map(|bins| bins.documents.values().copied()).collect();
+        assert_eq!((dated.iter().sum::<u64>(), dated), (90, sizes));
+        // What is taken away was counted.
+        operate(&mut state, &Action::Merge { from: vec![TopicId(1)], into: TopicId(0) });
+        operate(&mut state, &Action::Restore { topic: TopicId(1) });
+        operate(&mut state, &Action::Forget { document: "d0".to_owned() });
+        let dated: u64 = state.topics().values().map(|record| record.profile.calendar.documents()).sum();
+        assert_eq!(dated, 89);
     }
 }
 

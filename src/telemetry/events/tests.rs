@@ -17,6 +17,7 @@ fn document() -> Document {
         timestamp_ms: None,
         label: None,
         embedding: None,
+        fields: crate::document::Fields::default(),
         left_out: vec![LeftOut { field: "label".into(), found: "a boolean", expected: "a string" }],
         position: Position { partition: Partition::new("p"), offset: 1 },
         original: Original::default(),

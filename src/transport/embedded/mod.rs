@@ -7,6 +7,7 @@
 //! - [`Outputs`] appends results to files and cuts them back to what was committed.
 
 mod error;
+mod fields;
 mod file;
 mod lines;
 mod outputs;
@@ -23,8 +24,9 @@ mod time;
 mod watch;
 
 pub use error::Error;
+pub use fields::Fields;
 pub use outputs::{OutputFile, OutputParams, Outputs, Place};
-pub use parse::{Fields, Format, Parser};
+pub use parse::{Format, Parser};
 pub use ports::{Assigner, Modeler, ports};
 pub use retry::{Letters, retried};
 pub use seen::{Seen, hash};

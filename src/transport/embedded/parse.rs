@@ -8,9 +8,12 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::fields::Fields;
 use super::{retry, time};
 use crate::checkpoint::Position;
-use crate::document::{Document, LeftOut, MOST_ID_BYTES, Original, Reason, Rejection};
+use crate::document::{
+    self, Document, LeftOut, MOST_ID_BYTES, MOST_VALUE_BYTES, MOST_VALUES, Original, Reason, Rejection,
+};
 use crate::record::dead_letter::DeadLetterRecord;
 
 /// How many bytes of a line that is too long are kept with its rejection.
@@ -25,37 +28,6 @@ pub enum Format {
     Json,
     /// A text and nothing else.
     Lines,
-}
-
-/// The names of the fields of a JSON object; an empty name is never looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fields {
-    /// A string or a number that is unique in the stream.
-    pub id: String,
-    /// The text; the only field that must be there.
-    pub text: String,
-    /// A title, put before the text unless the text starts with it.
-    pub title: String,
-    /// A time in one of many notations, or a number since 1970 in s, ms, µs or ns.
-    pub timestamp: String,
-    /// An array of numbers.
-    pub embedding: String,
-    /// A string, or an array of strings of which the first is taken.
-    pub labels: String,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self {
-            id: "id".into(),
-            text: "text".into(),
-            title: "title".into(),
-            timestamp: "timestamp".into(),
-            embedding: "embedding".into(),
-            labels: "label".into(),
-        }
-    }
 }
 
 /// Turns lines into documents.
@@ -150,6 +122,7 @@ impl Parser {
                 timestamp_ms: None,
                 label: None,
                 embedding: None,
+                fields: document::Fields::default(),
                 left_out: Vec::new(),
                 position: position.clone(),
                 original: Original::default(),
@@ -175,7 +148,7 @@ impl Parser {
             Some(value) if !name.is_empty() && !matches!(value, Value::Null) => Some(value),
             _ => None,
         };
-        let Fields { id, text, title, timestamp, embedding, labels } = &self.fields;
+        let Fields { id, text, title, timestamp, embedding, labels, keep } = &self.fields;
         let mut left_out = Vec::new();
         let heading = usable(field(title).map(|value| value.into_text("a string", title)), &mut left_out);
         let heading = heading.unwrap_or_default();
@@ -191,6 +164,11 @@ impl Parser {
         let own_id = usable(field(id).map(|value| value.into_id(id)), &mut left_out).flatten();
         let time = field(timestamp).map(|value| value.into_ms(&self.time_format, timestamp));
         let label = field(labels).map(|value| value.into_label(labels));
+        let mut fields = document::Fields::default();
+        for name in keep {
+            let value = usable(field(name).map(|value| value.into_kept(name)), &mut left_out);
+            value.into_iter().for_each(|value| fields.push(Arc::clone(name), value));
+        }
         Ok(Document {
             id: own_id.unwrap_or(named),
             text: titled(&heading, &body),
@@ -199,6 +177,7 @@ impl Parser {
             embedding: field(embedding)
                 .map(|value| value.into_unit(self.dimension, embedding))
                 .transpose()?,
+            fields,
             left_out,
             position: position.clone(),
             original: Original::default(),
@@ -271,6 +250,7 @@ enum Value<'a> {
     Number(&'a str),
     Array(&'a str),
     Object(&'a str),
+    Boolean(bool),
     Other(&'static str),
 }
 
@@ -285,7 +265,8 @@ impl<'a> Value<'a> {
             }
             Some(b'[') => Self::Array(json),
             Some(b'{') => Self::Object(json),
-            Some(b't' | b'f') => Self::Other("a boolean"),
+            Some(b't') => Self::Boolean(true),
+            Some(b'f') => Self::Boolean(false),
             _ => Self::Number(json),
         }
     }
@@ -297,6 +278,7 @@ impl<'a> Value<'a> {
             Self::Number(_) => "a number",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
+            Self::Boolean(_) => "a boolean",
             Self::Other(found) => found,
         };
         LeftOut { field: field.to_owned(), found, expected }
@@ -348,6 +330,35 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// A value to keep. Strings that begin with a year and a hyphen are times, if they can be read as such.
+    fn into_kept(self, field: &str) -> Result<document::Value, LeftOut> {
+        let expected = "a string of at most 256 bytes, a finite number, a boolean or an array of them";
+        let long = || LeftOut { field: field.to_owned(), found: "a longer string", expected };
+        Ok(match self {
+            Self::Text(text) if text.len() > MOST_VALUE_BYTES => return Err(long()),
+            Self::Text(text) => match begins_with_a_year(&text).then(|| time::read(&text, "")).flatten() {
+                Some(ms) => document::Value::Time(ms),
+                None => document::Value::Text(text.into()),
+            },
+            Self::Boolean(truth) => document::Value::Boolean(truth),
+            Self::Number(number) => match number.parse::<f64>() {
+                Ok(finite) if finite.is_finite() => document::Value::Number(finite),
+                _ => return Err(self.instead_of(expected, field)),
+            },
+            Self::Array(json) => {
+                let elements = elements(json).into_iter().take(MOST_VALUES).map(Value::of);
+                let single = elements.filter(|element| !matches!(element, Self::Null | Self::Array(_)));
+                let values = single.map(|element| element.into_kept(field));
+                document::Value::Array(values.collect::<Result<Vec<_>, _>>()?.into())
+            }
+            Self::Object(json) => match dated(json) {
+                Some(ms) => document::Value::Time(ms),
+                None => return Err(self.instead_of(expected, field)),
+            },
+            other => return Err(other.instead_of(expected, field)),
+        })
+    }
+
     /// The embedding, scaled to length 1; the length is summed in f64, so no f32 overflows it.
     fn into_unit(self, dimension: Option<usize>, field: &str) -> Result<Vec<f32>, Reason> {
         let Self::Array(json) = self else {
@@ -375,6 +386,12 @@ impl<'a> Value<'a> {
         }
         Ok(numbers.into_iter().map(|x| (f64::from(x) / length) as f32).collect())
     }
+}
+
+fn begins_with_a_year(text: &str) -> bool {
+    text.len() >= "2021-05".len()
+        && text.as_bytes()[..4].iter().all(u8::is_ascii_digit)
+        && text.as_bytes()[4] == b'-'
 }
 
 /// The elements of an array that the parser has already accepted.

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::error::Error;
+use super::fields::Fields;
 use super::file::Regular;
-use super::parse::{Fields, Format, Parser};
+use super::parse::{Format, Parser};
 use super::paths::Paths;
 use super::places::{self, Places};
 use super::reader::{Bytes, Reader};
@@ -122,6 +123,9 @@ impl Params {
         }
         if self.fields.text.is_empty() {
             return refuse("fields.text", "empty".into(), "the name of the field that holds the text");
+        }
+        if let Some((wrong, must)) = self.fields.mistake() {
+            return refuse("fields.keep", wrong, must);
         }
         if let Some(mistake) = time::mistake(&self.time_format) {
             let value = format!("{:?} ({mistake})", self.time_format);

@@ -7,6 +7,8 @@ use crate::kernel::unit::UnitRows;
 use crate::model::assign::assign;
 use crate::model::event::Happened;
 use crate::model::operate::Erasure;
+use crate::model::over_time::DocumentsByTime;
+use crate::model::profile::calendar::Unit;
 use crate::model::seed::Seed;
 
 /// Everything is kept, so that everything can be counted anew.
@@ -43,13 +45,14 @@ fn play(state: &mut State, next: &mut u64, (kind, size, salt): (usize, u64, u8))
     }
 }
 
-/// (documents, sum of embeddings, documents per window, words) of the kept documents for which `holds`.
-type Ledger = (u64, Vec<f64>, BTreeMap<u64, u64>, BTreeMap<String, f64>);
+/// (documents, sum of embeddings, documents per window, words, times and fields) of the kept documents for which `holds`.
+type Ledger = (u64, Vec<f64>, BTreeMap<u64, u64>, BTreeMap<String, f64>, Profile);
 
 fn recount(state: &State, holds: impl Fn(change::Standing) -> bool) -> Ledger {
     let mut ledger = Ledger::default();
     for (_, kept, _) in state.held().iter().filter(|(.., standing)| holds(*standing)) {
         ledger.0 += 1;
+        ledger.4.add(kept.timestamp_ms, &kept.fields);
         ledger.1.resize(DIM, 0.0);
         ledger.1.iter_mut().zip(&*kept.embedding).for_each(|(sum, value)| *sum += f64::from(*value));
         *ledger.2.entry(kept.arrived / bounds().window).or_insert(0) += 1;
@@ -61,8 +64,14 @@ fn recount(state: &State, holds: impl Fn(change::Standing) -> bool) -> Ledger {
     ledger
 }
 
-fn check_ledger(what: &str, sums: &Sums, history: &History, words: BTreeMap<String, f64>, counted: &Ledger) {
+fn check_ledger(
+    what: &str,
+    (sums, history, profile): (&Sums, &History, &Profile),
+    words: BTreeMap<String, f64>,
+    counted: &Ledger,
+) {
     assert_eq!(sums.documents, counted.0, "{what}");
+    assert_eq!(profile, &counted.4, "{what}");
     for (sum, counted) in sums.sum.iter().zip(&counted.1) {
         assert!((sum - counted).abs() < 1e-6, "{what}: {:?} {:?}", sums.sum, counted);
     }
@@ -78,22 +87,44 @@ fn check_ledger(what: &str, sums: &Sums, history: &History, words: BTreeMap<Stri
 fn check_recount(state: &State) {
     let words = |class| state.counts().terms(class).map(|(word, count)| (word.to_owned(), count)).collect();
     let outliers = recount(state, |standing| standing.topic.is_none());
-    check_ledger("outliers", state.outliers(), state.outlier_history(), words(None), &outliers);
+    let ledger = (state.outliers(), state.outlier_history(), state.outlier_profile());
+    check_ledger("outliers", ledger, words(None), &outliers);
     for (id, record) in state.topics() {
         let counted = recount(state, |standing| standing.topic == Some(*id));
-        check_ledger(&format!("topic {id}"), &record.sums, &record.history, words(Some(*id)), &counted);
+        let ledger = (&record.sums, &record.history, &record.profile);
+        check_ledger(&format!("topic {id}"), ledger, words(Some(*id)), &counted);
     }
     for (id, one) in state.ended() {
         let below = |standing: change::Standing| ended::chain(state.ended(), standing.recorded).contains(id);
         let counted = recount(state, below);
-        check_ledger(
-            &format!("ended {id}"),
-            &one.record.sums,
-            &one.record.history,
-            one.words.clone(),
-            &counted,
-        );
+        let ledger = (&one.record.sums, &one.record.history, &one.record.profile);
+        check_ledger(&format!("ended {id}"), ledger, one.words.clone(), &counted);
     }
+    let by_time = state.by_time(Unit::Hour);
+    for topic in &by_time.topics {
+        let DocumentsByTime { documents, earlier, undated } = &topic.counts;
+        let all = documents.iter().sum::<u64>() + earlier + undated;
+        assert_eq!(all, state.topics()[&topic.id].sums.documents, "topic {}", topic.id);
+    }
+}
+
+#[test]
+fn a_value_that_only_a_forgotten_document_had_leaves_no_trace() {
+    let mut state = two_topics_of(20, roomy());
+    let mut secret = kept(77, 0);
+    secret.fields = Fields::default();
+    secret.fields.push("customer".into(), Value::Text("Jane Roe".into()));
+    let mut learned = Learned { words: secret.words.clone(), ..Learned::default() };
+    learned.sums.add(&secret.embedding);
+    learned.profile.add(secret.timestamp_ms, &secret.fields);
+    let (topic, ids) = (Some(TopicId(0)), vec![xxhash_rust::xxh3::xxh3_128(secret.id.as_bytes())]);
+    let learned = BTreeMap::from([(topic, learned)]);
+    state.absorb(Evidence { learned, kept: vec![(secret, topic)], ids, rejected: 0 }, 1);
+    assert!(state.topics()[&TopicId(0)].profile.has("customer", "Jane Roe"));
+    check_recount(&state);
+    operate(&mut state, &Action::Forget { document: "d77".to_owned() }).unwrap();
+    assert!(!format!("{state:?}").contains("Jane Roe"));
+    check_recount(&state);
 }
 
 proptest! {

@@ -35,6 +35,7 @@ fn reads_every_field() {
         timestamp_ms: Some(1_483_574_400_000),
         label: Some("weather".into()),
         embedding: Some(vec![0.0, 0.6, -0.8]),
+        fields: document::Fields::default(),
         left_out: Vec::new(),
         position: position(),
         original: Original { bytes: line.into(), refusals: 0 },
@@ -158,6 +159,35 @@ fn an_optional_field_at_fault_never_costs_the_document() {
     }
     let both = parse(r#"{"text": "t", "title": 1, "label": {}, "timestamp": ""}"#).unwrap().left_out;
     assert_eq!(both.iter().map(|fault| &*fault.field).collect::<Vec<_>>(), ["title", "label"]);
+}
+
+#[test]
+fn fields_that_are_kept_have_types() {
+    let keep =
+        ["product", "user.country", "rating", "new", "sold", "bought", "tags", "code", "missing", "empty"];
+    let fields = Fields { keep: keep.map(Into::into).to_vec(), ..Fields::default() };
+    let parser = Parser { fields, ..parser() };
+    let line = r#"{"text": "t", "product": "phone", "user": {"country": "DE"}, "rating": 4.5, "new": true,
+        "sold": "2017-01-05T10:00:00Z", "bought": {"$date": 1483610400000}, "tags": ["a", 2, null, "2017-01-05"],
+        "code": "2017", "empty": null, "other": 1}"#;
+    let document = parser.parse(line.as_bytes(), position()).unwrap();
+    let expected = serde_json::json!({
+        "product": "phone", "user.country": "DE", "rating": 4.5, "new": true, "sold": "2017-01-05T10:00:00Z",
+        "bought": "2017-01-05T10:00:00Z", "tags": ["a", 2, "2017-01-05T00:00:00Z"], "code": "2017",
+    });
+    assert_eq!(serde_json::to_value(&document.fields).unwrap(), expected);
+    assert_eq!(document.left_out, []);
+    let long = "x".repeat(300);
+    let line = format!(
+        r#"{{"text": "t", "product": "{long}", "rating": 1e999, "user": {{"country": {{}}}}, "new": 1}}"#
+    );
+    let document = parser.parse(line.as_bytes(), position()).unwrap();
+    let faults: Vec<_> = document.left_out.iter().map(|fault| (&*fault.field, fault.found)).collect();
+    assert_eq!(
+        faults,
+        [("product", "a longer string"), ("user.country", "an object"), ("rating", "a number")]
+    );
+    assert_eq!(document.fields.get("new"), Some(&document::Value::Number(1.0)));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::transport::embedded::parse::{Fields, Format, Parser};
+use crate::transport::embedded::fields::Fields;
+use crate::transport::embedded::parse::{Format, Parser};
 use crate::transport::embedded::places::Places;
 use crate::transport::embedded::seen::Seen;
 use crate::transport::embedded::sink::Item;
