@@ -168,7 +168,7 @@ fn examine(kafka: brokers::Checked, lockstep: bool, findings: &mut Findings) -> 
         });
     }
     for (partition, records) in survey.waiting.iter().filter(|(_, records)| **records > 0) {
-        findings.notes.push(format!("{records} records of the documents wait in partition {partition}"));
+        findings.notes.push(format!("{records} records of the documents wait in partition `{partition}`"));
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod faults;
 mod find;
 mod fit;
 mod hierarchy;
+mod kafka;
 mod man;
 mod model;
 mod notifications;
@@ -116,6 +117,7 @@ enum Command {
     Restore(operate::Restore),
     Forget(operate::Forget),
     State(state::StateCommand),
+    Kafka(kafka::Kafka),
     Export(export::Export),
     Evaluate(evaluate::Evaluate),
     Model(model::Model),
@@ -129,12 +131,12 @@ impl Command {
     /// True if no daemon has a part in it.
     fn asks_nobody(&self) -> bool {
         use Command::{
-            Check, Completions, Demo, Evaluate, Fit, Man, Model, Reembed, Retry, Run, Setup, State,
+            Check, Completions, Demo, Evaluate, Fit, Kafka, Man, Model, Reembed, Retry, Run, Setup, State,
         };
         match self {
             State(command) => !command.asks(),
-            Setup(_) | Demo(_) | Run(_) | Fit(_) | Retry(_) | Evaluate(_) | Model(_) | Reembed(_)
-            | Check(_) | Completions(_) | Man(_) => true,
+            Setup(_) | Demo(_) | Run(_) | Fit(_) | Retry(_) | Kafka(_) | Evaluate(_) | Model(_)
+            | Reembed(_) | Check(_) | Completions(_) | Man(_) => true,
             _ => false,
         }
     }
@@ -175,6 +177,7 @@ impl Cli {
             Command::Restore(command) => command.run(&self.settings),
             Command::Forget(command) => command.run(&self.settings),
             Command::State(command) => command.run(&self.settings),
+            Command::Kafka(command) => command.run(&self.settings),
             Command::Export(command) => command.run(&self.settings),
             Command::Evaluate(command) => command.run(&self.settings),
             Command::Model(command) => command.run(&self.settings),

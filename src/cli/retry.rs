@@ -7,14 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
-use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checkpoint::Position;
 use crate::cli::Settings;
 use crate::cli::exit::Usage;
 use crate::record::dead_letter::DeadLetterRecord;
+use crate::transport::brokers;
 use crate::transport::embedded::{Letters, retried};
+use crate::transport::retry::Sorted;
 use crate::visible::{one_line, visible_json};
 
 /// Try dead letters again, after their cause is mended: prints them as lines that `topicd run` and `topicd fit` read.
@@ -23,41 +24,41 @@ use crate::visible::{one_line, visible_json};
 /// one that was taken in before is refused as a duplicate. Append the lines to a file that the daemon follows, or read
 /// them from a file of their own, with the state of the first run. Duplicates are left out unless `--reason` names them.
 ///
+/// Where documents come from Kafka, it reads the topic of dead letters, and writes each of them back into the topic and
+/// partition that it came from, once.
+///
 /// Example: topicd retry topicd-data/output/dead-letters.jsonl >> posts.jsonl
 #[derive(Debug, Args)]
 pub(super) struct Retry {
-    /// Files of dead letters, all segments; also .gz and .zst
-    #[arg(required = true, value_name = "FILE")]
+    /// Files of dead letters, all segments; also .gz and .zst. None where documents come from Kafka
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only those that were refused for this reason, such as `no_text`; may be given several times
     #[arg(long, value_name = "REASON")]
     reason: Vec<String>,
 }
 
-/// What became of the letters that were found; of several about the same piece of input, the last counts.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Sorted {
-    /// They are tried again.
-    retried: usize,
-    /// They have reasons that are not asked for.
-    left_out: BTreeMap<String, usize>,
-    /// Only a part of the original stands in them.
-    cut: usize,
-}
-
 /// The same input at the same place.
 type Piece = (Position, u64);
 
-/// The reason of what came before; it would be refused again.
-const DUPLICATE: &str = "duplicate_id";
-
 impl Retry {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        if settings.load()?.kafka.is_some() {
-            bail!(Usage(
-                "documents come from Kafka, and so do dead letters; `topicd retry` reads files".into()
-            ));
-        }
+        let sorted = match settings.load()?.kafka {
+            Some(kafka) if self.files.is_empty() => from_kafka(kafka, &self.reason)?,
+            Some(_) => {
+                bail!(Usage("documents come from Kafka, and so do dead letters; name no file".to_owned()))
+            }
+            None if self.files.is_empty() => {
+                let files = "topicd-data/output/dead-letters*.jsonl";
+                bail!(Usage(format!("name files of dead letters, such as {files}")))
+            }
+            None => self.reprint()?,
+        };
+        self.report(&sorted, settings.json)
+    }
+
+    /// Prints the letters of files; of several about the same piece of input, the last.
+    fn reprint(&self) -> anyhow::Result<Sorted> {
         let mut last: BTreeMap<Piece, u32> = BTreeMap::new();
         self.each(|letter| {
             let tries = last.entry(piece(letter)?).or_default();
@@ -72,9 +73,11 @@ impl Retry {
                 return Ok(true);
             }
             last.remove(&piece);
-            if sorted.take(letter, &self.reason) { print(&mut out, letter) } else { Ok(true) }
+            let whole = letter.cut_from_bytes.is_none();
+            let taken = sorted.take(&letter.reason, whole, &self.reason);
+            if taken { print(&mut out, letter) } else { Ok(true) }
         })?;
-        self.report(&sorted, settings.json)
+        Ok(sorted)
     }
 
     /// Calls `work` with each letter, until it says that this is enough.
@@ -92,7 +95,7 @@ impl Retry {
     /// Says on stderr what is done; what was asked for and is not done is a failure.
     fn report(&self, sorted: &Sorted, json: bool) -> anyhow::Result<ExitCode> {
         let said =
-            if json { visible_json(serde_json::to_string(sorted)?) } else { one_line(&sorted.in_words()) };
+            if json { visible_json(serde_json::to_string(sorted)?) } else { one_line(&in_words(sorted)) };
         // Whoever closed stderr needs no summary.
         drop(writeln!(std::io::stderr(), "{said}"));
         let nothing = sorted.retried == 0 && !self.reason.is_empty();
@@ -100,39 +103,22 @@ impl Retry {
     }
 }
 
-impl Sorted {
-    /// Whether `letter` is tried again, if `reasons` are asked for.
-    fn take(&mut self, letter: &DeadLetterRecord, reasons: &[String]) -> bool {
-        let asked =
-            if reasons.is_empty() { letter.reason != DUPLICATE } else { reasons.contains(&letter.reason) };
-        if !asked {
-            *self.left_out.entry(letter.reason.clone()).or_default() += 1;
-        } else if letter.cut_from_bytes.is_some() {
-            self.cut += 1;
-        } else {
-            self.retried += 1;
-            return true;
-        }
-        false
+/// What was done, for people.
+fn in_words(sorted: &Sorted) -> String {
+    let Sorted { retried, left_out, cut } = sorted;
+    let all = retried + cut + left_out.values().sum::<usize>();
+    let mut said = vec![format!("{retried} of {all} dead letters are tried again")];
+    if !left_out.is_empty() {
+        let reasons: Vec<String> =
+            left_out.iter().map(|(reason, letters)| format!("{reason}: {letters}")).collect();
+        said.push(format!("left out: {}", reasons.join(", ")));
     }
-
-    fn in_words(&self) -> String {
-        let Self { retried, left_out, cut } = self;
-        let all = retried + cut + left_out.values().sum::<usize>();
-        let mut said = vec![format!("{retried} of {all} dead letters are tried again")];
-        if !left_out.is_empty() {
-            let reasons: Vec<String> =
-                left_out.iter().map(|(reason, letters)| format!("{reason}: {letters}")).collect();
-            said.push(format!("left out: {}", reasons.join(", ")));
-        }
-        if *cut > 0 {
-            said.push(format!(
-                "{cut} hold only the start of a line that was too long: raise `source.max_document_bytes` and feed these \
-                 documents again"
-            ));
-        }
-        said.join("; ")
+    if *cut > 0 {
+        said.push(format!(
+            "{cut} are not whole: raise `source.max_document_bytes`, and feed these documents again"
+        ));
     }
+    said.join("; ")
 }
 
 fn piece(letter: &DeadLetterRecord) -> anyhow::Result<Piece> {
@@ -149,38 +135,40 @@ fn print(out: &mut impl Write, letter: &DeadLetterRecord) -> anyhow::Result<bool
     }
 }
 
+#[cfg(not(feature = "kafka"))]
+fn from_kafka(_: brokers::Checked, _: &[String]) -> anyhow::Result<Sorted> {
+    Err(crate::built::Without("kafka").into())
+}
+
+#[cfg(feature = "kafka")]
+fn from_kafka(kafka: brokers::Checked, reasons: &[String]) -> anyhow::Result<Sorted> {
+    let telemetry = crate::telemetry::Telemetry::new()?;
+    Ok(crate::transport::kafka::retry(kafka, reasons, telemetry)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::Partition;
-
-    fn letter(reason: &str, cut_from_bytes: Option<u64>) -> DeadLetterRecord {
-        DeadLetterRecord {
-            reason: reason.to_owned(),
-            detail: String::new(),
-            position: Position { partition: Partition::new("p"), offset: 1 },
-            cut_from_bytes,
-            tries: 1,
-            original: Some(String::new()),
-            original_base64: None,
-        }
-    }
 
     #[test]
     fn what_is_left_out_is_said() {
-        let letters = [letter("no_text", None), letter("duplicate_id", None), letter("too_long", Some(9))];
+        let letters = [("no_text", true), ("duplicate_id", true), ("too_long", false)];
         let sorted = |reasons: &[&str]| {
             let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
             let mut sorted = Sorted::default();
-            for letter in &letters {
-                sorted.take(letter, &reasons);
+            for (reason, whole) in letters {
+                sorted.take(reason, whole, &reasons);
             }
             sorted
         };
-        let said = sorted(&[]).in_words();
-        assert!(said.starts_with("1 of 3 dead letters are tried again; left out: duplicate_id: 1; 1 hold"));
+        let said = in_words(&sorted(&[]));
+        assert!(
+            said.starts_with(
+                "1 of 3 dead letters are tried again; left out: duplicate_id: 1; 1 are not whole"
+            )
+        );
         assert_eq!(sorted(&["duplicate_id", "no_text"]).retried, 2);
-        let said = sorted(&["not_json"]).in_words();
+        let said = in_words(&sorted(&["not_json"]));
         assert_eq!(
             said,
             "0 of 3 dead letters are tried again; left out: duplicate_id: 1, no_text: 1, too_long: 1"

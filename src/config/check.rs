@@ -101,7 +101,7 @@ pub(super) fn check(
     let mut sections = Sections { schema, given, mistakes };
     let source = sections.judge("source", |s: Source| {
         let is_kafka = s.is_kafka()?;
-        s.into_params().check().map(|checked| (checked, is_kafka)).map_err(text)
+        s.into_params()?.check().map(|checked| (checked, is_kafka)).map_err(text)
     });
     let kafka = sections.judge("kafka", |p: brokers::Params| p.check().map_err(text));
     let processing = sections.judge("processing", Ok::<Processing, String>);

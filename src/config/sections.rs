@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use toml::Table;
 
 use crate::built::Without;
 use crate::client::Address;
@@ -13,6 +14,7 @@ use crate::model::operate::MOST_LABEL_CHARACTERS;
 use crate::secret::Secret;
 use crate::transport::brokers::Guarantee;
 use crate::transport::embedded::{self, Fields, Format, Input, OutputParams};
+use crate::transport::subscription::Subscription;
 use crate::{embed, notify};
 
 /// `[source]`
@@ -29,6 +31,7 @@ pub(super) struct Source {
     max_wait_ms: u64,
     max_document_bytes: u64,
     time_format: String,
+    topic_fields: Table,
     fields: Fields,
 }
 
@@ -50,8 +53,30 @@ impl Source {
         }
     }
 
-    pub(super) fn into_params(self) -> embedded::Params {
-        embedded::Params {
+    /// The fields of each of `topic_fields`, over those of `fields`.
+    fn topic_fields(&self) -> Result<Vec<(Subscription, Fields)>, String> {
+        let mut all = Vec::new();
+        for (topics, fields) in &self.topic_fields {
+            let refused = |must: String| {
+                format!("`topic_fields` has \"{topics}\" but must have a topic's name or pattern: {must}")
+            };
+            let subscription = Subscription::parse(topics).map_err(refused)?;
+            let own = fields.as_table().ok_or_else(|| {
+                format!("`topic_fields.{topics}` is no table but must be one such as {{ text = \"body\" }}")
+            })?;
+            let mut fields = Table::try_from(&self.fields).map_err(|error| error.to_string())?;
+            fields.extend(own.clone());
+            let fields = fields.try_into().map_err(|error: toml::de::Error| {
+                format!("`topic_fields.{topics}` has a mistake: {}", error.message())
+            })?;
+            all.push((subscription, fields));
+        }
+        Ok(all)
+    }
+
+    pub(super) fn into_params(self) -> Result<embedded::Params, String> {
+        Ok(embedded::Params {
+            topic_fields: self.topic_fields()?,
             input: match self.r#type {
                 SourceType::File if !self.paths.is_empty() => {
                     let path = Some(self.path).filter(|path| !path.as_os_str().is_empty());
@@ -70,7 +95,7 @@ impl Source {
             batch_documents: self.batch_documents,
             max_wait_ms: self.max_wait_ms,
             ..embedded::Params::default()
-        }
+        })
     }
 }
 

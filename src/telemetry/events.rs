@@ -188,6 +188,11 @@ impl Telemetry {
         debug!(?took, "batch assigned");
     }
 
+    /// Documents are read from these topics from now on.
+    pub fn topics_subscribed(&self, topics: &[&str]) {
+        info!(topics = topics.join(", "), "documents are read from these topics");
+    }
+
     /// What became of a batch's documents is committed.
     pub fn documents_assigned(&self, assigned: usize, outliers: usize) {
         self.metrics.documents.with_label_values(&["assigned"]).inc_by(assigned as u64);

@@ -7,6 +7,8 @@ use serde::Deserialize;
 
 use crate::client::{Address, AddressError};
 use crate::secret::Secret;
+use crate::transport::start::Start;
+use crate::transport::subscription::Subscription;
 
 /// A parameter has a value that it cannot have.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,12 @@ pub struct Error {
     must: String,
 }
 
+impl Error {
+    fn new(key: &str, value: String, must: &str) -> Self {
+        Self { key: key.to_owned(), value, must: must.to_owned() }
+    }
+}
+
 /// How to reach Kafka.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +38,8 @@ pub struct Params {
     pub group: String,
     /// This process's name, unique in the group; empty for another one at each start.
     pub instance: String,
+    /// Where a group begins of which nothing is committed; see [`Start`].
+    pub start: String,
     /// Create the topics that are missing, all but the documents'.
     pub create_topics: bool,
     /// Replicas of a topic that is created; −1 for the broker's default.
@@ -52,7 +62,7 @@ pub struct Params {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topics {
-    /// Input.
+    /// Input; see [`Subscription`].
     pub documents: String,
     /// Documents with their topics.
     pub assignments: String,
@@ -143,10 +153,30 @@ impl Default for Topics {
 }
 
 impl Topics {
-    /// Each key with the topic's name.
-    pub(super) fn named(&self) -> [(&'static str, &str); 8] {
+    /// The topics of the documents, where each topic has one purpose.
+    fn documents(&self) -> Result<Subscription, Error> {
+        let refused = |key: &str, name: &str, must: &str| {
+            Error::new(&format!("topics.{key}"), format!("\"{name}\""), must)
+        };
+        let documents = Subscription::parse(&self.documents);
+        let documents = documents.map_err(|must| refused("documents", &self.documents, &must))?;
+        let topics: Vec<(&str, &str)> =
+            documents.names().map(|name| ("documents", name)).chain(self.ours()).collect();
+        for (at, (key, name)) in topics.iter().enumerate() {
+            let one = Subscription::parse(name).map_err(|must| refused(key, name, &must))?;
+            if !one.names().eq([*name]) {
+                return Err(refused(key, name, "the name of one topic"));
+            }
+            if let Some((other, _)) = topics[..at].iter().find(|(_, before)| before == name) {
+                return Err(refused(key, name, &format!("another topic than `kafka.topics.{other}`")));
+            }
+        }
+        Ok(documents)
+    }
+
+    /// Each key of a topic that topicd writes, with the topic's name.
+    pub(super) fn ours(&self) -> [(&'static str, &str); 7] {
         [
-            ("documents", &self.documents),
             ("assignments", &self.assignments),
             ("evidence", &self.evidence),
             ("model", &self.model),
@@ -164,6 +194,7 @@ impl Default for Params {
             brokers: "localhost:9092".into(),
             group: "topicd".into(),
             instance: String::new(),
+            start: "beginning".into(),
             create_topics: true,
             replication_factor: -1,
             tombstones: Tombstones::default(),
@@ -193,18 +224,38 @@ const OURS: [(&str, &str); 8] = [
 
 /// Parameters that can be used.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checked(Params);
+pub struct Checked {
+    params: Params,
+    documents: Subscription,
+    start: Start,
+}
 
 impl Checked {
     /// The parameters.
     pub fn params(&self) -> &Params {
-        &self.0
+        &self.params
+    }
+
+    /// True if documents come from `topic`: never from one that topicd writes, nor from one of Kafka's own.
+    pub fn takes(&self, topic: &str) -> bool {
+        let is_ours = || self.params.topics.ours().iter().any(|(_, ours)| *ours == topic);
+        self.documents.takes(topic) && !topic.starts_with("__") && !is_ours()
+    }
+
+    /// Where a group begins of which nothing is committed.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// The topics that documents come from.
+    pub fn documents(&self) -> &Subscription {
+        &self.documents
     }
 
     /// librdkafka's settings, flat.
     #[cfg(feature = "kafka")]
     pub(super) fn settings(&self) -> Vec<(String, String)> {
-        flat(&self.0.settings)
+        flat(&self.params.settings)
     }
 }
 
@@ -214,9 +265,7 @@ impl Params {
     /// # Errors
     /// The first that is wrong.
     pub fn check(self) -> Result<Checked, Error> {
-        let refuse = |key: &str, value: String, must: &str| {
-            Err(Error { key: key.to_owned(), value, must: must.to_owned() })
-        };
+        let refuse = |key: &str, value: String, must: &str| Err(Error::new(key, value, must));
         if self.brokers.split(',').any(|broker| broker.trim().is_empty()) {
             return refuse("brokers", format!("\"{}\"", self.brokers), "a list of host:port");
         }
@@ -242,18 +291,11 @@ impl Params {
             }
             _ => {}
         }
-        let topics = self.topics.named();
-        for (at, (key, name)) in topics.iter().enumerate() {
-            let legal = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
-            if name.is_empty() || name.len() > 249 || !name.chars().all(legal) {
-                let must = "1 to 249 letters, digits, dots, underscores and hyphens";
-                return refuse(&format!("topics.{key}"), format!("\"{name}\""), must);
-            }
-            if let Some((other, _)) = topics[..at].iter().find(|(_, before)| before == name) {
-                let must = format!("another topic than `kafka.topics.{other}`");
-                return refuse(&format!("topics.{key}"), format!("\"{name}\""), &must);
-            }
-        }
+        let start = match Start::parse(&self.start) {
+            Ok(start) => start,
+            Err(must) => return refuse("start", format!("\"{}\"", self.start), must),
+        };
+        let documents = self.topics.documents()?;
         for (name, value) in flat(&self.settings) {
             if name == "message.max.bytes"
                 && value.parse().is_ok_and(|bytes: u64| bytes < LEAST_MESSAGE_BYTES)
@@ -266,7 +308,7 @@ impl Params {
                 return refuse(&format!("settings.{name}"), "set".into(), &must);
             }
         }
-        Ok(Checked(self))
+        Ok(Checked { params: self, documents, start })
     }
 }
 
@@ -291,6 +333,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pattern_never_takes_what_topicd_or_kafka_writes() {
+        let topics = Topics { documents: "^.*".into(), ..Topics::default() };
+        let checked = Params { topics, ..Params::default() }.check().unwrap();
+        assert!(checked.takes("news") && checked.takes("topicd"));
+        assert!(!checked.takes("topicd.assignments") && !checked.takes("__consumer_offsets"));
+    }
+
+    #[test]
     fn settings_may_be_quoted_or_nested() {
         let text = "\"security.protocol\" = \"ssl\"\nssl.ca.location = \"ca.pem\"\nlinger.ms = 5\n";
         let params = Params { settings: toml::from_str(text).unwrap(), ..Params::default() };
@@ -313,6 +363,9 @@ mod tests {
         let same = refusal(|p| p.topics.model = p.topics.state.clone());
         assert!(same.contains("kafka.topics.state") && same.contains("kafka.topics.model"), "{same}");
         assert!(refusal(|p| p.topics.events = "a b".into()).contains("\"a b\""));
+        assert!(refusal(|p| p.topics.events = "a,b".into()).contains("the name of one topic"));
+        assert!(refusal(|p| p.topics.documents = "a,^b(".into()).contains("regular expression"));
+        assert!(refusal(|p| p.topics.documents = "a,topicd.model".into()).contains("kafka.topics.documents"));
         assert!(refusal(|p| p.brokers = "a:1,".into()).contains("host:port"));
         assert!(refusal(|p| p.transaction_ms = 0).contains("1 to 10000"));
     }

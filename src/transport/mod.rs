@@ -8,6 +8,9 @@ pub mod command;
 pub mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod retry;
+pub mod start;
+pub mod subscription;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -91,7 +91,7 @@ fn what_cannot_be_tried_again_is_said() {
     let cut = home.run(&["retry", file]);
     assert_eq!((cut.status.code(), cut.stdout.len()), (Some(1), 0));
     let said = String::from_utf8(cut.stderr).unwrap();
-    assert!(said.contains("1 hold only the start") && said.contains("source.max_document_bytes"), "{said}");
+    assert!(said.contains("1 are not whole") && said.contains("source.max_document_bytes"), "{said}");
     let none = home.run(&["retry", "--json", "--reason", "no_text", file]);
     assert_eq!(none.status.code(), Some(1));
     let said: Value = serde_json::from_slice(&none.stderr).unwrap();

@@ -41,6 +41,13 @@ impl Default for Fields {
 }
 
 impl Fields {
+    /// Every name.
+    pub fn names(&self) -> Vec<&str> {
+        let Self { id, text, title, timestamp, embedding, labels, keep } = self;
+        let single = [id, text, title, timestamp, embedding, labels].map(String::as_str);
+        single.into_iter().chain(keep.iter().map(|name| &**name)).collect()
+    }
+
     /// What is wrong with the fields that are kept, and what they must be.
     pub(super) fn mistake(&self) -> Option<(String, &'static str)> {
         if self.keep.len() > MOST_FIELDS {

@@ -89,16 +89,27 @@ impl Parser {
         }
     }
 
-    /// Likewise, with `named` for an id where the input has none.
+    fn parse_as(&self, line: &[u8], position: Position, named: Arc<str>) -> Result<Document, Rejection> {
+        self.parse_beside(line, &[], position, named)
+    }
+
+    /// Likewise, with `named` for an id where the input has none, and with further fields that stand `beside` the line; of
+    /// two with the same name, that of the line counts.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn parse_as(&self, line: &[u8], position: Position, named: Arc<str>) -> Result<Document, Rejection> {
+    pub fn parse_beside(
+        &self,
+        line: &[u8],
+        beside: &[(String, Box<RawValue>)],
+        position: Position,
+        named: Arc<str>,
+    ) -> Result<Document, Rejection> {
         if line.len() as u64 > self.max_document_bytes {
             return Err(self.too_long(line, line.len() as u64, position));
         }
         let original = || Original { bytes: line.to_vec(), refusals: 0 };
-        match self.read(line, &position, named) {
+        match self.read(line, beside, &position, named) {
             Ok(document) => Ok(Document { original: original(), ..document }),
             Err(reason) => Err(Rejection { position, reason, original: original() }),
         }
@@ -111,40 +122,43 @@ impl Parser {
         Rejection { position, reason, original: Original { bytes, refusals: 0 } }
     }
 
-    fn read(&self, line: &[u8], position: &Position, named: Arc<str>) -> Result<Document, Reason> {
+    fn read(
+        &self,
+        line: &[u8],
+        beside: &[(String, Box<RawValue>)],
+        position: &Position,
+        named: Arc<str>,
+    ) -> Result<Document, Reason> {
         let line = std::str::from_utf8(line).map_err(|e| Reason::NotUtf8 { at: e.valid_up_to() })?;
-        let document = match self.format {
-            Format::Json => self.read_json(line, position, named)?,
-            Format::Lines if line.trim().is_empty() => return Err(Reason::EmptyText),
-            Format::Lines => Document {
-                id: named,
-                text: line.trim().to_owned(),
-                timestamp_ms: None,
-                label: None,
-                embedding: None,
-                fields: document::Fields::default(),
-                left_out: Vec::new(),
-                position: position.clone(),
-                original: Original::default(),
+        let not_json = |e: serde_json::Error| Reason::NotJson { detail: e.to_string() };
+        let cleaned;
+        let (mut object, body): (Object<'_>, _) = match self.format {
+            Format::Lines => (Object(Vec::new()), Some(line.to_owned())),
+            Format::Json => match serde_json::from_str(line) {
+                Ok(object) => (object, None),
+                Err(first) => {
+                    cleaned = nan_as_null(line).ok_or_else(|| not_json(first))?;
+                    (serde_json::from_str(&cleaned).map_err(not_json)?, None)
+                }
             },
         };
+        object.0.splice(0..0, beside.iter().map(|(name, value)| (Name(Cow::Borrowed(name)), &**value)));
+        let document = self.compose(&object, body, position, named)?;
         match document.id.len() {
             bytes if bytes > MOST_ID_BYTES => Err(Reason::LongId { bytes }),
             _ => Ok(document),
         }
     }
 
-    fn read_json(&self, line: &str, position: &Position, named: Arc<str>) -> Result<Document, Reason> {
-        let not_json = |e: serde_json::Error| Reason::NotJson { detail: e.to_string() };
-        let cleaned;
-        let object: Object<'_> = match serde_json::from_str(line) {
-            Ok(object) => object,
-            Err(first) => {
-                cleaned = nan_as_null(line).ok_or_else(|| not_json(first))?;
-                serde_json::from_str(&cleaned).map_err(not_json)?
-            }
-        };
-        let field = |name: &str| match lookup(&object, name).map(Value::of) {
+    /// The document of an object's fields; its text is `body`, if given.
+    fn compose(
+        &self,
+        object: &Object<'_>,
+        body: Option<String>,
+        position: &Position,
+        named: Arc<str>,
+    ) -> Result<Document, Reason> {
+        let field = |name: &str| match lookup(object, name).map(Value::of) {
             Some(value) if !name.is_empty() && !matches!(value, Value::Null) => Some(value),
             _ => None,
         };
@@ -152,7 +166,7 @@ impl Parser {
         let mut left_out = Vec::new();
         let heading = usable(field(title).map(|value| value.into_text("a string", title)), &mut left_out);
         let heading = heading.unwrap_or_default();
-        let body = match lookup(&object, text).map(Value::of) {
+        let body = match body.map(Value::Text).or_else(|| lookup(object, text).map(Value::of)) {
             None => return Err(Reason::NoText { field: text.clone() }),
             Some(Value::Text(body)) => body,
             Some(Value::Null) if !heading.trim().is_empty() => String::new(),

@@ -21,6 +21,7 @@ use super::sink::{Item, Sink};
 use super::time;
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
+use crate::transport::subscription::Subscription;
 
 /// Where the documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub struct Params {
     pub format: Format,
     /// The names of a JSON object's fields.
     pub fields: Fields,
+    /// The names of the fields in messages of these Kafka topics; the first counts that takes a topic.
+    pub topic_fields: Vec<(Subscription, Fields)>,
     /// A notation of time that is tried before all others, as `strptime` has them; none if empty.
     pub time_format: String,
     /// Whether to wait at the file's end for more. A last line without its end is then not taken until it has one.
@@ -82,6 +85,7 @@ impl Default for Params {
             input: Input::File(PathBuf::new()),
             format: Format::Json,
             fields: Fields::default(),
+            topic_fields: Vec::new(),
             time_format: String::new(),
             follow: false,
             speed: 0.0,
@@ -112,6 +116,22 @@ impl Checked {
 }
 
 impl Params {
+    /// What reads messages of the Kafka topic `topic`; embeddings must have `dimension` numbers, if given.
+    pub fn parser_of(&self, topic: &str, dimension: Option<usize>) -> Parser {
+        let own = self.topic_fields.iter().find(|(topics, _)| topics.takes(topic));
+        self.parser(own.map_or(&self.fields, |(_, fields)| fields).clone(), dimension)
+    }
+
+    fn parser(&self, fields: Fields, dimension: Option<usize>) -> Parser {
+        Parser {
+            format: self.format,
+            fields,
+            max_document_bytes: self.max_document_bytes,
+            dimension,
+            time_format: self.time_format.clone(),
+        }
+    }
+
     /// Checks every parameter; that the input is there, only [`Source::open`] does.
     ///
     /// # Errors
@@ -121,11 +141,14 @@ impl Params {
         if self.follow && self.input == Input::Stdin {
             return refuse("follow", "true".into(), "false for stdin, which ends when its writer closes it");
         }
-        if self.fields.text.is_empty() {
-            return refuse("fields.text", "empty".into(), "the name of the field that holds the text");
-        }
-        if let Some((wrong, must)) = self.fields.mistake() {
-            return refuse("fields.keep", wrong, must);
+        for fields in self.topic_fields.iter().map(|(_, fields)| fields).chain([&self.fields]) {
+            if fields.text.is_empty() {
+                let must = "the name of the field that holds the text";
+                return refuse("fields.text", "empty".into(), must);
+            }
+            if let Some((wrong, must)) = fields.mistake() {
+                return refuse("fields.keep", wrong, must);
+            }
         }
         if let Some(mistake) = time::mistake(&self.time_format) {
             let value = format!("{:?} ({mistake})", self.time_format);
@@ -234,8 +257,7 @@ impl Source {
             Bytes::Stream { .. } => None,
             Bytes::Files(paths) => Some(paths.clone()),
         };
-        let Params { format, fields, max_document_bytes, time_format, .. } = params;
-        let parser = Parser { format, fields, max_document_bytes, dimension, time_format };
+        let parser = params.parser(params.fields.clone(), dimension);
         let (filled, items) = mpsc::channel(params.batch_documents);
         let (stop, stopped) = std::sync::mpsc::sync_channel(0);
         let sink = Sink { places: Places(recorded.clone()), parser, seen, items: filled };

@@ -12,11 +12,17 @@ use super::client::{Clients, Consumer, Context, Told};
 use super::error::Error;
 use super::kinds::{Difference, KINDS, Kind, complaints};
 use super::log::passes;
+use super::offsets::Documents;
 
 /// How long brokers are asked before it is looked whether they refuse.
 const SLICE: Duration = Duration::from_secs(2);
 /// How long it is listened for a reason after that.
 const LISTEN: Duration = Duration::from_millis(50);
+
+/// How many partitions a topic gets that is made beside `documents`.
+pub(super) fn most(documents: &Documents) -> usize {
+    documents.values().copied().max().unwrap_or(1)
+}
 
 /// Looks after the topics.
 pub(super) struct Admin<'a> {
@@ -34,9 +40,10 @@ impl<'a> Admin<'a> {
         Ok(Self { clients, client, asking, told })
     }
 
-    /// Makes the topics that are missing, if that is allowed, and refuses those under which nothing works.
-    pub(super) async fn ensure(&self, lockstep: bool) -> Result<(), Error> {
-        let partitions = self.documents(lockstep)?;
+    /// Makes the topics that are missing, if that is allowed, and refuses those under which nothing works. The documents'.
+    pub(super) async fn ensure(&self, lockstep: bool) -> Result<Documents, Error> {
+        let documents = self.documents(lockstep)?;
+        let partitions = most(&documents);
         for kind in &KINDS {
             let (key, topic) = self.named(kind);
             match self.partitions(topic)? {
@@ -55,15 +62,30 @@ impl<'a> Admin<'a> {
                 None => return Err(self.missing(topic, key)),
             }
         }
-        Ok(())
+        Ok(documents)
     }
 
-    /// How many partitions the documents have; in lockstep they must be in one order.
-    pub(super) fn documents(&self, lockstep: bool) -> Result<usize, Error> {
-        let topic = &self.clients.params.params().topics.documents;
-        match self.partitions(topic)?.ok_or_else(|| self.missing(topic, "documents"))? {
-            found if lockstep && found != 1 => Err(Error::Lockstep { topic: topic.clone(), found }),
-            found => Ok(found),
+    /// The topics of the documents with their partitions; in lockstep documents must be in one order.
+    pub(super) fn documents(&self, lockstep: bool) -> Result<Documents, Error> {
+        let subscription = self.clients.params.documents();
+        let mut found = Documents::new();
+        for topic in subscription.names() {
+            let partitions = self.partitions(topic)?.ok_or_else(|| self.missing(topic, "documents"))?;
+            found.insert(topic.to_owned(), partitions);
+        }
+        if subscription.has_pattern() {
+            let metadata = self.metadata(None)?;
+            let topics = metadata.topics().iter().filter(|topic| self.clients.params.takes(topic.name()));
+            found.extend(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())));
+        }
+        if found.is_empty() {
+            return Err(Error::NoTopics { pattern: subscription.to_string() });
+        }
+        match found.values().sum() {
+            partitions if lockstep && partitions != 1 => {
+                Err(Error::Lockstep { topic: subscription.to_string(), found: partitions })
+            }
+            _ => Ok(found),
         }
     }
 
@@ -73,13 +95,13 @@ impl<'a> Admin<'a> {
     }
 
     pub(super) fn named<'b>(&'b self, kind: &Kind) -> (&'static str, &'b str) {
-        let named = self.clients.params.params().topics.named();
-        named.into_iter().find(|(key, _)| *key == kind.key).unwrap_or((kind.key, kind.key))
+        let ours = self.clients.params.params().topics.ours();
+        ours.into_iter().find(|(key, _)| *key == kind.key).unwrap_or((kind.key, kind.key))
     }
 
     /// How many partitions `topic` has; none if it is not there.
     pub(super) fn partitions(&self, topic: &str) -> Result<Option<usize>, Error> {
-        let metadata = self.metadata(topic)?;
+        let metadata = self.metadata(Some(topic))?;
         let Some(found) = metadata.topics().first() else { return Ok(None) };
         match found.error().map(Code::from) {
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
@@ -88,12 +110,12 @@ impl<'a> Admin<'a> {
         }
     }
 
-    /// The brokers, and what they know of `topic`. Waits while they are away, but not while they refuse.
-    pub(super) fn metadata(&self, topic: &str) -> Result<Metadata, Error> {
+    /// The brokers, and what they know of `topic`, or of all topics. Waits while they are away, but not while they refuse.
+    pub(super) fn metadata(&self, topic: Option<&str>) -> Result<Metadata, Error> {
         let started = Instant::now();
         let metadata = tokio::task::block_in_place(|| {
             loop {
-                let fetched = self.asking.fetch_metadata(Some(topic), SLICE);
+                let fetched = self.asking.fetch_metadata(topic, SLICE);
                 self.listen();
                 let give_up = self.told.shut_out() || started.elapsed() >= self.clients.timeout();
                 match fetched {
@@ -102,7 +124,8 @@ impl<'a> Admin<'a> {
                 }
             }
         });
-        metadata.map_err(|source| self.told.error("look at", topic, source))
+        let subject = topic.unwrap_or(&self.clients.params.params().topics.documents);
+        metadata.map_err(|source| self.told.error("look at", subject, source))
     }
 
     /// Serves the callbacks that say why a connection was refused, each of which a call of its own takes; there is

@@ -16,6 +16,7 @@ use super::envelope::Envelopes;
 use super::error::Error;
 use super::share::{Readings, join};
 use super::thread::spawn;
+use super::topics::SourceTopics;
 use super::transact::{self, Handed, Transactor};
 use crate::checkpoint::Checkpoint;
 use crate::document::Batch;
@@ -23,7 +24,7 @@ use crate::model::evidence::Outcome;
 use crate::model::operate::Erasure;
 use crate::transport::AssignerPort;
 use crate::transport::brokers::Guarantee;
-use crate::transport::embedded::{self, Parser};
+use crate::transport::embedded;
 
 /// Judged batches on their way to the producer's thread: filled here, where the loop waits while it is full. As many as
 /// are judged while a commit takes its time.
@@ -94,14 +95,8 @@ impl Assigner {
         let transactor = Arc::new(Mutex::new(transactor));
         let (consumer, told) = join(clients, transactor.clone(), readings, source.lockstep)?;
         let (read, items) = mpsc::channel(2 * source.batch_documents);
-        let parser = Parser {
-            format: source.format,
-            fields: source.fields.clone(),
-            max_document_bytes: source.max_document_bytes,
-            dimension: Some(dimension),
-            time_format: source.time_format.clone(),
-        };
-        let receiving = Receiving::new(clients, consumer.clone(), told, epoch.clone(), parser, read);
+        let topics = SourceTopics::new(clients, source, dimension);
+        let receiving = Receiving::new(clients, consumer.clone(), told, epoch.clone(), topics, read);
         let (stop, runtime) = (CancellationToken::new(), tokio::runtime::Handle::current());
         let stopped = stop.clone();
         let polling = spawn("documents", move || receiving.run(&runtime, &stopped))?;

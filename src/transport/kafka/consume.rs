@@ -5,7 +5,7 @@
 //! seeks back to what the broker has as committed; messages carry the epoch in which they were read, and those of an
 //! older one are dropped wherever they are.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,12 +23,12 @@ use super::error::{Error, code};
 use super::log::passes;
 use super::registry::Registry;
 use super::share::{Share, committed, list_of};
-use crate::checkpoint::{Partition, Position};
+use super::topics::SourceTopics;
+use crate::checkpoint::Position;
 use crate::document::{Document, MOST_ID_BYTES, Original, Rejection};
 use crate::model::operate::Erasure;
 use crate::telemetry::Telemetry;
 use crate::transport::brokers::Tombstones;
-use crate::transport::embedded::Parser;
 
 /// How long the thread waits for a message before it looks around.
 const TICK: Duration = Duration::from_millis(50);
@@ -68,8 +68,8 @@ pub(super) enum Content {
 pub(super) struct Receiving {
     consumer: Arc<Consumer<Share>>,
     told: Arc<Told>,
-    documents: String,
-    parser: Parser,
+    /// The topics that documents come from.
+    topics: SourceTopics,
     registry: Option<Registry>,
     /// Where the message stands of which the registry did not tell what it says.
     missed: Option<Place>,
@@ -88,7 +88,6 @@ pub(super) struct Receiving {
     looked: Instant,
     /// Some partition has no record where it would go on.
     lost: bool,
-    names: HashMap<(String, i32), (Place, Partition)>,
     /// The first offset read of each partition, for those of which nothing was ever committed.
     starts: BTreeMap<Place, i64>,
     /// Where what was read of each partition ends, or, where nothing was read yet, what is committed.
@@ -101,21 +100,19 @@ impl Receiving {
         consumer: Arc<Consumer<Share>>,
         told: Arc<Told>,
         epoch: Arc<AtomicU64>,
-        parser: Parser,
+        topics: SourceTopics,
         items: mpsc::Sender<Item>,
     ) -> Self {
         let telemetry = clients.telemetry.clone();
         let registry = Registry::new(&clients.params.params().registry, telemetry.clone());
         let tombstones = clients.params.params().tombstones;
-        let documents = clients.params.params().topics.documents.clone();
         let label = epoch.load(Ordering::SeqCst);
-        let (waiting, names, starts, ends) = Default::default();
+        let (waiting, starts, ends) = Default::default();
         let (paused, lost) = (false, false);
         Self {
             consumer,
             told,
-            documents,
-            parser,
+            topics,
             registry,
             missed: None,
             telemetry,
@@ -127,7 +124,6 @@ impl Receiving {
             paused,
             looked: Instant::now(),
             lost,
-            names,
             starts,
             ends,
         }
@@ -143,6 +139,7 @@ impl Receiving {
             if self.epoch.load(Ordering::SeqCst) != self.label {
                 self.go_back()?;
             }
+            self.topics.subscribe(&self.consumer, &self.told)?;
             self.hand_over(runtime);
             self.look_ahead();
             let wait = if self.waiting.is_empty() { TICK } else { Duration::ZERO };
@@ -153,7 +150,8 @@ impl Receiving {
                 Some(Err(error)) if code(&error) == Some(Code::AutoOffsetReset) => self.lose(&consumer),
                 // The group took this member for dead; polling on joins it again.
                 Some(Err(error)) if passes(&error) || code(&error) == Some(Code::PollExceeded) => {}
-                Some(Err(error)) => return Err(self.told.error("read", &self.documents, error)),
+                Some(Err(error)) if self.topics.may_go(&error) => {}
+                Some(Err(error)) => return Err(self.told.error("read", self.topics.name(), error)),
             }
         }
         Ok(())
@@ -173,12 +171,7 @@ impl Receiving {
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let key = (message.topic(), message.partition());
-        let known = self.names.iter().find(|((topic, partition), _)| (topic.as_str(), *partition) == key);
-        let (place, partition) = match known {
-            Some((_, names)) => names.clone(),
-            None => self.name(message),
-        };
+        let (place, partition) = self.topics.place(message.topic(), message.partition());
         self.starts.entry(place.clone()).or_insert(message.offset());
         let position = Position { partition, offset: message.offset() as u64 };
         let before = self.ends.insert(place.clone(), position.offset + 1);
@@ -188,7 +181,7 @@ impl Receiving {
         let envelope = Envelope::of(message);
         let content = match message.payload() {
             None => Content::Tombstone(self.erasure(&position, &envelope)),
-            Some(payload) => match self.parse(payload, &position, &envelope) {
+            Some(payload) => match self.parse(message.topic(), payload, &position, &envelope) {
                 Ok(Ok(document)) => Content::Document(document),
                 Ok(Err(rejection)) => Content::Refused(rejection),
                 // Whoever asked the registry has told that it is away.
@@ -220,6 +213,7 @@ impl Receiving {
     /// The registry doesn't answer.
     fn parse(
         &mut self,
+        topic: &str,
         payload: &[u8],
         position: &Position,
         envelope: &Envelope,
@@ -230,24 +224,16 @@ impl Receiving {
             return Ok(Err(Rejection { position: position.clone(), reason, original: original() }));
         }
         let Some(registry) = &mut self.registry else {
-            return Ok(parse(&self.parser, payload, position, envelope));
+            return Ok(self.topics.reader(topic).read(payload, position, envelope));
         };
         let parsed = match registry.json(payload)? {
-            Ok(json) => parse(&self.parser, &json, position, envelope),
+            Ok(json) => self.topics.reader(topic).read(&json, position, envelope),
             Err(reason) => Err(Rejection { position: position.clone(), reason, original: original() }),
         };
         Ok(match parsed {
             Ok(document) => Ok(Document { original: original(), ..document }),
             Err(rejection) => Err(Rejection { original: original(), ..rejection }),
         })
-    }
-
-    fn name(&mut self, message: &BorrowedMessage<'_>) -> (Place, Partition) {
-        let place = Place { topic: Arc::from(message.topic()), partition: message.partition() };
-        let partition = place.partition();
-        let names = (place, partition);
-        self.names.insert((message.topic().to_owned(), message.partition()), names.clone());
-        names
     }
 
     /// Gives what waits to the port; waits a while for room, then pauses.
@@ -339,7 +325,7 @@ impl Receiving {
     }
 
     fn seek_committed(&mut self) -> Result<(), Error> {
-        let (told, documents) = (self.told.clone(), self.documents.clone());
+        let (told, documents) = (self.told.clone(), self.topics.name().to_owned());
         let failed = |source| told.error("go back in", &documents, source);
         let mut fresh = Vec::new();
         for (place, offset) in self.committed().map_err(failed)? {
@@ -403,17 +389,4 @@ impl Receiving {
         let assigned = self.consumer.assignment().map(|list| places(&list)).unwrap_or_default();
         committed(&self.consumer, &assigned, COMMITTED)
     }
-}
-
-/// The document of a message. Without an id of its own it has that of the message's key; without one, its place's.
-fn parse(
-    parser: &Parser,
-    json: &[u8],
-    position: &Position,
-    envelope: &Envelope,
-) -> Result<Document, Rejection> {
-    let named = envelope.id().map_or_else(|| Arc::from(position.to_string()), Arc::from);
-    let mut document = parser.parse_as(json, position.clone(), named)?;
-    document.timestamp_ms = document.timestamp_ms.or(envelope.timestamp_ms);
-    Ok(document)
 }

@@ -48,6 +48,12 @@ impl Envelope {
         self.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).filter(|key| !key.is_empty())
     }
 
+    /// The last header called `name`, if it has a value. Names must be known to be UTF-8.
+    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
+        let headers = self.headers.as_ref()?.iter();
+        headers.filter(|header| header.key == name).last().and_then(|header| header.value)
+    }
+
     /// Why nothing can be written that carries this, if so.
     pub(super) fn too_large(&self) -> Option<Reason> {
         let Some(headers) = self.headers_bytes else { return Some(Reason::HeaderName) };

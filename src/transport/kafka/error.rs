@@ -29,6 +29,42 @@ pub enum Error {
         /// Whether topics may be created.
         allowed: bool,
     },
+    /// No topic is there that a pattern of the documents matches.
+    #[error("no topic matches `{pattern}`; create one, or mend `kafka.topics.documents`")]
+    NoTopics {
+        /// The pattern.
+        pattern: String,
+    },
+    /// The group cannot be moved while somebody is in it.
+    #[error(
+        "group `{group}` has members{}, so its offsets stay; stop them, and wait until their sessions end (10 s, or \
+         `session.timeout.ms`)",
+        members_hint(members)
+    )]
+    GroupLives {
+        /// The group.
+        group: String,
+        /// Who is in it, if that is told.
+        members: String,
+    },
+    /// There is no such partition of the documents.
+    #[error("`{place}` is no partition of the documents; `topicd check --connect` lists their topics")]
+    NoPlace {
+        /// Topic and partition.
+        place: String,
+    },
+    /// There is no such offset in a partition.
+    #[error("`{place}` has no offset {wanted}; it holds {first} to {last}")]
+    NoOffset {
+        /// Topic and partition.
+        place: String,
+        /// The offset that was asked for.
+        wanted: i64,
+        /// The first one that is there.
+        first: i64,
+        /// The one after the last.
+        last: i64,
+    },
     /// A topic that must have one partition has several.
     #[error(
         "topic `{topic}` has {found} partitions but must have 1; delete it, or name another in `kafka.topics.{key}`"
@@ -231,6 +267,10 @@ pub(super) fn is_final(error: &KafkaError) -> bool {
 
 fn said(reason: Option<&str>) -> String {
     reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+fn members_hint(members: &str) -> String {
+    if members.is_empty() { String::new() } else { format!(" ({members})") }
 }
 
 fn create_hint(allowed: bool, key: &str) -> &'static str {

@@ -1,8 +1,9 @@
 //! Documents from Kafka, results into Kafka, and everything that passes between the roles through Kafka, so that a
 //! second machine changes nothing.
 //!
-//! - `consume` reads documents on a thread of its own, as far as they are this process's `share`; `transact` commits
+//! - `consume` reads documents of the source's `topics` on a thread of its own, as far as they are this process's `share`; `transact` commits
 //!   what became of them, with their offsets, in one transaction; [`Assigner`] is the port over both;
+//! - `offsets` moves the group, `retry` gives dead letters back to the documents;
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
 //! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold
@@ -22,14 +23,18 @@ mod follow;
 mod kinds;
 mod log;
 mod modeler;
+mod offsets;
 mod produce;
 mod pulse;
 mod registry;
+mod retry;
 mod share;
 mod survey;
 mod thread;
+mod topics;
 mod transact;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -46,6 +51,8 @@ use crate::model::version::TopicModel;
 use crate::telemetry::Telemetry;
 use crate::transport::brokers::{Checked, Guarantee};
 use crate::transport::embedded;
+use crate::transport::retry::Sorted;
+use crate::transport::start::Start;
 
 /// The way to one cluster, for one process.
 #[derive(Clone)]
@@ -71,15 +78,35 @@ pub async fn examine(params: Checked, lockstep: bool, telemetry: Telemetry) -> S
     }
 }
 
+/// Moves the group of `params` to where `to` is, while nobody is in it: each partition that was moved, with its offset. Blocks.
+pub fn reset(params: Checked, to: &Start, telemetry: Telemetry) -> Result<BTreeMap<String, i64>, Error> {
+    let clients = client::Clients::new(params, telemetry);
+    let documents = admin::Admin::new(&clients)?.documents(false)?;
+    let moved = offsets::reset(&clients, &documents, to)?;
+    Ok(moved.into_iter().map(|(place, offset)| (place.to_string(), offset)).collect())
+}
+
+/// Gives dead letters with `reasons`, or all but duplicates, back to the topics that they came from, each once. Blocks.
+pub fn retry(params: Checked, reasons: &[String], telemetry: Telemetry) -> Result<Sorted, Error> {
+    let clients = client::Clients::new(params, telemetry);
+    let admin = admin::Admin::new(&clients)?;
+    let topic = &clients.params.params().topics.dead_letters;
+    let partitions = admin.partitions(topic)?.ok_or_else(|| admin.missing(topic, "dead_letters"))?;
+    retry::retry(&clients, partitions, reasons)
+}
+
 impl Cluster {
     /// The cluster of `params`, for embeddings of `encoder` with `dimension` numbers. Nothing is connected yet.
     pub fn new(params: Checked, encoder: &str, dimension: usize, telemetry: Telemetry) -> Self {
         Self { clients: client::Clients::new(params, telemetry), encoder: encoder.to_owned(), dimension }
     }
 
-    /// Makes the topics that are missing, if that is allowed; refuses those that are not as they must be.
+    /// Makes the topics that are missing, if that is allowed; refuses those that are not as they must be. A group of which
+    /// nothing is committed begins where `kafka.start` says.
     pub async fn prepare(&self, lockstep: bool) -> Result<(), Error> {
-        admin::Admin::new(&self.clients)?.ensure(lockstep).await
+        let documents = admin::Admin::new(&self.clients)?.ensure(lockstep).await?;
+        let start = self.clients.params.start();
+        tokio::task::block_in_place(|| offsets::begin(&self.clients, &documents, start))
     }
 
     /// Puts each published version into force until `stop`.

@@ -79,7 +79,7 @@ impl Rebalancing for Share {
     }
 }
 
-/// A member of the assigners' group, subscribed to the documents.
+/// A member of the assigners' group, not yet subscribed to anything.
 pub(super) fn join(
     clients: &Clients,
     transactor: Arc<Mutex<Transactor>>,
@@ -98,8 +98,6 @@ pub(super) fn join(
     telemetry.group_left(&group);
     let share = Share { transactor, readings, group, telemetry, lockstep };
     let (consumer, told): (Consumer<Share>, _) = clients.make(&config, share)?;
-    let documents = &params.topics.documents;
-    consumer.subscribe(&[documents]).map_err(|source| told.error("subscribe to", documents, source))?;
     Ok((Arc::new(consumer), told))
 }
 

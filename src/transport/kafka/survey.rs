@@ -8,12 +8,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::admin::Admin;
+use super::admin::{Admin, most};
 use super::client::{Clients, Consumer, Producer, Refused, Told};
 use super::error::{Error, code};
 use super::kinds::KINDS;
 use super::log::{Found, Log};
+use super::offsets::{self, Documents};
 use super::produce::{Out, produce, until};
+use super::share::list_of;
 
 /// How long a topic may take to say that there is nothing to read.
 const READ: Duration = Duration::from_secs(10);
@@ -27,8 +29,8 @@ pub struct Survey {
     pub brokers: Vec<String>,
     /// The topics with their partitions; none for one that `topicd run` makes.
     pub topics: Vec<(String, Option<usize>)>,
-    /// Records of each partition of the documents that wait for the group.
-    pub waiting: BTreeMap<i32, i64>,
+    /// Records of each partition of the documents, as `topic/partition`, that wait for the group.
+    pub waiting: BTreeMap<String, i64>,
     /// Everything that would not work.
     pub faults: Vec<Error>,
     /// What works, but not well.
@@ -47,12 +49,12 @@ impl Survey {
 
     async fn look(&mut self, admin: &Admin<'_>, lockstep: bool) -> Result<(), Error> {
         let clients = admin.clients;
-        let topics = &clients.params.params().topics;
-        let metadata = admin.metadata(&topics.documents)?;
+        let metadata = admin.metadata(None)?;
         self.brokers =
             metadata.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
-        let partitions = admin.documents(lockstep)?;
-        self.topics.push((topics.documents.clone(), Some(partitions)));
+        let documents = admin.documents(lockstep)?;
+        let partitions = most(&documents);
+        self.topics.extend(documents.iter().map(|(topic, found)| (topic.clone(), Some(*found))));
         let mut there = Vec::new();
         for kind in &KINDS {
             let (key, topic) = admin.named(kind);
@@ -80,20 +82,19 @@ impl Survey {
                 None => self.faults.push(admin.missing(topic, key)),
             }
         }
-        tokio::task::block_in_place(|| self.attempt(clients, &there, partitions));
+        tokio::task::block_in_place(|| self.attempt(clients, &there, &documents));
         Ok(())
     }
 
     /// Tries all that `topicd run` does to the topics that are `there`. Blocks.
-    fn attempt(&mut self, clients: &Clients, there: &[&str], partitions: usize) {
+    fn attempt(&mut self, clients: &Clients, there: &[&str], documents: &Documents) {
         let topics = &clients.params.params().topics;
-        let read = [&topics.documents, &topics.evidence, &topics.model, &topics.state];
-        for topic in
-            read.into_iter().filter(|topic| **topic == topics.documents || there.contains(&topic.as_str()))
-        {
+        let ours = [&topics.evidence, &topics.model, &topics.state].map(String::as_str);
+        let ours = ours.into_iter().filter(|topic| there.contains(topic));
+        for topic in documents.keys().map(String::as_str).chain(ours) {
             self.faults.extend(read_end(clients, topic).err());
         }
-        match waiting(clients, &topics.documents, partitions) {
+        match waiting(clients, documents) {
             Ok(waiting) => self.waiting = waiting,
             Err(error) if error.passes() => {}
             Err(error) => self.faults.push(error),
@@ -102,7 +103,7 @@ impl Survey {
             Ok(trial) => {
                 self.faults.extend(there.iter().filter_map(|topic| trial.write(topic).err()));
                 for group in [clients.params.params().group.clone(), clients.modeler()] {
-                    self.faults.extend(trial.commit(clients, &group).err());
+                    self.faults.extend(trial.commit(clients, &group, documents).err());
                 }
             }
             Err(error) => self.faults.push(error),
@@ -124,21 +125,19 @@ fn read_end(clients: &Clients, topic: &str) -> Result<(), Error> {
 }
 
 /// What waits for the group in each partition of the documents.
-fn waiting(clients: &Clients, topic: &str, partitions: usize) -> Result<BTreeMap<i32, i64>, Error> {
+fn waiting(clients: &Clients, documents: &Documents) -> Result<BTreeMap<String, i64>, Error> {
     let (consumer, told) = clients.reader()?;
-    let mut list = TopicPartitionList::with_capacity(partitions);
-    for partition in 0..partitions as i32 {
-        list.add_partition(topic, partition);
-    }
+    let list = list_of(&offsets::places(documents));
     let group = &clients.params.params().group;
     let committed = consumer.committed_offsets(list, COMMITTED);
     let committed = committed.map_err(|source| told.error("ask for the offsets of group", group, source))?;
     let mut waiting = BTreeMap::new();
     for element in committed.elements() {
-        let found = consumer.fetch_watermarks(topic, element.partition(), COMMITTED);
-        let (first, end) = found.map_err(|source| told.error("look at", topic, source))?;
+        let place = format!("{}/{}", element.topic(), element.partition());
+        let found = consumer.fetch_watermarks(element.topic(), element.partition(), COMMITTED);
+        let (first, end) = found.map_err(|source| told.error("look at", &place, source))?;
         let reached = if let Offset::Offset(offset) = element.offset() { offset } else { first };
-        waiting.insert(element.partition(), (end - reached).max(0));
+        waiting.insert(place, (end - reached).max(0));
     }
     Ok(waiting)
 }
@@ -175,10 +174,10 @@ impl Trial {
     }
 
     /// Commits an offset of `group`, which needs the right to be in it.
-    fn commit(&self, clients: &Clients, group: &str) -> Result<(), Error> {
+    fn commit(&self, clients: &Clients, group: &str, documents: &Documents) -> Result<(), Error> {
         let config = clients.settings(&[], &[("group.id", group), ("enable.auto.commit", "false")]);
         let (consumer, _): (Consumer, _) = clients.make(&config, ())?;
-        let topic = &clients.params.params().topics.documents;
+        let topic = documents.keys().next().map_or("", String::as_str);
         let committed = self.aborted(|| {
             let mut list = TopicPartitionList::with_capacity(1);
             list.add_partition_offset(topic, 0, Offset::Offset(0))?;

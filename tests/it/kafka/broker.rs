@@ -340,10 +340,10 @@ impl Broker {
         assert_eq!(deleted.unwrap().elements()[0].error(), Ok(()));
     }
 
-    /// The offset after the last record of partition 0.
-    pub(crate) fn end(&self, topic: &str) -> i64 {
+    /// The offset after the last record of a partition.
+    pub(crate) fn end(&self, topic: &str, partition: i32) -> i64 {
         let client: BaseConsumer = self.client().create().unwrap();
-        client.fetch_watermarks(topic, 0, Duration::from_secs(30)).unwrap().1
+        client.fetch_watermarks(topic, partition, Duration::from_secs(30)).unwrap().1
     }
 
     /// Lets the user `reader` do `operations` to what `resource` names, as arguments of Kafka's own tool.

@@ -10,6 +10,7 @@ mod refusals;
 mod registry;
 mod replicas;
 mod silence;
+mod sources;
 mod webhook;
 
 use std::sync::{LazyLock, Mutex, PoisonError};

@@ -85,12 +85,12 @@ fn a_gap_in_the_evidence_is_given_up_only_when_asked_for() {
         drop(daemon);
         let evidence = cluster.topic("evidence");
         // The last record is the mark that ends a transaction.
-        let learned = broker.end(&evidence) - 1;
+        let learned = broker.end(&evidence, 0) - 1;
         write_documents(&cluster, 100, 200);
         let assigner = home.start_as(&["--role", "assigner"]);
         wait_for("the assignments", || (cluster.records("assignments").len() == 200).then_some(()));
         drop(assigner);
-        let lost = broker.end(&evidence);
+        let lost = broker.end(&evidence, 0);
         broker.delete_before(&evidence, lost);
         let gone = refusal(&home);
         assert!(
