@@ -10,6 +10,7 @@ use crate::cli::Settings;
 use crate::cli::running::Running;
 use crate::config::Config;
 use crate::embed::Embedder;
+use crate::model::breakdown::{self, Breakdown};
 use crate::model::documents::{Page, Wanted};
 use crate::model::explain::{Explanation, Subject, explain};
 use crate::model::hierarchy::{Node, hierarchy};
@@ -92,6 +93,21 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// The topics by the values of a field.
+    pub(super) fn breakdown(&self, wanted: &breakdown::Wanted) -> anyhow::Result<Breakdown> {
+        match self {
+            Self::State(here) => Ok(here.state.breakdown(wanted)?),
+            Self::Daemon(running) => {
+                let values = wanted.values.to_string();
+                let condition = wanted.r#where.as_ref().map(ToString::to_string);
+                let mut query = vec![("values", &*values)];
+                query.extend(wanted.by.as_deref().map(|by| ("by", by)));
+                query.extend(condition.as_deref().map(|condition| ("where", condition)));
+                running.got("v1/topics", &query, None)
+            }
+        }
+    }
+
     /// The topic `id`, or the one that took it in.
     pub(super) fn topic(&self, id: TopicId) -> anyhow::Result<TopicRecord> {
         match self {
@@ -149,6 +165,8 @@ impl<'a> Answers<'a> {
                 let mut query = vec![("q", &*wanted.q), ("page", &page), ("limit", &limit)];
                 query.extend(wanted.nearest.then_some(("nearest", "true")));
                 query.extend(topic.as_deref().map(|id| ("topic", id)));
+                let condition = wanted.r#where.as_ref().map(ToString::to_string);
+                query.extend(condition.as_deref().map(|condition| ("where", condition)));
                 running.got("v1/documents", &query, None)
             }
         }

@@ -10,6 +10,7 @@ use crate::cli::exit::Usage;
 use crate::cli::table::{Cell, Column, Table};
 use crate::cli::{Settings, arguments, print_json};
 use crate::model::documents::{MOST, Page, Wanted};
+use crate::model::filter::Filter;
 use crate::model::topic::TopicId;
 use crate::record;
 
@@ -26,6 +27,9 @@ pub(super) struct Documents {
     /// Only those in which all these words stand, in any case; a part of a word counts too
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
     query: String,
+    /// Only those whose kept fields fulfil this, such as 'rating < 3 and country = "DE"'; `time` is the document's own
+    #[arg(long, value_name = "CONDITION")]
+    r#where: Option<Filter>,
     /// Show the nearest to the topic's centroid first
     #[arg(long, requires = "topic")]
     nearest: bool,
@@ -57,12 +61,12 @@ fn on_a_page(text: &str) -> Result<usize, String> {
 
 impl Documents {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
-        let Self { topic, query, nearest, limit, page } = self;
+        let Self { topic, query, r#where, nearest, limit, page } = self;
         if nearest && topic == Some(TopicId::OUTLIER) {
             bail!(Usage("outliers have no centroid; leave out --nearest".to_owned()));
         }
         let config = settings.load()?;
-        let wanted = Wanted { topic, q: query, nearest, page, limit };
+        let wanted = Wanted { topic, q: query, r#where, nearest, page, limit };
         let found = Answers::find(settings, &config)?.documents(&wanted)?;
         if settings.json {
             print_json(&found)?;
@@ -100,8 +104,8 @@ fn summary(found: &Page, wanted: &Wanted) -> String {
         Some(TopicId::OUTLIER) => "outliers".to_owned(),
         Some(id) => format!("documents of topic {id}"),
     };
-    let with =
-        if wanted.q.is_empty() { String::new() } else { format!(", {found} of them with these words") };
+    let all = wanted.q.is_empty() && wanted.r#where.is_none();
+    let with = if all { String::new() } else { format!(", {found} of them as wanted") };
     let pages = found.div_ceil(wanted.limit).max(1);
     format!("page {} of {pages}; the state keeps {kept} of {size} {whose}{with}", wanted.page)
 }

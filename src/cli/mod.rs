@@ -3,6 +3,7 @@
 mod answers;
 mod arguments;
 mod assign;
+mod breakdown;
 mod check;
 mod compare;
 mod completions;

@@ -8,16 +8,20 @@ use clap::Args;
 use crate::cli::answers::Answers;
 use crate::cli::compare::compare;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, print, print_json};
+use crate::cli::{Settings, arguments, breakdown, print, print_json};
 use crate::keywords::Keyword;
 use crate::keywords::representation::{CTFIDF, MAIN};
+use crate::model::breakdown::Wanted;
+use crate::model::filter::Filter;
 use crate::model::topic::TopicId;
 use crate::record::topic::{TopicRecord, TopicsRecord};
 use crate::visible::one_line;
 
-/// Show the topics as a table, largest first.
+/// Show the topics as a table, largest first; or by the values of a kept field.
 ///
-/// Example: topicd topics -n 10
+/// With --where, the documents of the uniform sample that the state keeps are counted, otherwise all. A value is marked where it is more frequent than in all other documents, beyond chance.
+///
+/// Examples: topicd topics -n 10; topicd topics --by product --where 'rating < 3 and country = "DE"'
 #[derive(Debug, Args)]
 pub(super) struct Topics {
     /// Show the largest so many; 0 for all
@@ -26,12 +30,34 @@ pub(super) struct Topics {
     /// Show keywords side by side: of two aspects (main, c-tf-idf, or one that is configured), or of two versions
     #[arg(long, num_args = 2, value_names = ["A", "B"])]
     compare: Vec<String>,
+    /// Show the values of this kept field in each topic: shares, or of numbers mean and quantiles; `time` for months
+    #[arg(long, value_name = "FIELD", conflicts_with = "compare")]
+    by: Option<String>,
+    /// Count only documents whose kept fields fulfil this
+    #[arg(long, value_name = "CONDITION", conflicts_with = "compare")]
+    r#where: Option<Filter>,
+    /// Show so many values, the most frequent ones
+    #[arg(long, value_name = "N", default_value = "10", requires = "by", value_parser = arguments::count)]
+    values: usize,
 }
 
 impl Topics {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
         let answers = Answers::find(settings, &config)?;
+        if self.by.is_some() || self.r#where.is_some() {
+            let Self { by, r#where, values, limit, .. } = self;
+            let wanted = Wanted { by, r#where, values };
+            let mut found = answers.breakdown(&wanted)?;
+            let all = found.topics.len();
+            found.topics.truncate(limit);
+            if settings.json {
+                print_json(&found)?;
+            } else {
+                breakdown::table(&found, &wanted, all).print()?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut record = answers.topics()?;
         let all = record.topics.len();
         record.topics.truncate(self.limit);

@@ -119,6 +119,7 @@ fn of_the_modeler() -> Router<Sources> {
         .route("/api/explain", get(questions::explain_document).post(questions::explain_text))
         .route("/api/find", get(questions::find).post(questions::find_long))
         .route("/api/v1/documents", get(questions::documents))
+        .route("/api/v1/topics", get(questions::breakdown))
         .route("/api/v1/notifications", get(notifications::list))
         .route("/api/v1/notifications/retry", post(notifications::retry))
 }

@@ -15,6 +15,7 @@ use crate::embed::Embedder;
 use crate::http::Sources;
 use crate::http::api::{Answer, all, ask};
 use crate::http::problem::Failure;
+use crate::model::breakdown::{self, Breakdown};
 use crate::model::documents::{self, Wanted};
 use crate::model::explain::{Subject, explain};
 use crate::model::operate::{Action, Refusal};
@@ -163,6 +164,15 @@ pub(super) async fn documents(
         documents::Error::Nearest => Failure(StatusCode::BAD_REQUEST, error.to_string()),
     };
     page.map(Json).map_err(refused)
+}
+
+/// Topics by the values of a field.
+pub(super) async fn breakdown(
+    State(sources): State<Sources>,
+    Query(wanted): Query<breakdown::Wanted>,
+) -> Answer<Breakdown> {
+    let found = sources.desk.look(&sources, move |state, _| state.breakdown(&wanted)).await?;
+    found.map(Json).map_err(|error| Failure(StatusCode::NOT_FOUND, error.to_string()))
 }
 
 #[derive(Deserialize)]

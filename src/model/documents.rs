@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Fields, Sequence};
 use crate::kernel::dot::dot;
+use crate::model::breakdown::field_of;
 use crate::model::evidence::Kept;
+use crate::model::filter::Filter;
 use crate::model::operate::Refusal;
 use crate::model::state::State;
 use crate::model::state::change::Standing;
@@ -24,6 +26,8 @@ pub struct Wanted {
     pub topic: Option<i64>,
     /// Words that must all stand in a text, in any case; a part of a word counts too. If empty, all texts.
     pub q: String,
+    /// A condition on the kept fields; if none, all documents.
+    pub r#where: Option<Filter>,
     /// The nearest to the topic's centroid first, in place of the newest.
     pub nearest: bool,
     /// From 1.
@@ -41,7 +45,7 @@ pub struct Page {
     pub size: u64,
     /// Of these, documents that the state keeps: a sample, outliers and anchors.
     pub kept: usize,
-    /// Of these, documents with all the words.
+    /// Of these, documents with all the words that fulfil the condition.
     pub found: usize,
     /// Those of this page.
     pub documents: Vec<Listed>,
@@ -80,7 +84,7 @@ pub enum Error {
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { topic: None, q: String::new(), nearest: false, page: 1, limit: 20 }
+        Self { topic: None, q: String::new(), r#where: None, nearest: false, page: 1, limit: 20 }
     }
 }
 
@@ -115,7 +119,8 @@ impl State {
         let (mut kept_in_all, mut found) = (0, Vec::new());
         for (sequence, kept, standing) in of_topic {
             kept_in_all += 1;
-            if has_words(&kept.text, &words) {
+            let fulfils = |filter: &Filter| filter.holds(|field| field_of(kept, field));
+            if has_words(&kept.text, &words) && wanted.r#where.as_ref().is_none_or(fulfils) {
                 let similarity = centroid.as_ref().map(|centroid| dot(centroid, &kept.embedding));
                 found.push(Found { sequence, kept, standing, similarity });
             }

@@ -121,6 +121,23 @@ pub enum Happened {
         /// Of those, documents without a topic.
         outliers: u64,
     },
+    /// In a topic, the share of a value of a kept field is another one than before.
+    FieldShifted {
+        /// The topic.
+        topic: Portrait,
+        /// The field.
+        field: String,
+        /// The value; empty once every document that had it is forgotten.
+        value: String,
+        /// Its share before, of the documents that have the field.
+        before: f64,
+        /// Its share since the refit before.
+        after: f64,
+        /// Documents since then that were compared.
+        documents: u64,
+        /// Documents absorbed in all at the refit before.
+        from: u64,
+    },
 }
 
 /// What a reader needs to know a topic again.
@@ -158,6 +175,7 @@ impl Happened {
             Self::DocumentForgotten { .. } => "document.forgotten",
             Self::Rejected { .. } => "model.rejected",
             Self::Published { .. } => "model.published",
+            Self::FieldShifted { .. } => "topic.field_shifted",
         }
     }
 
@@ -174,6 +192,7 @@ impl Happened {
             | Self::Pinned { topic }
             | Self::Unpinned { topic }
             | Self::Forgotten { topic }
+            | Self::FieldShifted { topic, .. }
             | Self::Restored { topic } => Some(topic),
             Self::Merged { into, .. } => Some(into),
             Self::RolledBack { .. }
@@ -195,6 +214,7 @@ impl Happened {
             | Self::Pinned { topic }
             | Self::Unpinned { topic }
             | Self::Forgotten { topic }
+            | Self::FieldShifted { topic, .. }
             | Self::Restored { topic } => vec![topic],
             Self::Split { topic, from } => vec![topic, from],
             Self::Merged { into, from } => std::iter::once(into).chain(from).collect(),
@@ -247,6 +267,12 @@ impl Happened {
             Self::Published { topics, documents, outliers } => {
                 let share = if *documents == 0 { 0.0 } else { *outliers as f64 / *documents as f64 };
                 format!("{topics} topics over {documents} documents, {:.0} % outliers", share * 100.0)
+            }
+            Self::FieldShifted { topic, field, value, before, after, .. } => {
+                let [before, after] = [before, after].map(|share| share * 100.0);
+                format!(
+                    "in topic {topic}, {field} is {value} in {after:.0} % of the documents; before: {before:.0} %"
+                )
             }
         }
     }

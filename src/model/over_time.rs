@@ -123,7 +123,7 @@ impl State {
     }
 
     /// Topics, largest first.
-    fn largest(&self) -> impl Iterator<Item = (TopicId, &Record)> {
+    pub(in crate::model) fn largest(&self) -> impl Iterator<Item = (TopicId, &Record)> {
         let mut topics: Vec<(TopicId, &Record)> =
             self.topics().iter().map(|(id, record)| (*id, record)).collect();
         topics.sort_by_key(|(id, record)| (Reverse(record.sums.documents), *id));

@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod dictionary;
 pub mod distribution;
+pub mod fisher;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,6 +94,13 @@ impl Profile {
     /// True if a document with this value is counted under it.
     pub fn has(&self, field: &str, value: &str) -> bool {
         self.facets.get(field).is_some_and(|facet| facet.values.contains_key(value))
+    }
+
+    /// False if no document can have this value: none is counted under it, and it is no number and none of many.
+    pub fn may_have(&self, field: &str, value: &str) -> bool {
+        self.facets.get(field).is_some_and(|facet| {
+            facet.values.contains_key(value) || facet.others > 0 || facet.numbers.count() > 0
+        })
     }
 
     pub(in crate::model) fn facets_mut(&mut self) -> impl Iterator<Item = (&Arc<str>, &mut Facet)> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::built::Without;
 use crate::client::http::{HeaderMap, HeaderName, HeaderValue};
 use crate::client::{Address, AddressError};
+use crate::model::filter::{Filter, Unreadable};
 use crate::notify::sign::{self, Key};
 use crate::secret::Secret;
 
@@ -21,6 +22,8 @@ pub struct Params {
     pub secret: Secret,
     /// Further headers, such as a token of the receiver.
     pub headers: BTreeMap<String, Secret>,
+    /// A condition on events; empty for all of them.
+    pub r#where: String,
     /// How long one attempt may take.
     pub timeout_ms: u64,
     /// For how long an event is tried before it is given up, such as `24h`.
@@ -37,6 +40,7 @@ impl Default for Params {
             url: Secret::default(),
             secret: Secret::default(),
             headers: BTreeMap::new(),
+            r#where: String::new(),
             timeout_ms: 10_000,
             max_age: "24h".to_owned(),
             first_wait_ms: 1_000,
@@ -73,6 +77,9 @@ pub enum Error {
         /// As the user wrote it; the value isn't told.
         name: String,
     },
+    /// Not a condition.
+    #[error("`notify.where`: {0}")]
+    Where(#[from] Unreadable),
     /// A number outside what makes sense.
     #[error("`notify.{name}` is {value} but must be from {least} to {most}; leave it out for the default")]
     OutOfRange {
@@ -96,6 +103,7 @@ pub struct Checked {
     pub(super) url: Address,
     pub(super) key: Option<Key>,
     pub(super) headers: HeaderMap,
+    pub(super) filter: Option<Filter>,
     pub(super) timeout: Duration,
     pub(super) max_age: Duration,
     pub(super) first_wait: Duration,
@@ -125,6 +133,8 @@ impl Params {
             value.set_sensitive(true);
             headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
         }
+        let condition = Some(self.r#where.trim()).filter(|condition| !condition.is_empty());
+        let filter = condition.map(str::parse).transpose()?;
         if self.url.reveal().is_empty() {
             return Ok(None);
         }
@@ -136,6 +146,7 @@ impl Params {
             url,
             key,
             headers,
+            filter,
             timeout: Duration::from_millis(self.timeout_ms),
             max_age,
             first_wait: Duration::from_millis(self.first_wait_ms),
@@ -169,6 +180,7 @@ mod tests {
             (Params { max_wait_ms: 10, ..hook() }, "max_wait_ms"),
             (Params { headers: header("X Y", "token"), ..hook() }, "X Y"),
             (Params { headers: header("X-Y", "token\n"), ..hook() }, "X-Y"),
+            (Params { r#where: "type is new".to_owned(), ..hook() }, "notify.where"),
         ];
         for (params, expected) in wrong {
             let text = params.check().unwrap_err().to_string();

@@ -7,6 +7,7 @@ use super::{Checked, sign};
 use crate::client::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use crate::client::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use crate::client::{self, Client, Patience};
+use crate::document::Value;
 
 /// Bytes of an answer that are read; nothing in it counts but its status.
 const MOST_BYTES: u64 = 64 << 10;
@@ -63,6 +64,11 @@ impl Webhook {
     pub fn new(settings: Checked) -> Self {
         let client = Client::new(Patience::Whole(settings.timeout));
         Self { settings, client }
+    }
+
+    /// True if the receiver wants the event of which `value_of` gives the parts by name.
+    pub fn wants(&self, value_of: impl Fn(&str) -> Option<Value>) -> bool {
+        self.settings.filter.as_ref().is_none_or(|filter| filter.holds(value_of))
     }
 
     /// For how long an event is tried.

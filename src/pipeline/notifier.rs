@@ -109,7 +109,13 @@ impl Notifier {
             lanes.taken(number, Instant::now());
             return Ok(());
         };
-        let (webhook, id, body) = (webhook.clone(), id(&event), line(&EventRecord::new(&event)));
+        let record = EventRecord::new(&event);
+        if !webhook.wants(|name| record.value(name)) {
+            self.outbox.done(number)?;
+            lanes.taken(number, Instant::now());
+            return Ok(());
+        }
+        let (webhook, id, body) = (webhook.clone(), id(&event), line(&record));
         attempts.spawn(async move { (number, webhook.post(&id, body).await) });
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::document;
 use crate::model::event::{Event, Happened, Portrait};
 
 /// One line of `events.jsonl`.
@@ -43,6 +44,20 @@ impl EventRecord {
             time: super::time(event.time_ms),
             datacontenttype: "application/json".to_owned(),
             data,
+        }
+    }
+}
+
+impl EventRecord {
+    /// What a condition of the webhook calls `name`: `type`, `subject`, or a part of the details, such as `topic.size`.
+    pub fn value(&self, name: &str) -> Option<document::Value> {
+        match name {
+            "type" => Some(document::Value::Text(self.kind.as_str().into())),
+            "subject" => self.subject.as_deref().map(|subject| document::Value::Text(subject.into())),
+            _ => {
+                let found = name.split('.').try_fold(&self.data, |data, part| data.get(part))?;
+                serde_json::from_value(found.clone()).ok()
+            }
         }
     }
 }
@@ -94,6 +109,10 @@ fn details(happened: &Happened) -> Value {
         Happened::Published { topics, documents, outliers } => {
             json!({ "topics": topics, "documents": documents, "outliers": outliers })
         }
+        Happened::FieldShifted { topic, field, value, before, after, documents, from } => json!({
+            "topic": portrait(topic), "field": field, "value": value, "share_before": before, "share": after,
+            "documents": documents, "since_document": from,
+        }),
     }
 }
 
@@ -101,7 +120,31 @@ fn details(happened: &Happened) -> Value {
 mod tests {
     use super::*;
     use crate::keywords::Keyword;
+    use crate::model::filter::Filter;
     use crate::model::topic::{Representative, TopicId};
+
+    #[test]
+    fn conditions_find_the_parts_of_an_event() {
+        let topic = Portrait {
+            id: TopicId(7),
+            name: "rates".to_owned(),
+            size: 120,
+            keywords: Vec::new(),
+            representative: Vec::new(),
+        };
+        let (field, value) = ("product".to_owned(), "phone".to_owned());
+        let happened =
+            Happened::FieldShifted { topic, field, value, before: 0.25, after: 0.5, documents: 40, from: 9 };
+        let record = EventRecord::new(&Event { number: 1, time_ms: 0, version: 2, happened });
+        for (condition, expected) in [
+            ("type = \"topic.field_shifted\" and field = 'product' and share > 0.4", true),
+            ("topic.id in (6, 7) and topic.size >= 100 and topic.name = 'rates' and version = 2", true),
+            ("subject = '8' or missing = 1 or topic = 7", false),
+        ] {
+            let filter: Filter = condition.parse().unwrap();
+            assert_eq!(filter.holds(|name| record.value(name)), expected, "{condition}");
+        }
+    }
 
     #[test]
     fn an_event_fits_into_a_record_of_kafka_however_many_topics_it_names() {

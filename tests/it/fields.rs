@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::topicd::{Home, documents, wait_for};
+use crate::topicd::{Daemon, Home, documents, wait_for};
 
 /// Documents of four subjects with a time, a product and a rating; some have no time.
 fn dated(n: usize) -> String {
@@ -100,16 +100,24 @@ fn topics_are_counted_by_the_times_of_their_documents() {
     assert!(daemon.json("/api/over-time?by=decade").is_none());
 }
 
-#[test]
-fn kept_fields_stand_in_assignments_and_with_the_documents() {
+/// A daemon that has read 300 documents and keeps their fields, and one that none of them has.
+fn keeping() -> (Home, Daemon) {
     let keep = r#"source.fields.keep=["shop.product", "rating", "nothing"]"#;
     let home =
         Home::new(&dated(300)).set(keep).set("refit.first_documents=150").set("refit.min_cluster_size=30");
     let daemon = home.start();
-    wait_for("a refit", || {
+    wait_for("the last refit", || {
         let topics = daemon.json("/api/topics")?;
-        (topics["documents"] == 300 && topics["version"].as_u64()? >= 1).then_some(())
+        let done =
+            topics["documents"] == 300 && topics["version"].as_u64()? >= 2 && topics["refitting"] == false;
+        done.then_some(())
     });
+    (home, daemon)
+}
+
+#[test]
+fn kept_fields_stand_in_assignments_and_with_the_documents() {
+    let (home, daemon) = keeping();
     let records = home.records("assignments.jsonl");
     crate::schemas::check("assignment", &records);
     assert!(records.iter().any(|record| record["revision"] == 2), "revisions have their fields too");
@@ -127,4 +135,57 @@ fn kept_fields_stand_in_assignments_and_with_the_documents() {
         page["documents"].as_array().unwrap().iter().all(|one| one["fields"]["rating"].is_u64()),
         "{page}"
     );
+}
+
+#[test]
+fn topics_are_told_by_the_values_of_kept_fields() {
+    let (home, daemon) = keeping();
+    // Topics by the fields, from the daemon and from the command, which asks it.
+    let mut topics: BTreeMap<String, i64> = BTreeMap::new();
+    for record in &home.records("assignments.jsonl") {
+        topics.insert(record["id"].as_str().unwrap().to_owned(), record["topic"].as_i64().unwrap());
+    }
+    let count = |topic: &Value, holds: &dyn Fn(usize) -> bool| {
+        let number = |id: &str| id[1..].parse::<usize>().unwrap();
+        topics.iter().filter(|(id, of)| topic == *of && holds(number(id))).count()
+    };
+    let by = daemon.json("/api/v1/topics?by=shop.product").unwrap();
+    assert_eq!(
+        (&by["documents"], &by["looked_at"], &by["known_values"]),
+        (&json!(300), &json!(300), &json!(3))
+    );
+    for part in by["topics"].as_array().unwrap().iter().chain([&by["outliers"]]) {
+        for (value, documents) in
+            by["values"].as_array().unwrap().iter().zip(part["documents"].as_array().unwrap())
+        {
+            let product = |number: usize| value == ["phone", "radio", "camera"][number % 3];
+            assert_eq!(documents, count(&part["id"], &product), "{part}");
+        }
+    }
+    let condition = "rating%20%3C%203%20and%20shop.product%20%3D%20%22radio%22";
+    let few = daemon.json(&format!("/api/v1/topics?by=rating&where={condition}")).unwrap();
+    for part in few["topics"].as_array().unwrap() {
+        assert_eq!(part["found"], count(&part["id"], &|number| number % 5 < 2 && number % 3 == 1), "{part}");
+        assert!(part["numbers"].is_null() || part["numbers"]["p90"].as_f64().unwrap() <= 2.0, "{part}");
+    }
+    assert!(
+        daemon.json("/api/v1/topics?by=color").is_none() && daemon.json("/api/v1/topics?where=%3C").is_none()
+    );
+    let listen = format!("http.listen={}", daemon.base.trim_start_matches("http://"));
+    let asked = |arguments: &[&str]| {
+        let output = home.command(arguments).args(["--set", &listen]).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = asked(&["topics", "--by", "shop.product", "--where", "rating >= 4"]);
+    let head = table.lines().next().unwrap();
+    assert!(
+        head.starts_with("id\tname\tsize\tlooked_at\tfound\tshare\twith_field") && head.contains("camera"),
+        "{table}"
+    );
+    let page = asked(&["documents", "--where", "rating = 5 and not shop.product = 'radio'", "--json"]);
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(page["found"], (0..300).filter(|number| number % 5 == 4 && number % 3 != 1).count());
+    let refused = home.run(&["topics", "--where", "rating <"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the end stands there, not a number"));
 }

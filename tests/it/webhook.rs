@@ -184,6 +184,23 @@ fn whatever_a_receiver_answers_the_event_is_tried_again() {
 }
 
 #[test]
+fn a_receiver_gets_only_the_events_that_it_wants() {
+    let receiver = Receiver::start("127.0.0.1:0", |_, _| 200);
+    let home = home(&receiver.address).set(r#"notify.where="type = 'topic.created' and topic.size >= 30""#);
+    let daemon = home.start();
+    told(&home, &daemon);
+    let wanted: BTreeSet<u64> = (home.records("events.jsonl").iter())
+        .filter(|event| {
+            event["type"] == "topic.created" && event["data"]["topic"]["size"].as_u64().unwrap() >= 30
+        })
+        .map(|event| event["id"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert!(!wanted.is_empty());
+    wait_for("an empty outbox", || (metric(&daemon, "topicd_outbox_events") == 0.0).then_some(()));
+    assert_eq!(receiver.taken().into_iter().collect::<BTreeSet<u64>>(), wanted);
+}
+
+#[test]
 fn events_wait_for_a_receiver_that_is_down_across_a_restart() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let home = home(&address).log_to("webhook-down.log");

@@ -6,7 +6,7 @@ const POLL_MS = 1000, HIDDEN_MS = 10000, TIMEOUT_MS = 5000, LONGEST_WAIT_MS = 15
 const EVENTS_SHOWN = 300, EVENTS_PER_ANSWER = 500, TRENDING_MS = 10 * 60 * 1000;
 const KIND = {
   "topic.created": "created", "topic.merged": "merged", "topic.split": "split",
-  "topic.keywords_changed": "keywords changed", "topic.trending": "trending", "topic.dormant": "dormant",
+  "topic.keywords_changed": "keywords changed", "topic.field_shifted": "field shifted", "topic.trending": "trending", "topic.dormant": "dormant",
   "topic.revived": "revived", "model.published": "published",
 };
 

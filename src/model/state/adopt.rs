@@ -152,6 +152,7 @@ impl State {
         let model = draft.model(version, self.sampling_after(told.documents))?.with_vote(fitted.vote);
         draft.place_newcomers(&model, rules.assign);
         let mut next = draft.next;
+        let shifts = self.shifts(&next.standings, told.documents);
         let revisions: Vec<_> = std::mem::take(&mut next.revisions).into_values().collect();
         let born = std::mem::take(&mut next.born);
         let portraits: BTreeMap<TopicId, Portrait> =
@@ -166,6 +167,7 @@ impl State {
         totals.refitted_at = told.documents;
         self.enact(&mut change, totals, next, plan.suspicions.clone());
         self.tell_adoption(&mut change, &plan, &born, &portraits, told.now_ms);
+        self.tell_shifts(&mut change, shifts, told.now_ms);
         self.sleep(&mut change, rules.refit.dormant_after_documents, told.now_ms);
         self.tell_published(&mut change, told.now_ms);
         self.keep_version(&mut change, format!("refit {}", self.totals.refits), told.now_ms);

@@ -147,7 +147,7 @@ impl State {
         let mut reworded: Vec<Event> = Vec::new();
         for event in &self.news.events {
             let mut event = Event::clone(event);
-            let mut touched = false;
+            let mut touched = self.forget_shift(&mut event.happened);
             for portrait in event.happened.portraits_mut() {
                 let renewed = about.contains(&portrait.id) && !given(portrait.id, &portrait.name);
                 touched |= strip_portrait(portrait, found, &lost, renewed);
@@ -176,6 +176,17 @@ impl State {
                 self.step(change, Op::Archive(Box::new(archive)));
             }
         }
+    }
+
+    /// Takes the value out of what is told of a shift, if no document has it any more.
+    fn forget_shift(&self, happened: &mut Happened) -> bool {
+        let Happened::FieldShifted { field, value, .. } = happened else { return false };
+        let mut profiles = self.topics.values().map(|record| &record.profile).chain([&self.outlier_profile]);
+        let gone = !value.is_empty() && !profiles.any(|profile| profile.may_have(field, value));
+        if gone {
+            value.clear();
+        }
+        gone
     }
 
     /// Words that only these documents had.

@@ -20,6 +20,7 @@ pub mod overview;
 mod plant;
 mod restore;
 mod returning;
+mod shifts;
 mod translate;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -352,6 +353,11 @@ impl State {
     /// The times and fields of the outliers.
     pub fn outlier_profile(&self) -> &Profile {
         &self.outlier_profile
+    }
+
+    /// The values of fields that are counted one by one.
+    pub fn dictionary(&self) -> &Dictionary {
+        &self.dictionary
     }
 
     /// Topics that ended and can still be brought back.

@@ -21,6 +21,7 @@ use crate::model::version::Sampling;
 use crate::model::{assign, refit};
 
 mod describe;
+mod fields;
 mod last;
 mod operations;
 
