@@ -6,7 +6,7 @@
 //! - `offsets` moves the group, `retry` gives dead letters back to the documents;
 //! - `elect` finds the one modeler; [`Reign`] restores its state and [`Modeler`], the port, publishes what it decides;
 //! - [`Follower`] puts each published version into force;
-//! - `registry` turns Avro into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold
+//! - `registry` turns Avro and `protobuf` into JSON; `log` reads topicd's own topics, `client`, `produce` and `thread` hold
 //!   what all share, `admin` makes the topics as `kinds` says, `survey` tries what a run would need, `pulse` feels
 //!   whether brokers answer.
 //!
@@ -25,6 +25,7 @@ mod log;
 mod modeler;
 mod offsets;
 mod produce;
+mod protobuf;
 mod pulse;
 mod registry;
 mod retry;

@@ -1,5 +1,5 @@
 //! Messages in the framing of Confluent's schema registry: a zero byte, the number of the schema (32 bits, big-endian),
-//! then what the schema describes. Avro becomes JSON; what has a JSON Schema is JSON already.
+//! then what the schema describes. Avro and Protobuf become JSON; what has a JSON Schema is JSON already.
 //!
 //! Source: Confluent's wire format and API (`GET /schemas/ids/{id}`, `GET /subjects/{subject}/versions/{version}`), which
 //! Apicurio and Karapace speak too.
@@ -18,6 +18,7 @@ use lru::LruCache;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::protobuf::Protobuf;
 use crate::client::http::header::AUTHORIZATION;
 use crate::client::http::{HeaderValue, Request, StatusCode};
 use crate::client::{self, Address, Client, Patience, percent};
@@ -57,6 +58,8 @@ enum Kind {
     Json,
     /// It is Avro; the schemas that it rests on come first, its own is the last.
     Avro(Vec<Schema>),
+    /// It is in Protocol Buffers.
+    Protobuf(Protobuf),
 }
 
 /// A schema as the registry tells it.
@@ -73,6 +76,9 @@ struct Told {
 /// A schema that another rests on.
 #[derive(Deserialize)]
 struct Reference {
+    /// What it is called there.
+    #[serde(default)]
+    name: String,
     subject: String,
     version: u32,
 }
@@ -119,6 +125,7 @@ impl Registry {
         let json = self.kind(id)?.and_then(|kind| match kind.as_ref() {
             Kind::Json => Ok(Cow::Borrowed(body)),
             Kind::Avro(schemas) => decode(schemas, body).map(Cow::Owned),
+            Kind::Protobuf(schema) => schema.decode(body).map(Cow::Owned),
         });
         Ok(json.map_err(refused))
     }
@@ -146,13 +153,26 @@ impl Registry {
     fn fetch(&self, id: u32) -> Result<Kind, Failure> {
         let told = self.ask(&format!("schemas/ids/{id}"))?;
         match told.schema_type.as_str() {
-            "JSON" => return Ok(Kind::Json),
-            "AVRO" => {}
-            other => return Err(Failure::Useless(format!("it is of type {other}, not AVRO or JSON"))),
+            "JSON" => Ok(Kind::Json),
+            "AVRO" => {
+                let others = self.referenced(told.references)?.into_iter().map(|(_, text)| text);
+                let parsed = Schema::parse_str_with_list(&told.schema, others);
+                let (own, mut schemas) = parsed.map_err(|error| Failure::Useless(error.to_string()))?;
+                schemas.push(own);
+                Ok(Kind::Avro(schemas))
+            }
+            "PROTOBUF" => {
+                let others = self.referenced(told.references)?.into_iter().collect();
+                Protobuf::compile(told.schema, others).map(Kind::Protobuf).map_err(Failure::Useless)
+            }
+            other => Err(Failure::Useless(format!("it is of type {other}, not AVRO, JSON or PROTOBUF"))),
         }
-        let mut texts: HashMap<(String, u32), String> = HashMap::new();
-        let mut wanted = told.references;
-        while let Some(Reference { subject, version }) = wanted.pop() {
+    }
+
+    /// The schemas that rest on each other from the `wanted` ones on, each with what it is called.
+    fn referenced(&self, mut wanted: Vec<Reference>) -> Result<Vec<(String, String)>, Failure> {
+        let mut texts: HashMap<(String, u32), (String, String)> = HashMap::new();
+        while let Some(Reference { name, subject, version }) = wanted.pop() {
             if texts.contains_key(&(subject.clone(), version)) {
                 continue;
             }
@@ -162,12 +182,9 @@ impl Registry {
             let subject_path = percent(&subject);
             let other = self.ask(&format!("subjects/{subject_path}/versions/{version}"))?;
             wanted.extend(other.references);
-            texts.insert((subject, version), other.schema);
+            texts.insert((subject, version), (name, other.schema));
         }
-        let parsed = Schema::parse_str_with_list(&told.schema, texts.into_values());
-        let (own, mut schemas) = parsed.map_err(|error| Failure::Useless(error.to_string()))?;
-        schemas.push(own);
-        Ok(Kind::Avro(schemas))
+        Ok(texts.into_values().collect())
     }
 
     /// Its address, as it may be shown.

@@ -40,8 +40,8 @@ impl Registry {
     }
 
     /// The number under which it knows `schema`.
-    fn register(&self, subject: &str, schema: &Value, kind: &str) -> u32 {
-        let body = json!({ "schema": schema.to_string(), "schemaType": kind });
+    fn register(&self, subject: &str, schema: &str, kind: &str) -> u32 {
+        let body = json!({ "schema": schema, "schemaType": kind });
         let url = self.url(&format!("subjects/{subject}/versions"));
         let answer = ureq::post(url).content_type("application/json").send(body.to_string());
         let answer: Value = serde_json::from_reader(answer.unwrap().body_mut().as_reader()).unwrap();
@@ -103,12 +103,29 @@ fn avro(n: usize) -> Vec<u8> {
     writer.write_value_to_vec(datum).unwrap()
 }
 
+const PROTOBUF: &str = r#"syntax = "proto3";
+message Author { string name = 1; }
+message Post { string text = 1; Author author = 2; repeated float embedding = 3; }
+"#;
+
+/// Document `n` as the second type of [`PROTOBUF`].
+fn protobuf(n: usize) -> Vec<u8> {
+    let document = document(n);
+    let text = document["text"].as_str().unwrap();
+    let numbers = document["embedding"].as_array().unwrap().iter();
+    let numbers: Vec<u8> = numbers.flat_map(|x| (x.as_f64().unwrap() as f32).to_le_bytes()).collect();
+    let length = [(numbers.len() & 0x7f) as u8 | 0x80, (numbers.len() >> 7) as u8];
+    let text = [&[0x0a, text.len() as u8], text.as_bytes()].concat();
+    [&[2, 2], &text[..], b"\x12\x07\x0a\x05Grace\x1a", &length, &numbers].concat()
+}
+
 #[test]
-fn avro_and_json_with_a_schema() {
+fn avro_protobuf_and_json_with_a_schema() {
     let registry = Registry::start();
-    let post = registry.register("posts-value", &avro_schema(), "AVRO");
+    let post = registry.register("posts-value", &avro_schema().to_string(), "AVRO");
     let json_schema = json!({ "type": "object", "properties": { "text": { "type": "string" } } });
-    let plain = registry.register("plain-value", &json_schema, "JSON");
+    let plain = registry.register("plain-value", &json_schema.to_string(), "JSON");
+    let proto = registry.register("proto-value", PROTOBUF, "PROTOBUF");
     // It gives no answer at first: the stream waits.
     let url = format!("http://127.0.0.1:{}/apis/ccompat/v7", door_to(registry.port));
     with_broker(|broker| {
@@ -120,6 +137,7 @@ fn avro_and_json_with_a_schema() {
             ("avro", framed(post, &avro(1))),
             ("json", framed(plain, third.to_string().as_bytes())),
             ("bare", document(2).to_string().into_bytes()),
+            ("proto", framed(proto, &protobuf(4))),
             ("unknown", framed(999, b"x")),
             ("torn", framed(post, &avro(1)[..7])),
         ];
@@ -130,14 +148,14 @@ fn avro_and_json_with_a_schema() {
             .set(&format!("kafka.registry.url={url}"))
             .set("source.fields.id=author.name");
         let _daemon = home.start();
-        let letters = wait_for("three assignments and two dead letters", || {
+        let letters = wait_for("four assignments and two dead letters", || {
             let letters = broker.read(&cluster.topic("dead_letters"));
-            (letters.len() == 2 && cluster.records("assignments").len() == 3).then_some(letters)
+            (letters.len() == 2 && cluster.records("assignments").len() == 4).then_some(letters)
         });
         let ids: Vec<Value> =
             cluster.records("assignments").iter().map(|record| record["id"].clone()).collect();
-        assert_eq!(ids, ["Ada", "json", "bare"], "the id is a field of a record, or the key");
-        for (letter, (key, value)) in letters.iter().zip(&messages[3..]) {
+        assert_eq!(ids, ["Ada", "json", "bare", "Grace"], "the id is a field of a record, or the key");
+        for (letter, (key, value)) in letters.iter().zip(&messages[4..]) {
             assert_eq!(
                 (letter.key.as_deref(), letter.value.as_ref()),
                 (Some(*key), Some(value)),
