@@ -10,6 +10,7 @@ mod counts;
 mod ctfidf;
 pub mod keybert;
 mod korean;
+pub mod latent;
 pub mod mmr;
 mod params;
 mod ranking;
