@@ -128,7 +128,7 @@ speed = -1.0
 min_cluster_size = 1
 min_clustersize = 30
 n_neighbors = \"many\"
-continuity = 2
+granularity = 1000.0
 [sorce]
 path = \"x\"
 ";
@@ -144,7 +144,7 @@ path = \"x\"
   `assign` is without a value (--set); write --set section.key=value
   `source.speed` is -1.0 (t.toml:3) but must be 0 or a positive number of documents a second
   `refit.min_cluster_size` is 1 (t.toml:5) but must be at least 2, or \"auto\"
-  `refit.continuity` is 2.0 (t.toml:8) but must be from 0 to 1
+  `refit.granularity` is 1000.0 (t.toml:8) but must be 0.1 to 100
   `refit.seed` is -1 ($TOPICD_REFIT__SEED) but must be a whole number from 0
   `log.level` is \"loud\" (--set) but must be error, warn, info, debug or trace, or one for each module; \
 for example \"info,topicd::pipeline=debug\"";
@@ -304,7 +304,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn of_two_values_only_the_one_in_force_is_judged() {
-    assert!(load_all("[refit]\ncontinuity = 7.0", &[("TOPICD_REFIT__CONTINUITY", "0.5")], &[]).is_ok());
+    assert!(load_all("[refit]\ngranularity = 0.0", &[("TOPICD_REFIT__GRANULARITY", "0.5")], &[]).is_ok());
 }
 
 /// A key's comment says its unit and meaning, so none stands without one.

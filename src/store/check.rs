@@ -7,7 +7,7 @@ use crate::store::layout::{self, Kind};
 use crate::store::{Error, Store};
 
 /// Keys that stand once.
-const SINGLE: [&[u8]; 12] = [
+const SINGLE: [&[u8]; 11] = [
     layout::FORMAT_KEY,
     layout::MADE_BY,
     layout::SEAL,
@@ -19,7 +19,6 @@ const SINGLE: [&[u8]; 12] = [
     layout::OUTLIERS,
     layout::DICTIONARY,
     layout::REDIRECTS,
-    layout::SUSPICIONS,
 ];
 
 impl Store {

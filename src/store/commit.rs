@@ -79,7 +79,6 @@ impl Store {
             Op::Archive(archive) => self.put(batch, &Kind::Archive.key(archive.number), archive)?,
             Op::Unarchive(number) => batch.remove(&Kind::Archive.key(*number)),
             Op::Redirects(redirects) => self.put(batch, layout::REDIRECTS, redirects)?,
-            Op::Suspicions(suspicions) => self.put(batch, layout::SUSPICIONS, suspicions)?,
             Op::Hold(sequence, kept, standing) => {
                 self.put(batch, &Kind::Kept.key(sequence.0), kept)?;
                 self.put(batch, &Kind::Standing.key(sequence.0), standing)?;

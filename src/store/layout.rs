@@ -30,8 +30,6 @@ pub const OUTLIERS: &[u8] = b"o";
 pub const DICTIONARY: &[u8] = b"v";
 /// → topics that ended and what they redirect to.
 pub const REDIRECTS: &[u8] = b"r";
-/// → merges and splits that were seen once.
-pub const SUSPICIONS: &[u8] = b"s";
 
 /// Kinds of key that have a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

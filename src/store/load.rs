@@ -53,7 +53,6 @@ impl Store {
             change.ops.push(Op::Counts(Arc::new(counts)));
         }
         change.ops.extend(self.read(layout::REDIRECTS)?.map(Op::Redirects));
-        change.ops.extend(self.read(layout::SUSPICIONS)?.map(Op::Suspicions));
         Ok(())
     }
 

@@ -15,12 +15,19 @@ type Step = fn(&Ledger) -> Result<Vec<Write>, Error>;
 /// The oldest format that is read: that of the first release.
 const OLDEST: u32 = 5;
 
+/// Where formats up to 6 held merges and splits that one refit had seen.
+const WAITING: &[u8] = b"s";
+
 /// The n-th makes format `OLDEST + n + 1`.
 const STEPS: [Step; (FORMAT - OLDEST) as usize] = [
     // 6: the tree is sealed, which every write does.
     |_| Ok(Vec::new()),
-    // 7: documents are counted by their times and fields.
-    profiles::add,
+    // 7: documents are counted by their times and fields; merges and splits wait for no second refit.
+    |ledger| {
+        let mut writes = profiles::add(ledger)?;
+        writes.push(Write { key: WAITING.to_vec(), value: None });
+        Ok(writes)
+    },
 ];
 
 /// The format of a tree, which this topicd can read; none for a tree without one.

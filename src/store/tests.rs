@@ -9,7 +9,7 @@ use crate::document::Fields;
 use crate::keywords::{self, Bag};
 use crate::model::evidence::{Evidence, Kept};
 use crate::model::operate::Action;
-use crate::model::refit::run::{Cluster, Fit, Fitted};
+use crate::model::refit::run::{Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::state::adopt::{Circumstances, Decision, Rules};
@@ -73,15 +73,10 @@ fn adopt(state: &mut State) -> Change {
     let members = select(state, usize::MAX, Trigger::Request).members.into_iter().map(|member| Fit {
         sequence: member.sequence,
         before: member.topic,
-        cluster: Some(u32::from(member.embedding[0] < 0.5)),
+        cluster: Some(u32::from(member.kept.embedding[0] < 0.5)),
         votes: true,
     });
-    let fitted = Fitted {
-        members: members.collect(),
-        clusters: vec![Cluster { news: 0.0, lasts: true }; 2],
-        min_cluster_size: 2,
-        vote: None,
-    };
+    let fitted = Fitted { members: members.collect(), clusters: 2, min_cluster_size: 2, vote: None };
     let told = Circumstances {
         trigger: Trigger::Documents,
         documents: state.totals().documents,

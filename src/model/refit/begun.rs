@@ -11,13 +11,13 @@
 //! ```
 //!
 //! where `p` is the share of the topic that the guess holds. The turn whose parts are worth most more than the whole
-//! ([`worth`]) is taken, none if none gains.
+//! ([`Objective`]) is taken, none if none gains.
 
 use ndarray::ArrayView1;
 
 use crate::cluster::knn::Graph;
-use crate::model::refit::cut::worth;
-use crate::model::refit::moments::{Moments, WINDOWS, together};
+use crate::model::refit::moments::{WINDOWS, together};
+use crate::model::refit::objective::Objective;
 
 /// Times that each document is judged by the guess so far.
 const ROUNDS: usize = 3;
@@ -33,9 +33,9 @@ pub(super) fn begun(
     group_of: &[Option<usize>],
     groups: usize,
     graph: &Graph,
-    moments: &Moments<'_>,
+    objective: &Objective<'_>,
 ) -> Vec<bool> {
-    let topics = Topics { group_of, groups, graph, moments };
+    let topics = Topics { group_of, groups, graph, objective };
     let mut best = vec![false; group_of.len()];
     let mut most = vec![0.0; groups];
     for turn in WINDOWS / 2..WINDOWS {
@@ -67,13 +67,13 @@ struct Topics<'a> {
     group_of: &'a [Option<usize>],
     groups: usize,
     graph: &'a Graph,
-    moments: &'a Moments<'a>,
+    objective: &'a Objective<'a>,
 }
 
 impl Topics<'_> {
     /// The documents of the subjects that began at `turn`.
     fn since(&self, turn: usize) -> Vec<bool> {
-        let windows = self.moments.windows();
+        let windows = self.objective.moments().windows();
         let mut guess: Vec<bool> = windows.iter().map(|window| *window >= turn).collect();
         for _ in 0..ROUNDS {
             let needed = self.needed(&guess);
@@ -109,7 +109,7 @@ impl Topics<'_> {
         let parts = self.group_of.iter().zip(new);
         let part_of: Vec<Option<usize>> =
             parts.map(|(group, new)| group.map(|group| 2 * group + usize::from(*new))).collect();
-        let counts = self.moments.tally(part_of.iter().copied(), 2 * self.groups);
+        let counts = self.objective.moments().tally(part_of.iter().copied(), 2 * self.groups);
         let (mut inside, mut ends) = (vec![0.0; 2 * self.groups], vec![0.0; 2 * self.groups]);
         let mut between = vec![0.0; self.groups];
         let share = 1.0 / self.graph.indices.len().max(1) as f64;
@@ -126,10 +126,10 @@ impl Topics<'_> {
         }
         let gain = |group: usize| {
             let [old, new] = [2 * group, 2 * group + 1];
-            let apart = [old, new].map(|part| worth(inside[part], ends[part], &counts[part], self.moments));
+            let apart = [old, new].map(|part| self.objective.worth(inside[part], ends[part], &counts[part]));
             let all = inside[old] + inside[new] + between[group];
             let counts = together(&counts[old], &counts[new]);
-            let whole = worth(all, ends[old] + ends[new], &counts, self.moments);
+            let whole = self.objective.worth(all, ends[old] + ends[new], &counts);
             apart[0] + apart[1] - whole
         };
         (0..self.groups).map(gain).collect()
@@ -158,7 +158,7 @@ mod tests {
         });
         let graph = Graph { distances: Array2::zeros(indices.dim()), indices };
         let (topic_of, sampled): (Vec<_>, Vec<_>) = (0..6400).map(|row| (Some(row % 8), true)).unzip();
-        let found = begun(&topic_of, 8, &graph, &Moments::new(&sampled));
+        let found = begun(&topic_of, 8, &graph, &Objective::new(1.0, &sampled));
         (
             found.iter().filter(|found| **found).count(),
             (0..6400).filter(|row| is_new(*row) && found[*row]).count(),
@@ -180,6 +180,6 @@ mod tests {
     fn rows_of_no_group_belong_to_no_new_subject() {
         let graph = Graph { indices: Array2::zeros((32, 1)), distances: Array2::zeros((32, 1)) };
         let sampled = [true; 32];
-        assert_eq!(begun(&[None; 32], 0, &graph, &Moments::new(&sampled)), [false; 32]);
+        assert_eq!(begun(&[None; 32], 0, &graph, &Objective::new(1.0, &sampled)), [false; 32]);
     }
 }

@@ -1,7 +1,7 @@
-//! The cells that topics are composed of: what an old topic and a new cluster share, without what began there.
+//! The cells that topics are composed of: what an old topic and a candidate share, without what began there.
 //!
-//! A subject that appears next to an old one starts within its topic, and where the layout shows no gap between them, no
-//! cluster tells them apart. So what [`begun`] in a topic is a cell of its own, in whatever clusters, and what began in
+//! A subject that appears next to an old one starts within its topic, and where the graph shows no gap between them, no
+//! candidate tells them apart. So what [`begun`] in a topic is a cell of its own, in whatever clusters, and what began in
 //! any other cell is too. If it was nothing new, composing makes them one again.
 //!
 //! As many documents of the new subject are outliers as found a topic next to it: 72 against 70 of the first 180 posts of
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use crate::cluster::knn::Graph;
 use crate::model::refit::begun::{self, begun};
-use crate::model::refit::moments::Moments;
+use crate::model::refit::objective::Objective;
 use crate::model::topic::TopicId;
 
 /// The part of its topic that a row belongs to.
@@ -30,12 +30,12 @@ pub(super) fn cells(
     clusters: &[Option<u32>],
     before: &[Option<TopicId>],
     graph: &Graph,
-    moments: &Moments<'_>,
+    objective: &Objective<'_>,
     least: usize,
 ) -> (Vec<Option<usize>>, Vec<Option<TopicId>>) {
     let (topic_of, topics) = numbered(before.iter().copied(), 1);
     let topic_of = with_nearest(&topic_of, topics.len(), graph);
-    let began = begun(&topic_of, topics.len(), graph, moments);
+    let began = begun(&topic_of, topics.len(), graph, objective);
     let keys = (0..clusters.len()).map(|row| match (topic_of[row], before[row], clusters[row]) {
         (Some(topic), ..) if began[row] => Some((Some(topics[topic]), Part::Begun)),
         (_, None, None) => None,
@@ -43,9 +43,17 @@ pub(super) fn cells(
     });
     let (mut cell_of, keys) = numbered(keys, least);
     let mut topics: Vec<Option<TopicId>> = keys.into_iter().map(|(topic, _)| topic).collect();
-    let began = begun(&cell_of, topics.len(), graph, moments);
+    let began = begun(&cell_of, topics.len(), graph, objective);
     part_cells(&mut cell_of, &mut topics, &began, least);
     (cell_of, topics)
+}
+
+/// The number of each row's topic; of one that has none, of the topic of most of its neighbours; one number more for the
+/// others.
+pub(super) fn nearest_topics(before: &[Option<TopicId>], graph: &Graph) -> Vec<u32> {
+    let (topic_of, topics) = numbered(before.iter().copied(), 1);
+    let nearest = with_nearest(&topic_of, topics.len(), graph).into_iter();
+    nearest.map(|topic| topic.unwrap_or(topics.len()) as u32).collect()
 }
 
 /// The topic of each row; of one that has none, that of most of its neighbours.
@@ -128,7 +136,8 @@ mod tests {
         let sampled = [true; 1600];
         let before: Vec<_> = subject.iter().map(|subject| Some(TopicId(subject % 8))).collect();
         let clusters: Vec<_> = subject.iter().map(|subject| Some(subject % 8)).collect();
-        let (found, topics) = cells(&clusters, &before, &graph(&subject, 1), &Moments::new(&sampled), 10);
+        let (found, topics) =
+            cells(&clusters, &before, &graph(&subject, 1), &Objective::new(1.0, &sampled), 10);
         let all: Vec<Option<TopicId>> = std::iter::once(0).chain(0..8).map(|id| Some(TopicId(id))).collect();
         assert_eq!(topics, all);
         let new = found.iter().zip(&subject).filter(|(cell, _)| **cell == Some(1));
@@ -148,7 +157,8 @@ mod tests {
         let before: Vec<_> =
             (0..1600).map(|row| (!outlier(row)).then_some(TopicId(subject[row] % 8))).collect();
         let clusters: Vec<_> = before.iter().map(|topic| topic.map(|topic| topic.0)).collect();
-        let (found, topics) = cells(&clusters, &before, &graph(&subject, 1), &Moments::new(&sampled), 10);
+        let (found, topics) =
+            cells(&clusters, &before, &graph(&subject, 1), &Objective::new(1.0, &sampled), 10);
         assert_eq!((topics.len(), topics[0]), (9, Some(TopicId(0))));
         let outliers = (0..1600).filter(|row| outlier(*row));
         let of_new = outliers.clone().filter(|row| subject[*row] == 8);
@@ -160,9 +170,9 @@ mod tests {
     fn small_cells_are_left_out_and_others_not_parted_into_small_ones() {
         let subject = [0; 40];
         let sampled = [true; 40];
-        let moments = Moments::new(&sampled);
+        let objective = Objective::new(1.0, &sampled);
         let clusters: Vec<Option<u32>> = (0..40).map(|row| Some(u32::from(row < 5))).collect();
-        let (found, topics) = cells(&clusters, &[None; 40], &graph(&subject, 2), &moments, 20);
+        let (found, topics) = cells(&clusters, &[None; 40], &graph(&subject, 2), &objective, 20);
         assert_eq!(topics, [None]);
         assert!(found[..5].iter().all(Option::is_none) && found[5..].iter().all(|cell| *cell == Some(0)));
     }

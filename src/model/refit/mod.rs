@@ -6,14 +6,17 @@ mod begun;
 mod cells;
 pub mod coherence;
 mod compose;
-mod cut;
+mod dense;
+mod membership;
 mod moments;
+mod objective;
 pub mod policy;
 pub mod reconcile;
 pub mod report;
 pub mod run;
 pub mod select;
 pub mod trigger;
+mod views;
 mod vote;
 
 use serde::{Deserialize, Serialize};
@@ -46,9 +49,10 @@ pub struct Params {
     pub min_cluster_size: ClusterSize,
     /// HDBSCAN's `min_samples`.
     pub min_samples: usize,
-    /// How much better, as a share, topics must hang together to be merged or split against the version in force, in a refit
-    /// of up to 10,000 documents; in larger ones less.
-    pub continuity: f64,
+    /// How many topics: 2 makes about twice as many as 1.
+    pub granularity: f64,
+    /// What words weigh beside embeddings; 0 for embeddings alone.
+    pub words: f32,
     /// UMAP's `n_neighbors`.
     pub n_neighbors: usize,
     /// UMAP's `n_components`.
@@ -73,9 +77,6 @@ pub enum ClusterSize {
 /// The cut joins small clusters where they hang together, so this bounds how small a topic may be, not how large topics
 /// are; with ten times the documents, chance groups are larger, but not ten times.
 pub const AUTO_SIZE: f64 = 0.15;
-
-/// Documents above which `continuity` shrinks.
-const SURE_AT: f64 = 10_000.0;
 
 /// The smallest `min_cluster_size` that `"auto"` gives: below it, chance alone makes clusters.
 pub const LEAST_AUTO_SIZE: usize = 10;
@@ -122,7 +123,8 @@ impl Default for Params {
             n_epochs: 0,
             min_cluster_size: ClusterSize::Auto,
             min_samples: 5,
-            continuity: 0.05,
+            granularity: 1.0,
+            words: 0.5,
             n_neighbors: 15,
             n_components: 5,
             seed: 42,
@@ -181,16 +183,13 @@ impl Params {
             need(documents >= 2, "min_cluster_size", documents.to_string(), "at least 2, or \"auto\"");
         }
         need(self.n_neighbors >= 2, "n_neighbors", self.n_neighbors.to_string(), "at least 2");
-        let continuity = self.continuity;
-        need((0.0..=1.0).contains(&continuity), "continuity", continuity.to_string(), "from 0 to 1");
+        let granularity = self.granularity;
+        need((0.1..=100.0).contains(&granularity), "granularity", granularity.to_string(), "0.1 to 100");
+        let words = self.words;
+        need((0.0..=2.0).contains(&words), "words", words.to_string(), "0 to 2");
         let rest = self.rest;
         need((0.0..=1e6).contains(&rest), "rest", rest.to_string(), "0 to 1000000");
         if mistakes.is_empty() { Ok(Checked(self)) } else { Err(mistakes) }
-    }
-
-    /// The doubt about the graph of so many documents, as a share: chance in it shrinks with their square root.
-    pub fn continuity(&self, documents: usize) -> f64 {
-        self.continuity * (SURE_AT / documents as f64).sqrt().min(1.0)
     }
 
     /// HDBSCAN's `min_cluster_size` for a refit of `documents`.
@@ -201,17 +200,5 @@ impl Params {
                 ((documents as f64).sqrt() * AUTO_SIZE).round().max(LEAST_AUTO_SIZE as f64) as usize
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doubt_shrinks_with_the_root_of_the_documents() {
-        let params = Params { continuity: 0.05, ..Params::default() };
-        let of = [0, 100, 10_000, 40_000, 160_000].map(|documents| params.continuity(documents));
-        assert_eq!(of, [0.05, 0.05, 0.05, 0.025, 0.0125]);
     }
 }

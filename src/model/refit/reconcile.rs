@@ -5,23 +5,19 @@
 //! - a cluster that is home to one topic continues it; to several, the one with most members there continues and the
 //!   others, if most of their members are there, merge into it;
 //! - a cluster that is home to none, but whose members mostly come from one topic, was split off it;
-//! - any other cluster is a new topic, or a topic that had ended and comes back: that only if it withstands the vote
-//!   ([`Cluster::lasts`]). On 44,931 abstracts four topics would have come and gone every third refit, 24 times;
+//! - any other cluster is a new topic, or a topic that had ended and comes back;
 //! - a topic with a small share of its home does not continue it, nor gives it its name: the cluster is judged as one
 //!   that is home to none;
 //! - a topic without clustered members stays as it is.
 //!
-//! A merge or a split is carried out when two refits in a row see it, or when it is plain at once, as when the documents
-//! that split off came at another time than the rest; until then the members keep their topic ([`Suspicion`]). The last
-//! refit of a stream has none after it that could see the same, so it carries out what it sees: on 2,225 news, 5 seeds
-//! each, its topics and those of a fit of all agree to AMI 0.917 instead of 0.904. Pinned topics neither merge nor split,
-//! and what an operator merged or ended stays so until an operator restores it.
+//! Whether topics merge or split at all is decided before, by what a change gains
+//! ([`Objective`](crate::model::refit::objective)). Pinned topics neither merge nor split, and what an operator merged or
+//! ended stays so until an operator restores it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::refit::run::{Cluster, Fit, Fitted};
-use crate::model::state::Suspicion;
+use crate::model::refit::run::{Fit, Fitted};
 use crate::model::topic::TopicId;
 
 /// Share of a topic's clustered members that makes a cluster hold "most" of it.
@@ -31,13 +27,6 @@ const MOST: f64 = 0.5;
 /// 0.580 and 0.579 (5 seeds of the random numbers), newsgroups 0.536 and 0.540, news titles 0.894 and question titles 0.679
 /// as before (one each). No other share was tried.
 const LEAST_SHARE: f64 = 0.1;
-/// Share of a topic's clustered members in another's home that makes a merge plain at once.
-const PLAIN_MERGE: f64 = 0.9;
-/// Share of a topic's clustered members in a cluster of their own that makes a split plain at once.
-const PLAIN_SPLIT: f64 = 0.1;
-/// Nats about time from which on a cluster is news, and so a split plain at once. What a topic loses by chance told up to 9
-/// on newsgroups, new groups that began in another's topic 20 to 130.
-const NEWS: f64 = 15.0;
 /// Share of its members below which the clustered ones say nothing about a topic.
 const TOO_FEW: f64 = 0.1;
 
@@ -61,16 +50,12 @@ pub struct Plan {
     pub births: Vec<Option<TopicId>>,
     /// Topics that had ended and come back.
     pub restored: Vec<TopicId>,
-    /// What was seen for the first time.
-    pub suspicions: Vec<Suspicion>,
     /// Topics that have a cluster of their own.
     pub continued: BTreeSet<TopicId>,
 }
 
 /// What else than members decides whether a merge or a split is carried out.
 pub struct Grounds<'a> {
-    /// What the refit before saw for the first time.
-    pub suspicions: &'a [Suspicion],
     /// Topics that neither merge nor split.
     pub pinned: &'a BTreeSet<TopicId>,
     /// Topics that an operator merged others into: none splits.
@@ -79,38 +64,26 @@ pub struct Grounds<'a> {
     pub ended: &'a BTreeSet<TopicId>,
     /// Clusters that would be the return of a topic that had ended → that topic.
     pub returning: &'a BTreeMap<usize, TopicId>,
-    /// No refit follows.
-    pub last: bool,
-}
-
-impl Grounds<'_> {
-    /// What is not plain at once is seen for the second time, or would wait in vain for it.
-    fn suffice(&self, suspicion: &Suspicion) -> bool {
-        self.last || self.suspicions.contains(suspicion)
-    }
 }
 
 /// Members that each cluster and topic share.
-struct Overlap<'a> {
+struct Overlap {
     /// cluster → topic → members.
     shared: Vec<BTreeMap<TopicId, usize>>,
     /// topic → members.
     members: BTreeMap<TopicId, usize>,
-    /// topic → clustered members.
-    clustered: BTreeMap<TopicId, usize>,
     /// cluster → members.
     sizes: Vec<usize>,
     /// topic → home.
     home: BTreeMap<TopicId, usize>,
     /// cluster → topics whose home it is, by falling number of their members in it.
     at_home: Vec<Vec<TopicId>>,
-    clusters: &'a [Cluster],
 }
 
-impl<'a> Overlap<'a> {
-    fn count(fitted: &'a Fitted) -> Self {
-        let mut shared = vec![BTreeMap::new(); fitted.clusters.len()];
-        let mut sizes = vec![0; fitted.clusters.len()];
+impl Overlap {
+    fn count(fitted: &Fitted) -> Self {
+        let mut shared = vec![BTreeMap::new(); fitted.clusters];
+        let mut sizes = vec![0; fitted.clusters];
         let mut clustered: BTreeMap<TopicId, usize> = BTreeMap::new();
         let mut members: BTreeMap<TopicId, usize> = BTreeMap::new();
         for fit in &fitted.members {
@@ -140,15 +113,11 @@ impl<'a> Overlap<'a> {
             topics.sort_by_key(|topic| (Reverse(best[topic].0), *topic));
         }
         let home = best.into_iter().map(|(topic, (_, home))| (topic, home)).collect();
-        Self { shared, members, clustered, sizes, home, at_home, clusters: &fitted.clusters }
+        Self { shared, members, sizes, home, at_home }
     }
 
     fn shared(&self, cluster: usize, topic: TopicId) -> usize {
         self.shared[cluster].get(&topic).copied().unwrap_or(0)
-    }
-
-    fn share(&self, cluster: usize, topic: TopicId) -> f64 {
-        self.shared(cluster, topic) as f64 / self.clustered.get(&topic).copied().unwrap_or(0).max(1) as f64
     }
 }
 
@@ -183,30 +152,24 @@ pub fn reconcile(fitted: &Fitted, grounds: &Grounds<'_>) -> Plan {
 fn merge(
     plan: &mut Plan,
     loyal: &mut BTreeSet<(usize, TopicId)>,
-    overlap: &Overlap<'_>,
+    overlap: &Overlap,
     cluster: usize,
     (from, into): (TopicId, TopicId),
     grounds: &Grounds<'_>,
 ) {
-    let share = overlap.share(cluster, from);
-    let suspicion = Suspicion::Merge { from, into };
     // A topic that mostly fell apart into noise did not become part of another.
     let most = overlap.shared(cluster, from) as f64 >= overlap.members[&from] as f64 * MOST;
-    let wanted = most && !grounds.pinned.contains(&from) && !grounds.pinned.contains(&into);
-    if wanted && (share >= PLAIN_MERGE || grounds.suffice(&suspicion)) {
+    if most && !grounds.pinned.contains(&from) && !grounds.pinned.contains(&into) {
         plan.merges.insert(from, into);
-        return;
+    } else {
+        loyal.insert((cluster, from));
     }
-    if wanted {
-        plan.suspicions.push(suspicion);
-    }
-    loyal.insert((cluster, from));
 }
 
 /// What becomes of a cluster that is home to no topic; `None` if its members stay what they are.
 fn split_or_birth(
     plan: &mut Plan,
-    overlap: &Overlap<'_>,
+    overlap: &Overlap,
     cluster: usize,
     grounds: &Grounds<'_>,
 ) -> Option<Target> {
@@ -216,19 +179,13 @@ fn split_or_birth(
         .filter(|(_, shared)| **shared as f64 >= labelled as f64 * MOST)
         .filter(|_| labelled as f64 >= overlap.sizes[cluster] as f64 * MOST)
         .map(|(topic, _)| *topic);
-    if let Some(topic) = parent {
-        let suspicion = Suspicion::Split { topic };
-        let plain = overlap.share(cluster, topic) >= PLAIN_SPLIT
-            || overlap.clusters[cluster].news >= NEWS
-            || grounds.suffice(&suspicion);
-        if grounds.pinned.contains(&topic) || grounds.joined.contains(&topic) || !plain {
-            plan.suspicions.push(suspicion);
-            return Some(Target::Old(topic));
-        }
+    if let Some(topic) =
+        parent.filter(|topic| grounds.pinned.contains(topic) || grounds.joined.contains(topic))
+    {
+        return Some(Target::Old(topic));
     }
-    // A new topic need not last yet: it grows. Asked of it too, `rec.autos` came 929 documents after its 100th, not 161.
     if let Some(ended) = grounds.returning.get(&cluster) {
-        if grounds.ended.contains(ended) || !overlap.clusters[cluster].lasts {
+        if grounds.ended.contains(ended) {
             return parent.map(Target::Old);
         }
         plan.restored.push(*ended);
@@ -243,7 +200,7 @@ fn label(
     fit: &Fit,
     targets: &[Option<Target>],
     loyal: &BTreeSet<(usize, TopicId)>,
-    overlap: &Overlap<'_>,
+    overlap: &Overlap,
 ) -> Option<Target> {
     let own = fit.before.map(Target::Old);
     let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) else {

@@ -1,72 +1,45 @@
-//! One fit: layout, clusters, their cut, the version in force that is weighed against it, and the vote.
+//! One fit: from the topics in force to those that the documents have now.
 //!
-//! 1. The nearest neighbours of every member, from which UMAP makes a layout.
-//! 2. HDBSCAN's condensed tree of the layout is `cut`, and the clusters are weighed against the version
-//!    in force (`compose`).
-//! 3. Every member gets its topic by the rule that newcomers are judged by ([`assign`]): the
-//!    vote of its nearest other members. That takes outliers of the fit into clusters, and members that the layout put
-//!    among strangers out of them.
+//! 1. The nearest neighbours of every member, by embedding and words ([`views`]), are the edges of a graph.
+//! 2. Candidates for topics: the parts of each topic in the graph ([`Network::parts`]), what began in a topic lately
+//!    ([`cells`]), and dense groups among the members without a topic ([`dense`]: UMAP and HDBSCAN).
+//! 3. Candidates part from their topics, and topics become one, where that gains by the one
+//!    [`Objective`](crate::model::refit::objective) ([`compose`]). Then single members move to where they gain most
+//!    ([`Network::settle`]).
+//! 4. Members of whose neighbours too few are of their group are outliers ([`membership`]).
 //!
-//! Cost: that of UMAP and HDBSCAN on the members; no topic, no member: an empty answer.
+//! Cost: that of the graph, and of UMAP and HDBSCAN on the members without a topic; no member: an empty answer.
 
-use ndarray::ArrayView2;
-
-use crate::cluster::hdbscan::{self, CondensedTree};
+use crate::cluster::hdbscan;
 use crate::cluster::knn::{self, Graph, Metric};
+use crate::cluster::modularity::Network;
 use crate::cluster::umap;
 use crate::cluster::watch::{Cancelled, Watch};
 use crate::document::Sequence;
 use crate::kernel::unit::{self, UnitRows};
 use crate::model::assign;
 use crate::model::refit::Checked;
-use crate::model::refit::cells::cells;
+use crate::model::refit::cells::{cells, nearest_topics};
 use crate::model::refit::compose::compose;
-use crate::model::refit::cut::cut;
-use crate::model::refit::moments::Moments;
+use crate::model::refit::dense::dense;
+use crate::model::refit::membership;
+use crate::model::refit::objective::Objective;
 use crate::model::refit::select::{Member, Snapshot};
-use crate::model::refit::trigger::Trigger;
-use crate::model::refit::vote::{Voters, looked_up};
+use crate::model::refit::views::views;
+use crate::model::refit::vote::Voters;
 use crate::model::topic::TopicId;
-
-/// Times that a fit with nothing to continue continues itself: what the vote and the graph make of its topics depends less
-/// on the layout than what the layout shows at first. So two fits of 44,931 abstracts agree to AMI 0.904 instead of 0.888,
-/// and a stream of them with a fit of all to 0.859 instead of 0.823.
-const SETTLING: usize = 3;
-/// The same for the refit at the end of a stream, after which nobody relies on its topics to go on as they were: its topics
-/// are nearer to those of a fit of all. On 2,225 news, 5 seeds each, the two agree to AMI 0.907 instead of 0.886, two fits
-/// of all to 0.941. Settling at every refit too, and 10 times in first fits, gave 0.924 and 0.954, but it takes small new
-/// subjects back into old ones: on newsgroups `autos` came 930 – 1,440 documents after its 100th instead of 0.
-const SETTLING_AT_END: usize = 10;
-
-/// Members that a fit with nothing to continue starts from, at least; one of more continues the fit of the older half of
-/// its members, so it takes twice as long. Fits of all 18,341 newsgroup posts by themselves are worse than a stream (AMI
-/// with the labels 0.528 and 0.510 for two seeds, the stream 0.537 and 0.544), fits by halves are not (0.546 and 0.543);
-/// and a stream of 44,931 abstracts agrees with these to AMI 0.904 instead of 0.864, they with each other to 0.924.
-const LEAST_BEGINNING: usize = 1000;
-
-/// Votes that a cluster withstands if it is to last.
-const TRIALS: usize = 8;
 
 /// Clusters found among the members of a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fitted {
     /// The members, as in the snapshot.
     pub members: Vec<Fit>,
-    /// The clusters.
-    pub clusters: Vec<Cluster>,
+    /// How many clusters.
+    pub clusters: usize,
     /// HDBSCAN's `min_cluster_size`.
     pub min_cluster_size: usize,
     /// Share of the votes' weight that a topic must win to hold the outlier share that is asked for, if any is.
     pub vote: Option<f32>,
-}
-
-/// What a fit says about one cluster, which [`reconcile`](crate::model::refit::reconcile) weighs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Cluster {
-    /// How much it tells of a new subject, in nats.
-    pub news: f64,
-    /// It withstands the vote, however often its members are judged anew.
-    pub lasts: bool,
 }
 
 /// What a fit says about one member.
@@ -76,7 +49,7 @@ pub struct Fit {
     pub sequence: Sequence,
     /// Its topic before.
     pub before: Option<TopicId>,
-    /// Its cluster, an index of [`Fitted::clusters`].
+    /// Its cluster, below [`Fitted::clusters`].
     pub cluster: Option<u32>,
     /// It votes on newcomers: the fit took it in, and it has a cluster or speaks for the noise.
     pub votes: bool,
@@ -114,144 +87,83 @@ pub fn run(
 ) -> Result<Fitted, Error> {
     let (core, others): (Vec<&Member>, Vec<&Member>) =
         snapshot.members.iter().partition(|member| member.core);
-    let n = core.len();
-    let min_cluster_size = params.cluster_size(n);
-    if n < min_cluster_size * 2 {
-        return Ok(fitted(snapshot, std::iter::repeat(None), Vec::new(), min_cluster_size));
+    let min_cluster_size = params.cluster_size(core.len());
+    let nothing = Fitted { members: Vec::new(), clusters: 0, min_cluster_size, vote: None };
+    if core.len() < min_cluster_size * 2 {
+        return Ok(Fitted { members: judged(snapshot, std::iter::repeat(None)), ..nothing });
     }
-    let begun = begin(snapshot, &core, params, judging, watch)?;
-    let before = begun.unwrap_or_else(|| core.iter().map(|member| member.topic).collect());
-    let rows = UnitRows::from_rows(snapshot.dim, core.iter().map(|member| &*member.embedding))?;
-    let k = looked_up(judging).max(params.n_neighbors - 1);
-    let graph = knn::nearest(rows.view(), k, Metric::Cosine, watch).map_err(Error::Neighbours)?;
-    let tree = tree(rows.view(), &graph, params, min_cluster_size, watch)?;
-
+    let before: Vec<Option<TopicId>> = core.iter().map(|member| member.topic).collect();
     let sampled: Vec<bool> = core.iter().map(|member| member.sampled).collect();
-    let near = graph.nearest(judging.neighbours());
-    let moments = Moments::new(&sampled);
-    let found = tree.labels_of(&cut(&tree, &near, &moments));
-    let found = Voters::new(&found, &sampled, judging).on_themselves(&graph);
+    let rows = views(&core, snapshot.dim, params)?;
+    let near =
+        knn::nearest(rows.view(), judging.neighbours(), Metric::Cosine, watch).map_err(Error::Neighbours)?;
+    let free: Vec<bool> = before.iter().map(Option::is_none).collect();
+    let dense = dense(&rows, &free, params, min_cluster_size, watch)?;
+    drop(rows);
+
     let least = min_cluster_size.div_ceil(2);
-    let continuity = params.continuity(n);
-    let compose = |before: &[Option<TopicId>]| {
-        let (cell_of, topics) = cells(&found, before, &near, &moments, least.div_ceil(2));
-        compose(&cell_of, topics, &near, &moments, continuity)
+    let objective = Objective::new(params.granularity, &sampled);
+    let regrouping = Regrouping { network: Network::of(&near), near: &near, objective, least };
+    let parts = regrouping.network.parts(&nearest_topics(&before, &near), regrouping.objective.resolution());
+    let parts: Vec<Option<u32>> = parts.into_iter().map(Some).collect();
+    let (groups, _) = regrouping.regroup(&parts, &before);
+    let grouped: Vec<_> = groups.into_iter().map(|group| group.map(TopicId)).collect();
+    let (groups, count) = regrouping.regroup(&dense, &grouped);
+    let clusters = membership::members(&groups, &before, &near, &sampled, judging.outlier_share());
+    let (clusters, count) = without_small(clusters, count, least.div_ceil(2));
+
+    let voters = Voters::new(&clusters, &sampled, judging);
+    let vote = judging.outlier_share().map(|share| voters.vote_for(share, &sampled, &near));
+    let embeddings =
+        |of: &[&Member]| UnitRows::from_rows(snapshot.dim, of.iter().map(|member| &*member.kept.embedding));
+    let others = match &*others {
+        [] => Vec::new(),
+        others => voters.needing(vote).on(&embeddings(others)?, embeddings(&core)?),
     };
-    let (mut groups, mut count) = compose(&before);
-    let settling = match snapshot.trigger {
-        Trigger::EndOfStream => SETTLING_AT_END,
-        _ if snapshot.nothing_to_continue() => SETTLING,
-        _ => 0,
-    };
-    for _ in 0..settling {
-        let own = Voters::new(&groups, &sampled, judging).on_themselves(&graph);
-        (groups, count) = compose(&own.into_iter().map(|group| group.map(TopicId)).collect::<Vec<_>>());
-    }
-    let voters = Voters::new(&groups, &sampled, judging);
-    let vote = judging.outlier_share().map(|share| voters.vote_for(share, &sampled, &graph));
-    let voted = voters.needing(vote).on_themselves(&graph);
-    let (clusters, count) = without_small(voted, count as usize, least);
-    let news = moments.news(&clusters, &before, count as usize);
-    let again = |clusters: &[Option<u32>]| {
-        Voters::new(clusters, &sampled, judging).needing(vote).on_themselves(&graph)
-    };
-    let lasting = lasting(clusters.clone(), count as usize, least, again);
-    let weighed = news.into_iter().zip(lasting).map(|(news, lasts)| Cluster { news, lasts }).collect();
-    let others = UnitRows::from_rows(snapshot.dim, others.into_iter().map(|member| &*member.embedding))?;
-    let others = Voters::new(&clusters, &sampled, judging).needing(vote).on(&others, rows);
     let (mut clusters, mut others) = (clusters.into_iter(), others.into_iter());
     let all = snapshot.members.iter().map(|member| if member.core { clusters.next() } else { others.next() });
-    Ok(Fitted { vote, ..fitted(snapshot, all.map(Option::flatten), weighed, min_cluster_size) })
+    Ok(Fitted { members: judged(snapshot, all.map(Option::flatten)), clusters: count, vote, ..nothing })
 }
 
-/// For a fit of many with nothing to continue, the topics of `core` that the older half of it makes, which it then
-/// continues: so a fit of all goes the way of a stream, and is as good. `None` if it is to start from what there is.
-fn begin(
-    snapshot: &Snapshot,
-    core: &[&Member],
-    params: &Checked,
-    judging: &assign::Checked,
-    watch: &dyn Watch,
-) -> Result<Option<Vec<Option<TopicId>>>, Error> {
-    let older = core.len() / 2;
-    if older < LEAST_BEGINNING || !snapshot.nothing_to_continue() {
-        return Ok(None);
+/// What groups are made of and judged by.
+struct Regrouping<'a> {
+    near: &'a Graph,
+    network: Network,
+    objective: Objective<'a>,
+    /// Members of the smallest group.
+    least: usize,
+}
+
+impl Regrouping<'_> {
+    /// Each member's group, numbered without a gap, and how many: the topics `before` as `candidates` change them. Groups
+    /// of fewer than `least` members are left out, and their members go to the others.
+    fn regroup(&self, candidates: &[Option<u32>], before: &[Option<TopicId>]) -> (Vec<Option<u32>>, usize) {
+        let (cell_of, topics) = cells(candidates, before, self.near, &self.objective, self.least.div_ceil(2));
+        let (mut groups, count) = compose(&cell_of, topics, self.near, &self.objective);
+        let resolution = self.objective.resolution();
+        self.network.settle(&mut groups, count as usize, resolution);
+        let (mut groups, count) = without_small(groups, count as usize, self.least);
+        self.network.settle(&mut groups, count, resolution);
+        (groups, count)
     }
-    // Without the members that are only judged: this fit continues none of their topics.
-    let halves = core.iter().enumerate();
-    let halves = halves.map(|(row, member)| Member { core: row < older, ..(*member).clone() });
-    let beginning = Snapshot { members: halves.collect(), ..*snapshot };
-    let found = run(&beginning, params, judging, watch)?;
-    Ok(Some(found.members.iter().map(|fit| fit.cluster.map(TopicId)).collect()))
 }
 
-/// UMAP's layout of `rows`, as HDBSCAN's condensed tree.
-fn tree(
-    rows: ArrayView2<'_, f32>,
-    graph: &Graph,
-    params: &Checked,
-    min_cluster_size: usize,
-    watch: &dyn Watch,
-) -> Result<CondensedTree, Error> {
-    let layout = umap::Params {
-        n_neighbors: params.n_neighbors.min(rows.nrows() - 1),
-        n_components: params.n_components,
-        n_epochs: (params.n_epochs > 0).then_some(params.n_epochs),
-        seed: params.seed,
-        ..umap::Params::default()
-    };
-    let layout = layout.check().map_err(|error| Error::Params(error.to_string()))?;
-    let layout = umap::fit_graph(graph, rows, &layout, watch).map_err(Error::Umap)?.layout;
-    let trees = hdbscan::Params {
-        min_cluster_size,
-        min_samples: Some(params.min_samples),
-        ..hdbscan::Params::default()
-    };
-    let trees = trees.check().map_err(|error| Error::Params(error.to_string()))?;
-    Ok(hdbscan::fit(layout.view(), &trees, watch).map_err(Error::Hdbscan)?.condensed_tree)
-}
-
-fn fitted(
-    snapshot: &Snapshot,
-    cluster_of: impl Iterator<Item = Option<u32>>,
-    clusters: Vec<Cluster>,
-    min_cluster_size: usize,
-) -> Fitted {
+fn judged(snapshot: &Snapshot, cluster_of: impl Iterator<Item = Option<u32>>) -> Vec<Fit> {
     let members = snapshot.members.iter().zip(cluster_of).map(|(member, cluster)| Fit {
         sequence: member.sequence,
         before: member.topic,
         cluster,
         votes: member.core && (cluster.is_some() || member.sampled),
     });
-    Fitted { members: members.collect(), clusters, min_cluster_size, vote: None }
+    members.collect()
 }
 
-/// Which of `count` clusters still have `least` members when the members have voted `again` and again.
-///
-/// The neighbours of a small cluster's members are often of a larger one next to it: so a vote takes some of them, the
-/// next one takes some of those that are left, and after a few refits nothing is left.
-fn lasting(
-    mut clusters: Vec<Option<u32>>,
-    count: usize,
-    least: usize,
-    again: impl Fn(&[Option<u32>]) -> Vec<Option<u32>>,
-) -> Vec<bool> {
-    for _ in 0..TRIALS {
-        clusters = again(&clusters);
-    }
-    sizes(&clusters, count).into_iter().map(|size| size >= least).collect()
-}
-
-fn sizes(clusters: &[Option<u32>], count: usize) -> Vec<usize> {
+/// The same without clusters of fewer than `least` members, numbered without a gap; and how many.
+fn without_small(mut clusters: Vec<Option<u32>>, count: usize, least: usize) -> (Vec<Option<u32>>, usize) {
     let mut sizes = vec![0; count];
     clusters.iter().flatten().for_each(|cluster| sizes[*cluster as usize] += 1);
-    sizes
-}
-
-/// The same without clusters that the vote left fewer than `least` members, numbered without a gap; and how many.
-fn without_small(mut clusters: Vec<Option<u32>>, count: usize, least: usize) -> (Vec<Option<u32>>, u32) {
     let mut kept = 0;
-    let numbers: Vec<Option<u32>> = (sizes(&clusters, count).into_iter())
+    let numbers: Vec<Option<u32>> = (sizes.into_iter())
         .map(|size| {
             (size >= least).then(|| {
                 kept += 1;
@@ -260,18 +172,24 @@ fn without_small(mut clusters: Vec<Option<u32>>, count: usize, least: usize) -> 
         })
         .collect();
     clusters.iter_mut().for_each(|cluster| *cluster = cluster.and_then(|cluster| numbers[cluster as usize]));
-    (clusters, kept)
+    (clusters, kept as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
 
     use rand::{Rng as _, SeedableRng, rngs::SmallRng};
 
     use super::*;
+    use crate::checkpoint::{Partition, Position};
     use crate::cluster::watch::Unwatched;
+    use crate::document::Fields;
+    use crate::keywords::Bag;
+    use crate::model::evidence::Kept;
     use crate::model::refit::Params;
+    use crate::model::refit::trigger::Trigger;
 
     /// `members` around three axes in turn; the third appears in the newer half only.
     fn snapshot(members: usize) -> Snapshot {
@@ -281,9 +199,10 @@ mod tests {
             embedding[axis(number, members)] = 1.0;
             embedding[3..].fill_with(|| rng.random_range(-0.3..0.3));
             let length = embedding.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let embedding = embedding.iter().map(|value| value / length).collect();
             Member {
                 sequence: Sequence(number as u64),
-                embedding: embedding.iter().map(|value| value / length).collect(),
+                kept: Arc::new(Kept { embedding, ..nothing() }),
                 topic: None,
                 core: true,
                 sampled: true,
@@ -291,6 +210,20 @@ mod tests {
         };
         let (documents, members) = (members as u64, (0..members).map(member).collect());
         Snapshot { dim: 5, version: 0, trigger: Trigger::Request, documents, members }
+    }
+
+    fn nothing() -> Kept {
+        Kept {
+            id: "".into(),
+            text: String::new(),
+            embedding: Arc::new([]),
+            words: Bag::default(),
+            timestamp_ms: None,
+            fields: Fields::default(),
+            position: Position { partition: Partition::new("p"), offset: 0 },
+            arrived: 0,
+            priority: 0,
+        }
     }
 
     fn axis(number: usize, members: usize) -> usize {
@@ -310,41 +243,40 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_whose_members_vote_for_another_does_not_last() {
-        // Of cluster 1, every vote takes the first that is left.
-        let again = |clusters: &[Option<u32>]| {
-            let mut after = clusters.to_vec();
-            if let Some(first) = after.iter().position(|cluster| *cluster == Some(1)) {
-                after[first] = Some(0);
-            }
-            after
-        };
-        let clusters: Vec<Option<u32>> = (0..30).map(|row| Some(u32::from(row >= 10))).collect();
-        let left = 20 - TRIALS;
-        assert_eq!(lasting(clusters.clone(), 2, left, again), [true, true]);
-        assert_eq!(lasting(clusters, 2, left + 1, again), [true, false]);
+    fn a_fit_finds_the_axes_and_the_next_one_keeps_them() {
+        let params = Params::default().check().unwrap();
+        let judging = assign::Params::default().check().unwrap();
+        let mut of = snapshot(2000);
+        let first = run(&of, &params, &judging, &Unwatched).unwrap();
+        check(first.members.iter().map(|fit| fit.cluster), 2000);
+        for (member, fit) in of.members.iter_mut().zip(&first.members) {
+            member.topic = fit.cluster.map(TopicId);
+        }
+        let next = run(&of, &params, &judging, &Unwatched).unwrap();
+        let mut shared: BTreeMap<Option<TopicId>, BTreeMap<Option<u32>, usize>> = BTreeMap::new();
+        for fit in &next.members {
+            *shared.entry(fit.before).or_default().entry(fit.cluster).or_insert(0) += 1;
+        }
+        let stayed: usize = shared.values().filter_map(|clusters| clusters.values().max()).sum();
+        assert!(next.clusters == first.clusters && stayed > 1980, "{stayed} of 2000");
     }
 
     #[test]
-    fn a_fit_of_many_continues_that_of_its_older_half() {
+    fn what_is_only_judged_gets_the_topic_of_those_around_it() {
         let params = Params::default().check().unwrap();
         let judging = assign::Params::default().check().unwrap();
-        let begin = |snapshot: &Snapshot| {
-            let core: Vec<&Member> = snapshot.members.iter().collect();
-            begin(snapshot, &core, &params, &judging, &Unwatched).unwrap()
-        };
-        let all = 2 * LEAST_BEGINNING;
-        let mut of = snapshot(all);
-        let begun = begin(&of).unwrap();
-        assert_eq!(begun.len(), all);
-        let topics = |of: &[Option<TopicId>]| -> BTreeSet<TopicId> { of.iter().flatten().copied().collect() };
-        let (older, newer) = begun.split_at(all / 2);
-        assert!(topics(older).len() >= 2 && topics(older).is_superset(&topics(newer)));
+        let mut of = snapshot(2000);
+        of.members.iter_mut().step_by(10).for_each(|member| member.core = false);
         let fitted = run(&of, &params, &judging, &Unwatched).unwrap();
-        check(fitted.members.iter().map(|fit| fit.cluster), all);
-        assert!(fitted.members.iter().all(|fit| fit.before.is_none()));
-        of.members[7].topic = Some(TopicId(3));
-        assert_eq!(begin(&of), None, "there is something to continue");
-        assert_eq!(begin(&snapshot(all - 1)), None, "too few");
+        check(fitted.members.iter().map(|fit| fit.cluster), 2000);
+        assert!(fitted.members.iter().step_by(10).all(|fit| !fit.votes));
+    }
+
+    #[test]
+    fn few_members_have_no_topics() {
+        let params = Params::default().check().unwrap();
+        let judging = assign::Params::default().check().unwrap();
+        let fitted = run(&snapshot(19), &params, &judging, &Unwatched).unwrap();
+        assert_eq!((fitted.clusters, fitted.members.len()), (0, 19));
     }
 }

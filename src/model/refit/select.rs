@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::document::Sequence;
+use crate::model::evidence::Kept;
 use crate::model::refit::trigger::Trigger;
 use crate::model::state::State;
 use crate::model::topic::TopicId;
@@ -26,20 +27,13 @@ pub struct Snapshot {
     pub members: Vec<Member>,
 }
 
-impl Snapshot {
-    /// No member has a topic, as before the first refit.
-    pub fn nothing_to_continue(&self) -> bool {
-        self.members.iter().all(|member| member.topic.is_none())
-    }
-}
-
 /// A document to fit on, or only to judge.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Its number.
     pub sequence: Sequence,
-    /// Its embedding, of length 1.
-    pub embedding: Arc<[f32]>,
+    /// What is kept of it.
+    pub kept: Arc<Kept>,
     /// Its topic in the version in force.
     pub topic: Option<TopicId>,
     /// The fit takes it in; otherwise it only gets a topic by the vote of those.
@@ -59,7 +53,7 @@ pub fn select(state: &State, sample: usize, trigger: Trigger) -> Snapshot {
                 standing.sampled && last_sampled.is_none_or(|last| (kept.priority, sequence) <= last);
             Member {
                 sequence,
-                embedding: kept.embedding.clone(),
+                kept: kept.clone(),
                 topic: standing.topic,
                 core: standing.fresh || standing.buffered || standing.anchor || sampled,
                 sampled,

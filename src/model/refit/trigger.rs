@@ -31,9 +31,9 @@ impl Trigger {
     }
 }
 
-/// Of what a refit takes in one in so many is to be new: a refit takes time in proportion, and so does what it can learn.
-/// With 40, refits on newsgroups were due 137, 585 and 1,033 documents after the 100th of `soc.religion.christian`; it is
-/// found at 393, with 60.
+/// At least 1/60 of a refit's members must be new: a refit takes time in proportion to its members. With 40, refits on
+/// newsgroups were due 137, 585 and 1,033 documents after the 100th of `soc.religion.christian`; it is found at 393, with
+/// 60.
 const NEW_SHARE: u64 = 60;
 
 /// The number of documents at which the next refit is due.

@@ -1,7 +1,5 @@
 //! The vote among the members of a fit: the rule of [`assign`](crate::model::assign) before there is a version.
 
-use ndarray::ArrayView1;
-
 use crate::ann::Index;
 use crate::cluster::knn::Graph;
 use crate::kernel::unit::UnitRows;
@@ -25,11 +23,6 @@ pub(super) struct Voters<'a> {
     rule: &'a Checked,
     /// Share of the votes' weight that a cluster must win.
     needed: f32,
-}
-
-/// How many neighbours the vote wants to see under `rule`.
-pub(super) fn looked_up(rule: &Checked) -> usize {
-    rule.neighbours() * LOOKED_UP
 }
 
 impl<'a> Voters<'a> {
@@ -63,17 +56,9 @@ impl<'a> Voters<'a> {
         bound.map_or(self.needed, |bound| bound.clamp(f32::MIN_POSITIVE, 1.0))
     }
 
-    /// Each row's cluster by the vote of its nearest others, which `graph` holds with their cosine distances.
-    pub(super) fn on_themselves(&self, graph: &Graph) -> Vec<Option<u32>> {
-        let judge = |(neighbours, distances): (ArrayView1<'_, u32>, ArrayView1<'_, f32>)| {
-            self.winner(neighbours.iter().zip(distances).map(|(row, distance)| (*row, 1.0 - distance)))
-        };
-        graph.indices.rows().into_iter().zip(graph.distances.rows()).map(judge).collect()
-    }
-
     /// The cluster of each of `others` by the vote of its nearest of `rows`, the voters' embeddings.
     pub(super) fn on(&self, others: &UnitRows, rows: UnitRows) -> Vec<Option<u32>> {
-        let near = Index::build(rows).nearest(others, looked_up(self.rule));
+        let near = Index::build(rows).nearest(others, self.rule.neighbours() * LOOKED_UP);
         near.iter().map(|near| self.winner(near.iter().map(|near| (near.index, near.cosine)))).collect()
     }
 
@@ -104,13 +89,14 @@ mod tests {
 
     #[test]
     fn outliers_outside_the_sample_do_not_speak_for_the_noise() {
-        let graph = Graph { indices: array![[1, 2, 3, 4]], distances: array![[0.1, 0.1, 0.1, 0.1]] };
+        let rows = || {
+            UnitRows::normalise(array![[1.0, 0.1], [1.0, 0.2], [1.0, 0.3], [1.0, 0.4], [1.0, 0.5]]).unwrap()
+        };
+        let others = UnitRows::normalise(array![[1.0, 0.0]]).unwrap();
         let clusters = [None, None, None, Some(0), Some(0)];
-        let rule = rule(2);
-        let all = [true; 5];
-        assert_eq!(Voters::new(&clusters, &all, &rule).on_themselves(&graph), [None]);
-        let some = [true, false, false, true, true];
-        assert_eq!(Voters::new(&clusters, &some, &rule).on_themselves(&graph), [Some(0)]);
+        let rule = rule(3);
+        assert_eq!(Voters::new(&clusters, &[true; 5], &rule).on(&others, rows()), [None]);
+        assert_eq!(Voters::new(&clusters, &[false; 5], &rule).on(&others, rows()), [Some(0)]);
     }
 
     #[test]
@@ -120,18 +106,14 @@ mod tests {
         let graph = Graph { distances: Array2::from_elem((11, 10), 0.5), indices };
         let mut clusters = vec![None; 13];
         clusters[11] = Some(0);
-        let sampled = [true; 13];
         let rule = rule(10);
-        for (share, outliers) in [(0.2, 2), (0.5, 5), (0.95, 10)] {
-            let voters = Voters::new(&clusters, &sampled, &rule);
-            let vote = voters.vote_for(share, &sampled, &graph);
-            let found = voters.needing(Some(vote)).on_themselves(&graph);
-            assert_eq!(found.iter().filter(|cluster| cluster.is_none()).count(), outliers, "{share}: {vote}");
-        }
+        let voters = Voters::new(&clusters, &[true; 13], &rule);
+        assert_eq!(voters.vote_for(0.2, &[true; 13], &graph), 0.2);
+        assert_eq!(voters.vote_for(0.5, &[true; 13], &graph), 0.5);
     }
 
     #[test]
-    fn members_and_others_are_judged_alike() {
+    fn a_row_gets_the_cluster_of_those_around_it() {
         let rows = array![[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0], [0.1, 0.9]];
         let rows = UnitRows::normalise(rows).unwrap();
         let clusters = [Some(0), Some(0), Some(0), Some(1), Some(1)];

@@ -129,10 +129,9 @@ impl State {
         let pinned: BTreeSet<TopicId> =
             self.topics.iter().filter(|(_, record)| record.pinned).map(|(id, _)| *id).collect();
         let fitted = &self.up_to_date(fitted);
-        let last = told.trigger == Trigger::EndOfStream;
-        let (suspicions, returning) = (&self.suspicions, &self.returning(fitted));
+        let returning = &self.returning(fitted);
         let [ended, joined] = &self.decided();
-        let grounds = Grounds { suspicions, pinned: &pinned, joined, ended, returning, last };
+        let grounds = Grounds { pinned: &pinned, joined, ended, returning };
         let plan = reconcile(fitted, &grounds);
         let version = self.totals.version + 1;
         let mut draft = Draft::new(self);
@@ -165,7 +164,7 @@ impl State {
         totals.vote = fitted.vote;
         totals.topics += born.len() as u32;
         totals.refitted_at = told.documents;
-        self.enact(&mut change, totals, next, plan.suspicions.clone());
+        self.enact(&mut change, totals, next);
         self.tell_adoption(&mut change, &plan, &born, &portraits, told.now_ms);
         self.tell_shifts(&mut change, shifts, told.now_ms);
         self.sleep(&mut change, rules.refit.dormant_after_documents, told.now_ms);
@@ -243,8 +242,7 @@ impl State {
         draft.unite_copies();
         let mut next = draft.next;
         let revisions = std::mem::take(&mut next.revisions).into_values().collect();
-        let suspicions = self.suspicions.clone();
-        self.enact(change, totals, next, suspicions);
+        self.enact(change, totals, next);
         Ok(revisions)
     }
 
@@ -324,7 +322,7 @@ impl State {
             outliers_before: outliers(|fit| fit.before.is_none()),
             outliers_after: outliers(|fit| fit.cluster.is_none()),
             moved: 0,
-            clusters: fitted.clusters.len() as u32,
+            clusters: fitted.clusters as u32,
             topics: self.topics.len(),
             min_cluster_size: fitted.min_cluster_size,
             comparison,

@@ -16,7 +16,7 @@ use crate::model::state::adopt::Revision;
 use crate::model::state::archive::Archive;
 use crate::model::state::describe::Described;
 use crate::model::state::ended::Ended;
-use crate::model::state::{Record, Suspicion, Totals};
+use crate::model::state::{Record, Totals};
 use crate::model::topic::{Life, TopicId};
 use crate::model::trend::History;
 
@@ -69,8 +69,6 @@ pub enum Op {
     Unarchive(u64),
     /// Every topic that ended so far, with the topic that it redirects to.
     Redirects(BTreeMap<TopicId, TopicId>),
-    /// Merges and splits that were seen once and wait for a second sight.
-    Suspicions(Vec<Suspicion>),
     /// A document is kept from now on.
     Hold(Sequence, Arc<Kept>, Standing),
     /// A kept document's standing is now this.

@@ -6,7 +6,7 @@ use crate::model::event::Happened;
 use crate::model::state::change::{Change, Op};
 use crate::model::state::draft::Next;
 use crate::model::state::ended::Ended;
-use crate::model::state::{State, Suspicion, Totals};
+use crate::model::state::{State, Totals};
 use crate::model::topic::Life;
 
 /// Topics that can come back however long ago they ended: the last ones, and those that an operator ended.
@@ -15,23 +15,10 @@ const MOST_ENDED: usize = 100;
 impl State {
     /// Puts all of `next` in force. Everything stands whole in the change, so that what the journal of the store held
     /// before is needed no more.
-    pub(super) fn enact(
-        &mut self,
-        change: &mut Change,
-        totals: Totals,
-        next: Next,
-        suspicions: Vec<Suspicion>,
-    ) {
+    pub(super) fn enact(&mut self, change: &mut Change, totals: Totals, next: Next) {
         self.step(change, Op::Totals(totals));
         let ended: Vec<_> = self.topics.keys().filter(|id| !next.topics.contains_key(id)).copied().collect();
         ended.into_iter().for_each(|id| self.step(change, Op::EndTopic(id)));
-        let still = |suspicion: &Suspicion| match suspicion {
-            Suspicion::Merge { from, into } => {
-                next.topics.contains_key(from) && next.topics.contains_key(into)
-            }
-            Suspicion::Split { topic } => next.topics.contains_key(topic),
-        };
-        let suspicions = suspicions.into_iter().filter(still).collect();
         next.topics.into_values().for_each(|record| self.step(change, Op::Topic(Box::new(record))));
         let mut ends: Vec<u64> = next.ended.values().map(|ended| ended.version).collect();
         ends.sort_unstable_by(|a, b| b.cmp(a));
@@ -52,7 +39,6 @@ impl State {
         self.ranking = next.ranking;
         self.step(change, Op::Fold);
         self.step(change, Op::Redirects(next.redirects));
-        self.step(change, Op::Suspicions(suspicions));
         let gone: Vec<_> = (self.held.iter())
             .map(|(sequence, ..)| sequence)
             .filter(|sequence| !next.standings.contains_key(sequence))

@@ -108,8 +108,7 @@ impl State {
         let mut next = draft.next;
         let revisions = std::mem::take(&mut next.revisions).into_values().collect();
         let mut change = Change::default();
-        let suspicions = self.suspicions.clone();
-        self.enact(&mut change, totals, next, suspicions);
+        self.enact(&mut change, totals, next);
         self.scrub(&mut change, found);
         let told: Vec<Happened> = (found.documents.keys())
             .map(|id| Happened::DocumentForgotten { document: id.to_string() })

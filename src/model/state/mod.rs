@@ -134,23 +134,6 @@ impl Record {
     }
 }
 
-/// A merge or split that one refit saw; the next one that sees it again carries it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Suspicion {
-    /// `from` lies in the cluster of `into`.
-    Merge {
-        /// The topic that would end.
-        from: TopicId,
-        /// The topic that would stay.
-        into: TopicId,
-    },
-    /// A part of the topic lies in a cluster of its own.
-    Split {
-        /// The topic.
-        topic: TopicId,
-    },
-}
-
 /// The modeler's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
@@ -168,7 +151,6 @@ pub struct State {
     redirects: BTreeMap<TopicId, TopicId>,
     ended: BTreeMap<TopicId, Ended>,
     archives: VecDeque<Arc<Archive>>,
-    suspicions: Vec<Suspicion>,
     held: Held,
     seen: VecDeque<u128>,
     news: News,
@@ -193,7 +175,6 @@ impl State {
             redirects: BTreeMap::new(),
             ended: BTreeMap::new(),
             archives: VecDeque::new(),
-            suspicions: Vec::new(),
             held: Held::default(),
             seen: VecDeque::new(),
             news: News::default(),
@@ -249,7 +230,6 @@ impl State {
             Op::Archive(archive) => self.keep_archive(Arc::new((**archive).clone())),
             Op::Unarchive(number) => self.archives.retain(|archive| archive.number != *number),
             Op::Redirects(redirects) => self.redirects.clone_from(redirects),
-            Op::Suspicions(suspicions) => self.suspicions.clone_from(suspicions),
             Op::Hold(sequence, kept, standing) => self.held.hold(*sequence, Arc::clone(kept), *standing),
             Op::Stand(sequence, standing) => self.held.stand(*sequence, *standing),
             Op::Release(sequence) => self.held.release(*sequence),

@@ -69,8 +69,7 @@ impl State {
         let mut next = draft.next;
         let revisions = std::mem::take(&mut next.revisions).into_values().collect();
         let mut change = Change::default();
-        let suspicions = self.suspicions.clone();
-        self.enact(&mut change, totals, next, suspicions);
+        self.enact(&mut change, totals, next);
         let summary = self.tell_action(&mut change, action, &before, told, now_ms);
         self.tell_published(&mut change, now_ms);
         self.keep_version(&mut change, cause(action), now_ms);

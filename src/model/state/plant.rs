@@ -48,8 +48,7 @@ impl State {
         let model = draft.model(totals.version, self.sampling())?;
         let next = draft.next;
         let mut change = Change::default();
-        let suspicions = self.suspicions.clone();
-        self.enact(&mut change, totals, next, suspicions);
+        self.enact(&mut change, totals, next);
         for id in &born {
             self.tell(&mut change, Happened::Created { topic: self.portrait(*id) }, now_ms);
         }

@@ -23,7 +23,7 @@ impl State {
     /// as they can be brought back. O(members · log members of the ended topics).
     pub(super) fn returning(&self, fitted: &Fitted) -> BTreeMap<usize, TopicId> {
         let mut cluster_of: BTreeMap<Sequence, usize> = BTreeMap::new();
-        let mut sizes = vec![0; fitted.clusters.len()];
+        let mut sizes = vec![0; fitted.clusters];
         for fit in &fitted.members {
             if let Some(cluster) = fit.cluster.map(|cluster| cluster as usize) {
                 sizes[cluster] += 1;

@@ -14,7 +14,7 @@ use crate::model::evidence::{Evidence, Kept};
 use crate::model::operate::{Action, Refusal};
 use crate::model::refit::policy;
 use crate::model::refit::report::Fate;
-use crate::model::refit::run::{Cluster, Fit, Fitted};
+use crate::model::refit::run::{Fit, Fitted};
 use crate::model::refit::select::select;
 use crate::model::refit::trigger::Trigger;
 use crate::model::version::Sampling;
@@ -96,7 +96,6 @@ fn fitted(state: &State, cluster: impl Fn(&Kept) -> Option<u32>) -> Fitted {
         })
         .collect();
     let clusters = members.iter().filter_map(|fit| fit.cluster).max().map_or(0, |last| last as usize + 1);
-    let clusters = vec![Cluster { news: 0.0, lasts: true }; clusters];
     Fitted { members, clusters, min_cluster_size: 2, vote: None }
 }
 
@@ -241,22 +240,6 @@ fn a_topic_that_ended_and_is_found_again_comes_back_under_its_id() {
 }
 
 #[test]
-fn a_topic_that_ended_comes_back_only_if_it_can_last() {
-    let mut state = two_topics_of(28, bounds());
-    let together = fitted(&state, |_| Some(0));
-    adopt(&mut state, &together);
-    let mut again = apart(&state);
-    again.clusters[1].lasts = false;
-    let adoption = adopt(&mut state, &again);
-    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0)]);
-    assert_eq!(adoption.revisions, [], "its documents stay where they are");
-    check_sums(&state);
-    let again = apart(&state);
-    adopt(&mut state, &again);
-    assert_eq!(state.topics().keys().copied().collect::<Vec<_>>(), [TopicId(0), TopicId(1)]);
-}
-
-#[test]
 fn a_topic_that_ended_comes_back_though_its_documents_went_other_ways_meanwhile() {
     let mut state = two_topics_of(28, bounds());
     let together = fitted(&state, |_| Some(0));
@@ -283,7 +266,7 @@ fn the_last_topics_that_ended_can_come_back_after_all_versions_are_gone() {
     check_sums(&state);
 }
 
-/// The cluster of a document where most of topic 1, but not plainly all of it, lies with topic 0.
+/// The cluster of a document where most of topic 1, but not all of it, lies with topic 0.
 fn mostly_together(kept: &Kept) -> u32 {
     match kept.position.offset {
         25 => 1,
@@ -293,30 +276,13 @@ fn mostly_together(kept: &Kept) -> u32 {
 }
 
 #[test]
-fn a_merge_needs_two_looks_and_leaves_a_redirect() {
+fn a_merge_leaves_a_redirect() {
     let mut state = two_topics_of(28, bounds());
-    let seen = fitted(&state, |kept| Some(mostly_together(kept)));
-    adopt(&mut state, &seen);
-    assert_eq!(state.topics().len(), 2, "one look is not enough");
     let seen = fitted(&state, |kept| Some(mostly_together(kept)));
     adopt(&mut state, &seen);
     assert_eq!(state.resolve(TopicId(1)), TopicId(0));
     assert!(state.news().events.iter().any(|event| event.happened.kind() == "topic.merged"));
     check_sums(&state);
-}
-
-#[test]
-fn the_last_refit_of_a_stream_carries_out_what_it_sees_once() {
-    let after = |trigger: Trigger| {
-        let mut state = two_topics_of(28, bounds());
-        let seen = fitted(&state, |kept| Some(mostly_together(kept)));
-        let told = Circumstances { trigger, ..told(&state) };
-        state.adopt(&seen, &told, Parameters::new(anything()).rules()).unwrap();
-        check_sums(&state);
-        state.resolve(TopicId(1))
-    };
-    assert_eq!(after(Trigger::Documents), TopicId(1));
-    assert_eq!(after(Trigger::EndOfStream), TopicId(0));
 }
 
 #[test]
@@ -336,7 +302,7 @@ fn compact(mut fitted: Fitted) -> Fitted {
         fit.cluster =
             fit.cluster.and_then(|cluster| used.iter().position(|one| *one == cluster)).map(|at| at as u32);
     }
-    fitted.clusters.truncate(used.len());
+    fitted.clusters = used.len();
     fitted
 }
 

@@ -74,7 +74,6 @@ impl State {
             Op::Fold,
         ]);
         change.ops.push(Op::Redirects(self.redirects.clone()));
-        change.ops.push(Op::Suspicions(self.suspicions.clone()));
         let numbers = self.held.iter().map(|(sequence, ..)| sequence);
         change.ops.extend(
             numbers.zip(&kept).map(|(number, (kept, standing))| Op::Hold(number, kept.clone(), *standing)),

@@ -20,16 +20,11 @@ fn graph(sizes: &[usize], k: usize, leak: f64, seed: u64) -> (Graph, Vec<u32>) {
 }
 
 /// What `compose` says of the cells of `clusters` and `before`, with no word about time.
-fn composed(
-    clusters: &[Option<u32>],
-    before: &[Option<TopicId>],
-    graph: &Graph,
-    continuity: f64,
-) -> (Vec<Option<u32>>, u32) {
+fn composed(clusters: &[Option<u32>], before: &[Option<TopicId>], graph: &Graph) -> (Vec<Option<u32>>, u32) {
     let sampled = vec![false; clusters.len()];
-    let moments = Moments::new(&sampled);
-    let (cell_of, topics) = cells(clusters, before, graph, &moments, 3);
-    compose(&cell_of, topics, graph, &moments, continuity)
+    let objective = Objective::new(1.0, &sampled);
+    let (cell_of, topics) = cells(clusters, before, graph, &objective, 3);
+    compose(&cell_of, topics, graph, &objective)
 }
 
 fn topics(rows: &[u32]) -> Vec<Option<TopicId>> {
@@ -37,12 +32,12 @@ fn topics(rows: &[u32]) -> Vec<Option<TopicId>> {
 }
 
 #[test]
-fn a_topic_that_the_layout_tore_apart_stays_whole() {
+fn a_topic_that_candidates_tear_apart_stays_whole() {
     let (graph, truth) = graph(&[60, 60, 60], 10, 0.1, 1);
     let torn: Vec<Option<u32>> =
         truth.iter().enumerate().map(|(row, group)| Some(group * 2 + row as u32 % 2)).collect();
     for before in [vec![None; 180], topics(&truth)] {
-        let (found, count) = composed(&torn, &before, &graph, 0.05);
+        let (found, count) = composed(&torn, &before, &graph);
         assert_eq!(count, 3);
         let mut seen = BTreeMap::new();
         found
@@ -53,14 +48,17 @@ fn a_topic_that_the_layout_tore_apart_stays_whole() {
 }
 
 #[test]
-fn topics_become_one_only_where_the_graph_speaks_clearly() {
-    let (whole, _) = graph(&[120, 60], 10, 0.1, 2);
-    let (apart, truth) = graph(&[60, 60, 60], 10, 0.1, 2);
+fn topics_become_one_only_where_that_gains_clearly() {
+    let (whole, _) = graph(&[240, 120], 10, 0.1, 2);
+    let (apart, truth) = graph(&[120, 120, 120], 10, 0.1, 2);
     let together: Vec<Option<u32>> = truth.iter().map(|group| Some(u32::from(*group == 2))).collect();
-    assert_eq!(composed(&together, &topics(&truth), &whole, 0.05).1, 2);
-    assert_eq!(composed(&together, &topics(&truth), &apart, 0.05).1, 3);
-    // With no doubt allowed, nothing changes.
-    assert_eq!(composed(&together, &topics(&truth), &whole, 10.0).1, 3);
+    assert_eq!(composed(&together, &topics(&truth), &whole).1, 2);
+    assert_eq!(composed(&together, &topics(&truth), &apart).1, 3);
+    // A quarter of the documents gain a quarter: too little.
+    let (small, truth) = super::tests::graph(&[60, 30], 10, 0.1, 2);
+    let parts: Vec<_> = (0..90).map(|row| Some(TopicId(u32::from(row >= 30) + truth[row]))).collect();
+    let together: Vec<Option<u32>> = truth.iter().copied().map(Some).collect();
+    assert_eq!(composed(&together, &parts, &small).1, 3);
 }
 
 #[test]
@@ -68,8 +66,8 @@ fn a_new_cluster_of_outliers_is_a_group_of_its_own() {
     let (graph, truth) = graph(&[60, 60], 10, 0.1, 3);
     let before: Vec<_> = truth.iter().map(|group| (*group == 0).then_some(TopicId(7))).collect();
     let clusters: Vec<_> = truth.iter().map(|group| (*group == 1).then_some(0)).collect();
-    assert_eq!(composed(&clusters, &before, &graph, 0.05).1, 2);
-    assert_eq!(composed(&[None; 120], &[None; 120], &graph, 0.05), (vec![None; 120], 0));
+    assert_eq!(composed(&clusters, &before, &graph).1, 2);
+    assert_eq!(composed(&[None; 120], &[None; 120], &graph), (vec![None; 120], 0));
 }
 
 #[test]
@@ -87,7 +85,7 @@ fn a_subject_that_has_just_appeared_parts_from_the_one_beside_it() {
     let cell_of: Vec<Option<usize>> = truth.iter().map(|group| Some(*group as usize)).collect();
     let count = |sampled: &[bool]| {
         let topics = vec![before[0], before[1000], before[1000]];
-        compose(&cell_of, topics, &graph, &Moments::new(sampled), 0.0).1
+        compose(&cell_of, topics, &graph, &Objective::new(1.0, sampled)).1
     };
     assert_eq!(count(&[false; 1300]), 2);
     assert_eq!(count(&[true; 1300]), 3);
@@ -103,10 +101,10 @@ proptest! {
         let mut rng = SmallRng::seed_from_u64(seed);
         let clusters: Vec<Option<u32>> = truth.iter().map(|_| rng.random_bool(0.9).then(|| rng.random_range(0..3))).collect();
         let sampled: Vec<bool> = truth.iter().map(|_| rng.random_bool(0.8)).collect();
-        let moments = Moments::new(&sampled);
-        let (cell_of, topic_of) = cells(&clusters, &topics(&truth), &graph, &moments, 2);
-        let mut groups = Groups::new(&cell_of, topic_of, &graph, &moments);
-        groups.join(0.05);
+        let objective = Objective::new(1.0, &sampled);
+        let (cell_of, topic_of) = cells(&clusters, &topics(&truth), &graph, &objective, 2);
+        let mut groups = Groups::new(&cell_of, topic_of, &graph, &objective);
+        groups.join();
         let group_of: Vec<Option<usize>> = cell_of.iter().map(|cell| cell.map(|cell| groups.group[cell])).collect();
         for group in (0..groups.alive.len()).filter(|group| groups.alive[*group]) {
             let within = |row: usize| group_of[row] == Some(group);
