@@ -177,9 +177,9 @@ fn inverse_factor(products: &[[f64; DIRECTIONS]]) -> Vec<Coordinates> {
             };
         }
         if factor[column][column] > 0.0 {
-            for row in 0..column {
-                let sum: f64 = (row..column).map(|k| inverse[row][k] * factor[k][column]).sum();
-                inverse[row][column] = -sum / factor[column][column];
+            for (row, inverse) in inverse.iter_mut().enumerate().take(column) {
+                let sum: f64 = (row..column).map(|k| inverse[k] * factor[k][column]).sum();
+                inverse[column] = -sum / factor[column][column];
             }
             inverse[column][column] = 1.0 / factor[column][column];
         }

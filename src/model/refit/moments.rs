@@ -53,18 +53,18 @@ impl<'a> Moments<'a> {
         }
         counts
     }
+}
 
-    /// What a group with these counts tells about time, in nats; below 0 if less than by chance.
-    pub(super) fn information(&self, counts: &Counts) -> f64 {
-        let all: f64 = counts.iter().sum();
-        if all == 0.0 {
-            return 0.0;
-        }
-        let even = all / WINDOWS as f64;
-        let told: f64 =
-            counts.iter().filter(|count| **count > 0.0).map(|count| count * (count / even).ln()).sum();
-        told - (WINDOWS - 1) as f64 / 2.0
+/// What a group with these counts tells about time, in nats; below 0 if less than by chance.
+pub(super) fn information(counts: &Counts) -> f64 {
+    let all: f64 = counts.iter().sum();
+    if all == 0.0 {
+        return 0.0;
     }
+    let even = all / WINDOWS as f64;
+    let told: f64 =
+        counts.iter().filter(|count| **count > 0.0).map(|count| count * (count / even).ln()).sum();
+    told - (WINDOWS - 1) as f64 / 2.0
 }
 
 /// The same group's and another's counts together.
@@ -85,10 +85,10 @@ mod tests {
         let counts = moments.tally((0..1600).map(|row| Some(usize::from(row >= 1580))), 2);
         let chance = (WINDOWS - 1) as f64 / 2.0;
         let told = 20.0 * (WINDOWS as f64).ln() - chance;
-        assert!((moments.information(&counts[1]) - told).abs() < 1e-9);
+        assert!((information(&counts[1]) - told).abs() < 1e-9);
         let even = moments.tally((0..1600).map(|row| (row % 2 == 0).then_some(0)), 1);
-        assert!((moments.information(&even[0]) + chance).abs() < 1e-9);
-        assert_eq!(moments.information(&[0.0; WINDOWS]), 0.0);
+        assert!((information(&even[0]) + chance).abs() < 1e-9);
+        assert_eq!(information(&[0.0; WINDOWS]), 0.0);
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
             let moments = Moments::new(&sampled);
             let counts = moments.tally(of.iter().map(|group| Some(*group)), 4);
             let n = of.len() as f64;
-            let told: f64 = counts.iter().map(|counts| moments.information(counts)).sum();
+            let told: f64 = counts.iter().map(information).sum();
             let groups = counts.iter().filter(|counts| counts.iter().sum::<f64>() > 0.0).count();
             let mut naive = 0.0;
             for counts in &counts {

@@ -13,7 +13,7 @@
 //! with the root of the documents at most; a graph of ever more documents is ever more local, and would be cut into ever
 //! more groups. 60 is measured in `../shared/baselines.md` on six sets.
 
-use crate::model::refit::moments::{Counts, Moments};
+use crate::model::refit::moments::{Counts, Moments, information};
 
 /// Square roots of documents for a resolution of 1.
 const ROOTS: f64 = 60.0;
@@ -53,7 +53,7 @@ impl<'a> Objective<'a> {
     /// What a group is worth that holds the share `inside` of all edges and `ends` of their ends, with `counts` of its
     /// members in each window of time; in documents.
     pub(super) fn worth(&self, inside: f64, ends: f64, counts: &Counts) -> f64 {
-        self.documents * (inside - self.resolution * ends * ends) + self.moments.information(counts)
+        self.documents * (inside - self.resolution * ends * ends) + information(counts)
     }
 }
 
