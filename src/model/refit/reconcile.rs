@@ -11,7 +11,7 @@
 //! - a topic without clustered members stays as it is.
 //!
 //! Whether topics merge or split at all is decided before, by what a change gains
-//! ([`Objective`](crate::model::refit::objective)). Pinned topics neither merge nor split, and what an operator merged or
+//! by the objective. Pinned topics neither merge nor split, and what an operator merged or
 //! ended stays so until an operator restores it.
 
 use std::cmp::Reverse;

@@ -1,12 +1,12 @@
 //! One fit: from the topics in force to those that the documents have now.
 //!
-//! 1. The nearest neighbours of every member, by embedding and words ([`views`]), are the edges of a graph.
+//! 1. The nearest neighbours of every member, by embedding and words (`views`), are the edges of a graph.
 //! 2. Candidates for topics: the parts of each topic in the graph ([`Network::parts`]), what began in a topic lately
-//!    ([`cells`]), and dense groups among the members without a topic ([`dense`]: UMAP and HDBSCAN).
+//!    (`cells`), and dense groups among the members without a topic (`dense`: UMAP and HDBSCAN).
 //! 3. Candidates part from their topics, and topics become one, where that gains by the one
-//!    [`Objective`](crate::model::refit::objective) ([`compose`]). Then single members move to where they gain most
+//!    objective (`compose`). Then single members move to where they gain most
 //!    ([`Network::settle`]).
-//! 4. Members of whose neighbours too few are of their group are outliers ([`membership`]).
+//! 4. Members of whose neighbours too few are of their group are outliers (`membership`).
 //!
 //! Cost: that of the graph, and of UMAP and HDBSCAN on the members without a topic; no member: an empty answer.
 
