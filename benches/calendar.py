@@ -33,10 +33,9 @@ class Rows:
         return struct.unpack(f"<{self.numbers}e", self.file.read(2 * self.numbers))
 
 
-def main():
+def main(work):
     topicd, every = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1
     rows = Rows(DATA / "acl-abstracts.minilm.f16.npy")
-    work = pathlib.Path(tempfile.mkdtemp())
     years = {}
     with gzip.open(DATA / "acl-abstracts.jsonl.gz", "rt") as lines, open(work / "documents.jsonl", "w") as out:
         for number, line in enumerate(lines):
@@ -93,4 +92,5 @@ def main():
     compare("forget", {int(largest[2]): int(largest[0])})
 
 
-main()
+with tempfile.TemporaryDirectory() as folder:
+    main(pathlib.Path(folder))
