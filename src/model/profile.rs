@@ -27,7 +27,7 @@ pub struct Profile {
 
 /// Documents by the values of one field.
 ///
-/// At most [`MOST_KNOWN`](dictionary::MOST_KNOWN) values, some 40 bytes each beside their text, a distribution and a
+/// At most [`MOST_KNOWN`](dictionary::MOST_KNOWN) values, some 60 bytes each beside their text, a distribution and a
 /// calendar.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Facet {
@@ -191,14 +191,14 @@ impl Facet {
         self.times.unmerge(&other.times);
     }
 
-    /// Each value becomes what `known` makes of it; those of which it makes nothing are counted together.
-    fn limit(&mut self, mut known: impl FnMut(&Arc<str>) -> Option<Arc<str>>) {
-        for (value, documents) in std::mem::take(&mut self.values) {
-            match known(&value) {
-                Some(value) => _ = self.values.insert(value, documents),
-                None => self.others += documents,
-            }
-        }
+    /// Values that are not known are counted together.
+    fn limit(&mut self, mut is_known: impl FnMut(&Arc<str>) -> bool) {
+        let others = &mut self.others;
+        self.values.retain(|value, documents| {
+            let known = is_known(value);
+            *others += if known { 0 } else { *documents };
+            known
+        });
     }
 }
 

@@ -38,7 +38,7 @@ impl Dictionary {
     pub fn limit(&self, profile: &mut Profile) {
         for (field, facet) in profile.facets_mut() {
             let known = self.0.get(field);
-            facet.limit(|value| known?.values.get(value).cloned());
+            facet.limit(|value| known.is_some_and(|known| known.values.contains(value)));
         }
     }
 
@@ -51,15 +51,9 @@ impl Dictionary {
 }
 
 impl Known {
-    /// The value as it is kept, so that all who count it share it.
-    fn admit(&mut self, value: &Arc<str>) -> Option<Arc<str>> {
-        if let Some(known) = self.values.get(value) {
-            return Some(Arc::clone(known));
-        }
+    /// True if the value is known from now on.
+    fn admit(&mut self, value: &Arc<str>) -> bool {
         let has_room = self.values.len() + self.erased < MOST_KNOWN;
-        has_room.then(|| {
-            self.values.insert(Arc::clone(value));
-            Arc::clone(value)
-        })
+        self.values.contains(value) || (has_room && self.values.insert(Arc::clone(value)))
     }
 }
