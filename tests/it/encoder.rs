@@ -142,7 +142,7 @@ fn the_stream_waits_for_an_endpoint_that_is_ill_and_refuses_nobody() {
     });
     let home = far(&documents(20), &url);
     home.good(&["run", "--exit-at-end"]);
-    assert_eq!(home.records("assignments.jsonl").len(), 20);
+    assert_eq!(home.arrivals().len(), 20);
     assert!(home.records("dead-letters.jsonl").is_empty());
 }
 
@@ -154,7 +154,7 @@ fn only_the_text_that_an_endpoint_never_takes_is_a_dead_letter() {
     let bad = json!({ "id": "bad", "text": "this is unspeakable" });
     let home = far(&format!("{}{bad}\n{}", documents(9), documents(12).replace("\"d", "\"e")), &url);
     home.good(&["run", "--exit-at-end"]);
-    assert_eq!(home.records("assignments.jsonl").len(), 21);
+    assert_eq!(home.arrivals().len(), 21);
     let letters = home.records("dead-letters.jsonl");
     assert_eq!((letters.len(), &letters[0]["reason"]), (1, &json!("embedding_failed")), "{letters:?}");
     assert!(letters[0]["detail"].as_str().unwrap().contains("an unspeakable word"), "{letters:?}");
@@ -170,7 +170,7 @@ fn the_daemon_starts_while_its_endpoint_is_ill_and_a_command_does_not() {
     });
     let home = far(&documents(20), &url);
     home.good(&["run", "--exit-at-end"]);
-    assert_eq!(home.records("assignments.jsonl").len(), 20);
+    assert_eq!(home.arrivals().len(), 20);
 
     let away = far(&documents(20), &endpoint(|_, _| Some((401, "who are you?"))));
     let refused = away.run(&["fit", "documents.jsonl"]);
@@ -190,7 +190,7 @@ fn a_fit_that_ends_half_way_is_none() {
     assert!(home.good(&["topics", "--json"]).contains("\"documents\":0"));
     let whole = fit(&endpoint(|_, _| None));
     assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stderr));
-    assert_eq!(home.records("assignments.jsonl").len(), 200);
+    assert_eq!(home.arrivals().len(), 200);
     let topics: Value = serde_json::from_str(&home.good(&["topics", "--json"])).unwrap();
     assert_eq!(topics["documents"], 200);
 }

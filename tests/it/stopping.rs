@@ -89,7 +89,7 @@ fn a_log_that_nobody_reads() {
     let mut child = command.spawn().unwrap();
     let status = wait_for("the end of the stream", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
-    assert!(home.records("assignments.jsonl").len() >= 600);
+    assert!(home.arrivals().len() >= 600);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_log_that_nobody_can_take_ends_nothing() {
         fs_err::OpenOptions::new().write(true).open("/dev/full").unwrap().into_parts().0,
     ));
     assert!(command.status().unwrap().success());
-    assert_eq!(home.records("assignments.jsonl").len(), 20);
+    assert_eq!(home.arrivals().len(), 20);
 }
 
 #[test]

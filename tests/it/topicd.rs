@@ -136,6 +136,12 @@ impl Home {
         segments.iter().flat_map(|path| read_records(path)).collect()
     }
 
+    /// The first assignment of each document.
+    pub(crate) fn arrivals(&self) -> Vec<Value> {
+        let records = self.records("assignments.jsonl").into_iter();
+        records.filter(|record| record["revision"] == 1).collect()
+    }
+
     /// The files of an output, oldest first.
     pub(crate) fn segments(&self, file: &str) -> Vec<PathBuf> {
         let name = file.strip_suffix(".jsonl").unwrap();
