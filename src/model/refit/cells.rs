@@ -25,17 +25,20 @@ enum Part {
 }
 
 /// The cell of each row, and the old topic of each cell. Rows that are in no cluster, had no topic and are not of what
-/// began in one have no cell, nor have those of a cell of fewer than `least` rows. O(edges).
+/// began in one have no cell, nor have those of a cell of fewer than `least` rows. Only with `lately`, what began in a topic
+/// or a cell is a cell of its own. O(edges).
 pub(super) fn cells(
     clusters: &[Option<u32>],
     before: &[Option<TopicId>],
     graph: &Graph,
     objective: &Objective<'_>,
     least: usize,
+    lately: bool,
 ) -> (Vec<Option<usize>>, Vec<Option<TopicId>>) {
     let (topic_of, topics) = numbered(before.iter().copied(), 1);
     let topic_of = with_nearest(&topic_of, topics.len(), graph);
-    let began = begun(&topic_of, topics.len(), graph, objective);
+    let began =
+        if lately { begun(&topic_of, topics.len(), graph, objective) } else { vec![false; topic_of.len()] };
     let keys = (0..clusters.len()).map(|row| match (topic_of[row], before[row], clusters[row]) {
         (Some(topic), ..) if began[row] => Some((Some(topics[topic]), Part::Begun)),
         (_, None, None) => None,
@@ -43,8 +46,10 @@ pub(super) fn cells(
     });
     let (mut cell_of, keys) = numbered(keys, least);
     let mut topics: Vec<Option<TopicId>> = keys.into_iter().map(|(topic, _)| topic).collect();
-    let began = begun(&cell_of, topics.len(), graph, objective);
-    part_cells(&mut cell_of, &mut topics, &began, least);
+    if lately {
+        let began = begun(&cell_of, topics.len(), graph, objective);
+        part_cells(&mut cell_of, &mut topics, &began, least);
+    }
     (cell_of, topics)
 }
 
@@ -137,7 +142,7 @@ mod tests {
         let before: Vec<_> = subject.iter().map(|subject| Some(TopicId(subject % 8))).collect();
         let clusters: Vec<_> = subject.iter().map(|subject| Some(subject % 8)).collect();
         let (found, topics) =
-            cells(&clusters, &before, &graph(&subject, 1), &Objective::new(1.0, &sampled), 10);
+            cells(&clusters, &before, &graph(&subject, 1), &Objective::new(1.0, &sampled), 10, true);
         let all: Vec<Option<TopicId>> = std::iter::once(0).chain(0..8).map(|id| Some(TopicId(id))).collect();
         assert_eq!(topics, all);
         let new = found.iter().zip(&subject).filter(|(cell, _)| **cell == Some(1));
@@ -158,7 +163,7 @@ mod tests {
             (0..1600).map(|row| (!outlier(row)).then_some(TopicId(subject[row] % 8))).collect();
         let clusters: Vec<_> = before.iter().map(|topic| topic.map(|topic| topic.0)).collect();
         let (found, topics) =
-            cells(&clusters, &before, &graph(&subject, 1), &Objective::new(1.0, &sampled), 10);
+            cells(&clusters, &before, &graph(&subject, 1), &Objective::new(1.0, &sampled), 10, true);
         assert_eq!((topics.len(), topics[0]), (9, Some(TopicId(0))));
         let outliers = (0..1600).filter(|row| outlier(*row));
         let of_new = outliers.clone().filter(|row| subject[*row] == 8);

@@ -106,9 +106,11 @@ pub fn run(
     let regrouping = Regrouping { network: Network::of(&near), near: &near, objective, least };
     let parts = regrouping.network.parts(&nearest_topics(&before, &near), regrouping.objective.resolution());
     let parts: Vec<Option<u32>> = parts.into_iter().map(Some).collect();
-    let (groups, _) = regrouping.regroup(&parts, &before);
+    let (groups, _) = regrouping.regroup(&parts, &before, true);
+    // What began lately is weighed once: twice, question titles reach AMI 0.745 instead of 0.757, newsgroups 0.572 instead of
+    // 0.577; BBC news and news stories don't change.
     let grouped: Vec<_> = groups.into_iter().map(|group| group.map(TopicId)).collect();
-    let (groups, count) = regrouping.regroup(&dense, &grouped);
+    let (groups, count) = regrouping.regroup(&dense, &grouped, false);
     let clusters = membership::members(&groups, &before, &near, &sampled, judging.outlier_share());
     let (clusters, count) = without_small(clusters, count, least.div_ceil(2));
 
@@ -135,10 +137,16 @@ struct Regrouping<'a> {
 }
 
 impl Regrouping<'_> {
-    /// Each member's group, numbered without a gap, and how many: the topics `before` as `candidates` change them. Groups
-    /// of fewer than `least` members are left out, and their members go to the others.
-    fn regroup(&self, candidates: &[Option<u32>], before: &[Option<TopicId>]) -> (Vec<Option<u32>>, usize) {
-        let (cell_of, topics) = cells(candidates, before, self.near, &self.objective, self.least.div_ceil(2));
+    /// Each member's group, numbered without a gap, and how many: the topics `before` as `candidates` change them, and with
+    /// `lately` what began in them. Groups of fewer than `least` members are left out, and their members go to the others.
+    fn regroup(
+        &self,
+        candidates: &[Option<u32>],
+        before: &[Option<TopicId>],
+        lately: bool,
+    ) -> (Vec<Option<u32>>, usize) {
+        let (cell_of, topics) =
+            cells(candidates, before, self.near, &self.objective, self.least.div_ceil(2), lately);
         let (mut groups, count) = compose(&cell_of, topics, self.near, &self.objective);
         let resolution = self.objective.resolution();
         self.network.settle(&mut groups, count as usize, resolution);

@@ -23,7 +23,7 @@ fn graph(sizes: &[usize], k: usize, leak: f64, seed: u64) -> (Graph, Vec<u32>) {
 fn composed(clusters: &[Option<u32>], before: &[Option<TopicId>], graph: &Graph) -> (Vec<Option<u32>>, u32) {
     let sampled = vec![false; clusters.len()];
     let objective = Objective::new(1.0, &sampled);
-    let (cell_of, topics) = cells(clusters, before, graph, &objective, 3);
+    let (cell_of, topics) = cells(clusters, before, graph, &objective, 3, true);
     compose(&cell_of, topics, graph, &objective)
 }
 
@@ -102,7 +102,7 @@ proptest! {
         let clusters: Vec<Option<u32>> = truth.iter().map(|_| rng.random_bool(0.9).then(|| rng.random_range(0..3))).collect();
         let sampled: Vec<bool> = truth.iter().map(|_| rng.random_bool(0.8)).collect();
         let objective = Objective::new(1.0, &sampled);
-        let (cell_of, topic_of) = cells(&clusters, &topics(&truth), &graph, &objective, 2);
+        let (cell_of, topic_of) = cells(&clusters, &topics(&truth), &graph, &objective, 2, true);
         let mut groups = Groups::new(&cell_of, topic_of, &graph, &objective);
         groups.join();
         let group_of: Vec<Option<usize>> = cell_of.iter().map(|cell| cell.map(|cell| groups.group[cell])).collect();
