@@ -177,7 +177,7 @@ mod tests {
         let sampled = [true; 40];
         let objective = Objective::new(1.0, &sampled);
         let clusters: Vec<Option<u32>> = (0..40).map(|row| Some(u32::from(row < 5))).collect();
-        let (found, topics) = cells(&clusters, &[None; 40], &graph(&subject, 2), &objective, 20);
+        let (found, topics) = cells(&clusters, &[None; 40], &graph(&subject, 2), &objective, 20, true);
         assert_eq!(topics, [None]);
         assert!(found[..5].iter().all(Option::is_none) && found[5..].iter().all(|cell| *cell == Some(0)));
     }
