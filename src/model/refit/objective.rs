@@ -11,8 +11,7 @@
 //!
 //! The resolution `γ` is the granularity times [`√n / 60`](ROOTS), at least times 1. With it the number of topics grows
 //! with the root of the documents at most; a graph of ever more documents is ever more local, and would be cut into ever
-//! more groups. 60 was best over newsgroups, BBC
-//! and AG news, question titles, news stories and papers.
+//! more groups. 60 was measured on newsgroups, BBC and AG news, question titles, news stories and papers.
 
 use crate::model::refit::moments::{Counts, Moments, information};
 
