@@ -116,7 +116,7 @@ fn a_state_in_use_is_found_and_not_held() {
 fn outputs_that_another_daemon_writes_are_found_and_nobody_else_writes_them() {
     let home = Home::new(&documents(20)).set(&model("static-plain"));
     let daemon = home.start();
-    wait_for("the documents", || (home.records("assignments.jsonl").len() == 20).then_some(()));
+    wait_for("the documents", || (home.arrivals().len() == 20).then_some(()));
     let (why, elsewhere) =
         (format!("by another topicd (process {})", daemon.child.id()), "state.directory=elsewhere");
     for arguments in [&["check"][..], &["run", "--exit-at-end"], &["fit", "documents.jsonl"]] {
@@ -124,7 +124,7 @@ fn outputs_that_another_daemon_writes_are_found_and_nobody_else_writes_them() {
         assert!(found.contains(&why) && status == Some(1), "{arguments:?}: {status:?} {found}");
     }
     drop(daemon);
-    assert_eq!(home.records("assignments.jsonl").len(), 20);
+    assert_eq!(home.arrivals().len(), 20);
     assert_eq!(said(&home, &["check"], &[]).1, Some(0));
 }
 

@@ -135,7 +135,7 @@ fn idle_connections_do_not_stop_the_stream() {
         writeln!(file, "{line}").unwrap();
     }
     read(20);
-    assert_eq!(home.records("assignments.jsonl").len(), 20);
+    assert_eq!(home.arrivals().len(), 20);
     let open = fs_err::read_dir(format!("/proc/{}/fd", daemon.child.id())).unwrap().count();
     assert!(
         (100..=200).contains(&open),
