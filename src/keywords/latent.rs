@@ -141,20 +141,23 @@ fn orthonormalise(rows: &mut [Coordinates]) {
     });
 }
 
-/// `AᵀA`.
+/// `AᵀA`, summed in `f64`: in `f32` a column that depends on others keeps a rest that is only rounding.
 fn inner_products(rows: &[Coordinates]) -> Vec<[f64; DIRECTIONS]> {
+    let nothing = || vec![[0.0; DIRECTIONS]; DIRECTIONS];
     let of = |rows: &[Coordinates]| {
-        let mut products = vec![[0.0_f32; DIRECTIONS]; DIRECTIONS];
-        for row in rows {
-            row.iter().zip(&mut products).for_each(|(value, products)| add(products, *value, row));
+        let mut sums = nothing();
+        for row in rows.iter().map(|row| row.map(f64::from)) {
+            for (value, sums) in row.iter().zip(&mut sums) {
+                sums.iter_mut().zip(&row).for_each(|(sum, other)| *sum += value * other);
+            }
         }
-        products
+        sums
     };
-    let parts: Vec<Vec<Coordinates>> = rows.par_chunks(CHUNK).map(of).collect();
-    let mut all = vec![[0.0; DIRECTIONS]; DIRECTIONS];
+    let parts: Vec<Vec<[f64; DIRECTIONS]>> = rows.par_chunks(CHUNK).map(of).collect();
+    let mut all = nothing();
     for part in parts {
         for (all, part) in all.iter_mut().zip(&part) {
-            all.iter_mut().zip(part).for_each(|(all, part)| *all += f64::from(*part));
+            all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
         }
     }
     all
