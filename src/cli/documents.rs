@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::answers::Answers;
 use crate::cli::exit::Usage;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, print_json};
+use crate::cli::{Settings, arguments, show};
 use crate::model::documents::{MOST, Page, Wanted};
 use crate::model::filter::Filter;
 use crate::model::topic::TopicId;
@@ -68,12 +68,7 @@ impl Documents {
         let config = settings.load()?;
         let wanted = Wanted { topic, q: query, r#where, nearest, page, limit };
         let found = Answers::find(settings, &config)?.documents(&wanted)?;
-        if settings.json {
-            print_json(&found)?;
-        } else {
-            table(&found, &wanted).print()?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &found, || table(&found, &wanted))
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::answers::{Answers, Asked};
 use crate::cli::exit::Usage;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, print_json};
+use crate::cli::{Settings, arguments, show};
 use crate::record::answer::FoundRecord;
 
 /// Find topics by a text, by an example document, or by a keyword.
@@ -53,12 +53,7 @@ impl Find {
             ));
         }
         let found = Answers::find(settings, &config)?.nearest(&asked, self.limit)?;
-        if settings.json {
-            print_json(&found)?;
-        } else {
-            table(&found, if by_keyword { "c-TF-IDF" } else { "cosine" }).print()?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &found, || table(&found, if by_keyword { "c-TF-IDF" } else { "cosine" }))
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::answers::Answers;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, print_json};
+use crate::cli::{Settings, arguments, show};
 use crate::model::hierarchy::Node;
 use crate::model::over_time::{ByTime, Course, DocumentsByTime, OverTime as Windows};
 use crate::model::profile::calendar::Unit;
@@ -45,25 +45,19 @@ impl Hierarchy {
     pub(super) fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let config = settings.load()?;
         let tree = Answers::find(settings, &config)?.hierarchy()?;
-        if settings.json {
-            print_json(&tree)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut table = Table::new([
-            Column::number("depth").in_pipe(),
-            Column::number("distance"),
-            Column::number("id"),
-            Column::number("size"),
-            Column::text("name"),
-        ]);
-        draw(&tree, self.distance, &mut table);
-        table.print()?;
-        Ok(ExitCode::SUCCESS)
+        show(settings, &tree, || drawn(&tree, self.distance))
     }
 }
 
 /// A row for each node, the root first, and the children of each below it.
-fn draw(nodes: &[Node], apart: f64, table: &mut Table) {
+fn drawn(nodes: &[Node], apart: f64) -> Table {
+    let mut table = Table::new([
+        Column::number("depth").in_pipe(),
+        Column::number("distance"),
+        Column::number("id"),
+        Column::number("size"),
+        Column::text("name"),
+    ]);
     let mut row = |depth: usize, distance: Option<f64>, id: Option<u32>, size: u64, name: &str| {
         table.row([
             Cell::of(depth),
@@ -90,6 +84,7 @@ fn draw(nodes: &[Node], apart: f64, table: &mut Table) {
             None => {}
         }
     }
+    table
 }
 
 impl OverTime {
@@ -100,22 +95,12 @@ impl OverTime {
             let mut found = answers.by_time(by)?;
             let all = found.topics.len();
             found.topics.truncate(self.limit);
-            if settings.json {
-                print_json(&found)?;
-            } else {
-                calendar(&found, all).print()?;
-            }
-            return Ok(ExitCode::SUCCESS);
+            return show(settings, &found, || calendar(&found, all));
         }
         let mut found = answers.over_time()?;
         let all = found.topics.len();
         found.topics.truncate(self.limit);
-        if settings.json {
-            print_json(&found)?;
-        } else {
-            courses(&found, all).print()?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &found, || courses(&found, all))
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::exit::Usage;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, print_json};
+use crate::cli::{Settings, show};
 use crate::transport::brokers;
 use crate::transport::start::Start;
 
@@ -47,17 +47,16 @@ impl Kafka {
             bail!(Usage("documents do not come from Kafka; set `source.type` to \"kafka\"".to_owned()));
         };
         let moved = reset(kafka, &to)?;
-        if settings.json {
-            print_json(&moved)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        let mut table = Table::new([Column::text("partition"), Column::number("offset")]);
-        for (partition, offset) in &moved {
-            table.row([Cell::of(partition), Cell::of(offset)]);
-        }
-        table.print()?;
-        Ok(ExitCode::SUCCESS)
+        show(settings, &moved, || table(&moved))
     }
+}
+
+fn table(moved: &Moved) -> Table {
+    let mut table = Table::new([Column::text("partition"), Column::number("offset")]);
+    for (partition, offset) in moved {
+        table.row([Cell::of(partition), Cell::of(offset)]);
+    }
+    table
 }
 
 /// Each partition that was moved, with its offset.

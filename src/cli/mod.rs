@@ -212,6 +212,20 @@ fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     write(&(crate::visible::visible_json(serde_json::to_string(value)?) + "\n"))
 }
 
+/// Prints `found` as JSON for programs, or its table for people.
+fn show(
+    settings: &Settings,
+    found: &impl serde::Serialize,
+    table: impl FnOnce() -> table::Table,
+) -> anyhow::Result<ExitCode> {
+    if settings.json {
+        print_json(found)?;
+    } else {
+        table().print()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Writes to stdout; a reader that has gone (`| head`) is no error.
 fn write(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cli::answers::Answers;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, print, print_json};
+use crate::cli::{Settings, arguments, print, print_json, show};
 use crate::model::refit::report::{Fate, Report};
 
 /// List what refits decided, or show one in full.
@@ -43,12 +43,7 @@ impl Refits {
             return Ok(ExitCode::SUCCESS);
         }
         reports.drain(..reports.len().saturating_sub(self.limit));
-        if settings.json {
-            print_json(&reports)?;
-        } else {
-            table(&reports).note("topicd refits NUMBER shows one in full".to_owned()).print()?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &reports, || table(&reports).note("topicd refits NUMBER shows one in full".to_owned()))
     }
 }
 

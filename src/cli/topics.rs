@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::answers::Answers;
 use crate::cli::compare::compare;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, breakdown, print, print_json};
+use crate::cli::{Settings, arguments, breakdown, print, print_json, show};
 use crate::keywords::Keyword;
 use crate::keywords::representation::{CTFIDF, MAIN};
 use crate::model::breakdown::Wanted;
@@ -51,24 +51,16 @@ impl Topics {
             let mut found = answers.breakdown(&wanted)?;
             let all = found.topics.len();
             found.topics.truncate(limit);
-            if settings.json {
-                print_json(&found)?;
-            } else {
-                breakdown::table(&found, &wanted, all).print()?;
-            }
-            return Ok(ExitCode::SUCCESS);
+            return show(settings, &found, || breakdown::table(&found, &wanted, all));
         }
         let mut record = answers.topics()?;
         let all = record.topics.len();
         record.topics.truncate(self.limit);
         if !self.compare.is_empty() {
             compare(&self.compare, &record, &answers, settings)?;
-        } else if settings.json {
-            print_json(&record)?;
-        } else {
-            table(&record, all).print()?;
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &record, || table(&record, all))
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::answers::Answers;
 use crate::cli::table::{Cell, Column, Table};
-use crate::cli::{Settings, arguments, print_json};
+use crate::cli::{Settings, arguments, show};
 use crate::model::state::diff::{Both, Diff, One};
 use crate::record::version::VersionRecord;
 
@@ -44,12 +44,7 @@ impl Versions {
         let config = settings.load()?;
         let mut versions = Answers::find(settings, &config)?.versions()?;
         versions.truncate(self.limit);
-        if settings.json {
-            print_json(&versions)?;
-        } else {
-            table(&versions).print()?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &versions, || table(&versions))
     }
 }
 
@@ -95,12 +90,7 @@ impl Differences {
             }
         };
         let diff = answers.diff(from, to)?;
-        if settings.json {
-            print_json(&diff)?;
-        } else {
-            differences(&diff).print()?;
-        }
-        Ok(ExitCode::SUCCESS)
+        show(settings, &diff, || differences(&diff))
     }
 }
 
