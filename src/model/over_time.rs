@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::keywords::{self, Counts};
 use crate::model::evidence::Sums;
 use crate::model::profile::Profile;
-use crate::model::profile::calendar::{Reach, Unit};
+use crate::model::profile::calendar::{Bins, Reach, Unit};
 use crate::model::state::{Record, State};
 use crate::model::topic::TopicId;
 use crate::model::trend::{History, Signal};
@@ -95,29 +95,30 @@ impl State {
     /// Topics by the calendar. What is long ago is known by longer bins only, for all topics alike: see
     /// [`Calendar`](crate::model::profile::calendar::Calendar). O(topics × bins).
     pub fn by_time(&self, by: Unit) -> ByTime {
-        let records = || self.topics().values().map(|record| (&record.sums, &record.profile));
-        let outliers = (self.outliers(), self.outlier_profile());
-        let profiles = || records().chain([outliers]).map(|(_, profile)| &profile.calendar);
-        let reach = profiles().fold(Reach::default(), |reach, calendar| reach.with(calendar.reach()));
-        let bins: BTreeSet<i32> =
-            profiles().flat_map(|calendar| calendar.bins(by, reach).documents.into_keys()).collect();
-        let counts = |sums: &Sums, profile: &Profile| {
-            let counted = profile.calendar.bins(by, reach);
-            DocumentsByTime {
-                documents: bins.iter().map(|bin| counted.documents.get(bin).copied().unwrap_or(0)).collect(),
-                earlier: counted.earlier,
-                undated: sums.documents.saturating_sub(profile.calendar.documents()),
-            }
+        let calendars = self.topics().values().map(|record| &record.profile.calendar);
+        let reach = calendars
+            .chain([&self.outlier_profile().calendar])
+            .fold(Reach::default(), |reach, calendar| reach.with(calendar.reach()));
+        let counted = |profile: &Profile| profile.calendar.bins(by, reach);
+        let topics: Vec<(TopicId, &Record, Bins)> =
+            self.largest().map(|(id, record)| (id, record, counted(&record.profile))).collect();
+        let outliers = counted(self.outlier_profile());
+        let all = topics.iter().map(|(.., counted)| counted).chain([&outliers]);
+        let bins: BTreeSet<i32> = all.flat_map(|counted| counted.documents.keys().copied()).collect();
+        let counts = |sums: &Sums, profile: &Profile, counted: &Bins| DocumentsByTime {
+            documents: bins.iter().map(|bin| counted.documents.get(bin).copied().unwrap_or(0)).collect(),
+            earlier: counted.earlier,
+            undated: sums.documents.saturating_sub(profile.calendar.documents()),
         };
-        let topics = self.largest().map(|(id, record)| TopicByTime {
-            id,
+        let topics = topics.iter().map(|(id, record, counted)| TopicByTime {
+            id: *id,
             name: record.topic.name.clone(),
-            counts: counts(&record.sums, &record.profile),
+            counts: counts(&record.sums, &record.profile, counted),
         });
         ByTime {
             by,
             topics: topics.collect(),
-            outliers: counts(outliers.0, outliers.1),
+            outliers: counts(self.outliers(), self.outlier_profile(), &outliers),
             bins: bins.iter().map(|bin| by.label(*bin)).collect(),
         }
     }

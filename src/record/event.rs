@@ -46,9 +46,7 @@ impl EventRecord {
             data,
         }
     }
-}
 
-impl EventRecord {
     /// What a condition of the webhook calls `name`: `type`, `subject`, or a part of the details, such as `topic.size`.
     pub fn value(&self, name: &str) -> Option<document::Value> {
         match name {

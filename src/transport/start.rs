@@ -39,9 +39,16 @@ impl Start {
 
 fn offset(text: &str) -> Option<(String, i32, i64)> {
     let (place, offset) = text.split_once('=')?;
+    let (topic, partition) = topic_and_partition(place)?;
+    let offset = offset.parse().ok().filter(|offset| *offset >= 0)?;
+    Some((topic.to_owned(), partition, offset))
+}
+
+/// The topic and the partition that `topic/partition` names.
+pub(super) fn topic_and_partition(place: &str) -> Option<(&str, i32)> {
     let (topic, partition) = place.rsplit_once('/')?;
-    let (partition, offset) = (partition.parse().ok()?, offset.parse().ok()?);
-    (!topic.is_empty() && partition >= 0 && offset >= 0).then(|| (topic.to_owned(), partition, offset))
+    let partition = partition.parse().ok().filter(|partition| *partition >= 0)?;
+    (!topic.is_empty()).then_some((topic, partition))
 }
 
 #[cfg(test)]

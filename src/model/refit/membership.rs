@@ -27,7 +27,10 @@ pub(super) fn members(
 ) -> Vec<Option<u32>> {
     let shares = shares(groups, near);
     let continued = continued(groups, before);
-    let asked = outlier_share.map(|share| threshold(&shares, sampled, share));
+    let asked = outlier_share.map(|share| {
+        let of_sample = shares.iter().zip(sampled).filter(|(_, sampled)| **sampled).map(|(of, _)| *of);
+        below(of_sample.collect(), share).unwrap_or(ENTER)
+    });
     let needed = |row: usize, group: u32| {
         let same = before[row].is_some() && before[row] == continued.get(&group).copied();
         asked.unwrap_or(if same { LEAVE } else { ENTER })
@@ -65,12 +68,10 @@ fn continued(groups: &[Option<u32>], before: &[Option<TopicId>]) -> BTreeMap<u32
     most.into_iter().map(|(pair, _)| pair).collect()
 }
 
-/// The share of its neighbours that all but `share` of the sampled rows have.
-fn threshold(shares: &[f32], sampled: &[bool], share: f32) -> f32 {
-    let mut of: Vec<f32> =
-        shares.iter().zip(sampled).filter(|(_, sampled)| **sampled).map(|(of, _)| *of).collect();
-    of.sort_by(f32::total_cmp);
-    of.get((of.len() as f32 * share) as usize).copied().unwrap_or(ENTER)
+/// The value below which `share` of the values lie; none of no values. O(values · log values).
+pub(super) fn below(mut values: Vec<f32>, share: f32) -> Option<f32> {
+    values.sort_by(f32::total_cmp);
+    values.get((values.len() as f32 * share) as usize).copied()
 }
 
 #[cfg(test)]

@@ -74,8 +74,8 @@ pub enum ClusterSize {
 
 /// What `"auto"` multiplies the square root of the documents with: 15 for 10,000, 32 for 45,000.
 ///
-/// The cut joins small clusters where they hang together, so this bounds how small a topic may be, not how large topics
-/// are; with ten times the documents, chance groups are larger, but not ten times.
+/// It bounds how small a topic may be; how large topics are is for `granularity`. With ten times the documents, chance
+/// groups are larger, but not ten times.
 pub const AUTO_SIZE: f64 = 0.15;
 
 /// The smallest `min_cluster_size` that `"auto"` gives: below it, chance alone makes clusters.

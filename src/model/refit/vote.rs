@@ -4,6 +4,7 @@ use crate::ann::Index;
 use crate::cluster::knn::Graph;
 use crate::kernel::unit::UnitRows;
 use crate::model::assign::{Checked, Tally, tally};
+use crate::model::refit::membership::below;
 
 /// Neighbours that are looked up for each that votes, since not all rows vote.
 const LOOKED_UP: usize = 2;
@@ -45,14 +46,12 @@ impl<'a> Voters<'a> {
     /// O(rows · (k + log rows)).
     pub(super) fn vote_for(&self, share: f32, sampled: &[bool], graph: &Graph) -> f32 {
         let near = graph.indices.rows().into_iter().zip(graph.distances.rows());
-        let mut strongest: Vec<f32> = (near.zip(sampled).filter(|(_, sampled)| **sampled))
-            .map(|((neighbours, distances), _)| {
+        let strongest =
+            near.zip(sampled).filter(|(_, sampled)| **sampled).map(|((neighbours, distances), _)| {
                 let near = neighbours.iter().zip(distances).map(|(row, distance)| (*row, 1.0 - distance));
                 self.tally(near).strongest().map_or(0.0, |(_, weight)| weight)
-            })
-            .collect();
-        strongest.sort_by(f32::total_cmp);
-        let bound = strongest.get((strongest.len() as f32 * share) as usize);
+            });
+        let bound = below(strongest.collect(), share);
         bound.map_or(self.needed, |bound| bound.clamp(f32::MIN_POSITIVE, 1.0))
     }
 

@@ -74,11 +74,12 @@ impl State {
         }
         shifts.retain(Shift::is_testable);
         let tests = shifts.len() as f64;
-        shifts.retain(|shift| shift.p() * tests <= CHANCE);
-        shifts.sort_by(|a, b| a.p().total_cmp(&b.p()));
+        let judged = shifts.into_iter().map(|shift| (shift.p(), shift));
+        let mut sure: Vec<(f64, Shift)> = judged.filter(|(p, _)| p * tests <= CHANCE).collect();
+        sure.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut told = BTreeSet::new();
-        shifts.retain(|shift| told.insert((shift.topic, Arc::clone(&shift.field))));
-        shifts
+        sure.retain(|(_, shift)| told.insert((shift.topic, Arc::clone(&shift.field))));
+        sure.into_iter().map(|(_, shift)| shift).collect()
     }
 
     /// From which document on the shares of a topic's field are as they were told last.

@@ -17,6 +17,7 @@ use super::client::{Clients, Place, Producer, Refused, Told};
 use super::error::Error;
 use super::produce::{Out, produce, until};
 use crate::transport::retry::{Sorted, is_asked};
+use crate::transport::start::topic_and_partition;
 
 /// Letters in a transaction, at most: what is done to them must not take longer than it may be open.
 const LETTERS: usize = 1000;
@@ -98,8 +99,7 @@ fn read(
 
 /// Where a letter came from, if documents come from there.
 fn place(clients: &Clients, name: &str) -> Option<Place> {
-    let (topic, partition) = name.rsplit_once('/')?;
-    let partition = partition.parse().ok()?;
+    let (topic, partition) = topic_and_partition(name)?;
     clients.params.takes(topic).then(|| Place { topic: Arc::from(topic), partition })
 }
 
